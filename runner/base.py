@@ -1,0 +1,163 @@
+"""The protocols of the runner: `Store` keeps tasks and their logs, `Runner` runs tasks.
+
+One contract test suite runs over every implementation of each (tests/contract). The server knows only these.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, Protocol
+
+import msgspec
+
+from runner.attempt import Role
+from runner.events import EventType
+from runner.states import Status
+from runner.task import NewTask, Task
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """An event on its way into the log. tail: its JSON object from `"timestamp"` to the closing brace."""
+
+    event_type: EventType
+    agent_role: str | None
+    tail: bytes
+
+
+class Append(msgspec.Struct, frozen=True):
+    """Entries of one attempt for one log, and the task as of the last of them.
+
+    head: event_id of the last event before these. task.head is already the head after them.
+    """
+
+    task: Task
+    head: int
+    entries: Sequence[Entry]
+
+
+class Committed(msgspec.Struct, frozen=True):
+    """One event as stored. encoded: its whole JSON object, the same bytes for every reader."""
+
+    event_id: int
+    event_type: EventType
+    agent_role: str | None
+    encoded: bytes
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """What one transaction added to one log. events: contiguous, none for a new task; task: as of the last of them."""
+
+    task: Task
+    events: Sequence[Committed]
+
+
+class Deleted(msgspec.Struct, frozen=True):
+    """A task that is no more."""
+
+    task_id: str
+
+
+Listener = Callable[[Commit | Deleted], None]
+
+
+class Filter(msgspec.Struct, frozen=True):
+    """Which events a reader wants. An empty filter lets everything pass."""
+
+    event_types: frozenset[EventType] = frozenset()
+    agent_role: str | None = None
+
+    def passes(self, event_type: EventType, agent_role: str | None) -> bool:
+        return (not self.event_types or event_type in self.event_types) and (
+            self.agent_role is None or agent_role == self.agent_role
+        )
+
+
+class Page(msgspec.Struct, frozen=True):
+    """A stretch of a log. cursor: where to go on; all events up to it were returned or filtered out."""
+
+    events: Sequence[bytes]
+    cursor: int
+    head: int
+
+
+class TaskPage(msgspec.Struct, frozen=True):
+    tasks: Sequence[Task]
+    next_cursor: int | None
+
+
+class Stopped(msgspec.Struct, frozen=True, kw_only=True):
+    """How a stop went. took_ms: milliseconds from the call until nothing of the run was left."""
+
+    task_id: str
+    status: Status
+    how: Literal["graceful", "killed"]
+    took_ms: float
+
+
+class Store(Protocol):
+    """Tasks and their logs, durably. Raises `TaskNotFound` wherever a task is named that does not exist."""
+
+    @property
+    def epoch(self) -> str:
+        """Names this database: cursors are valid within one epoch."""
+
+    async def create_task(self, task: Task, *, key: str | None, fingerprint: str) -> Task:
+        """Keep a new task. With an idempotency key used before: the task made then, or `KeyReused` if it differs."""
+
+    async def get_task(self, task_id: str) -> Task: ...
+
+    async def list_tasks(self, *, statuses: frozenset[Status], query: str, limit: int, cursor: int | None) -> TaskPage:
+        """Newest first, without final_result. query: words looked for in title and prompt."""
+
+    async def delete_task(self, task_id: str) -> None:
+        """Forget a task and its log."""
+
+    async def append(self, appends: Sequence[Append]) -> list[bool]:
+        """Append to logs in one transaction, and say of each whether it was taken.
+
+        An append is refused, and changes nothing, when its attempt is older than the task's (fencing) or its head is
+        not the log's head.
+        """
+
+    async def read_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
+        """Events with an id above `after`: at most `limit`, and about `size` bytes. Raises `CursorAhead`."""
+
+    async def aclose(self) -> None: ...
+
+
+class Runner(Protocol):
+    """Runs tasks. Raises `TaskNotFound` wherever a task is named that does not exist."""
+
+    @property
+    def epoch(self) -> str: ...
+
+    def watch(self, listener: Listener) -> None:
+        """Call `listener` after every change, in the order of the log; it must not block and must not raise."""
+
+    async def create_task(self, new: NewTask, *, key: str | None = None) -> Task:
+        """Keep a new task. key: an idempotency key. Raises `KeyReused`."""
+
+    async def list_tasks(self, *, statuses: frozenset[Status], query: str, limit: int, cursor: int | None) -> TaskPage:
+        """Newest first, without prompt and final_result. query: words looked for in title and prompt."""
+
+    async def delete_task(self, task_id: str) -> None:
+        """Forget a task, its log and its workspace. Raises `Conflict` while it is active."""
+
+    async def start_task(self, task_id: str) -> Task:
+        """Queue a task. Raises `Conflict` if it is active, or done."""
+
+    async def get_task_state(self, task_id: str) -> Task:
+        """The task as last committed."""
+
+    async def get_task_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
+        """Events with an id above `after`: at most `limit`, and about `size` bytes. Raises `CursorAhead`."""
+
+    async def stop_task(self, task_id: str) -> Stopped:
+        """Stop a task; returns when nothing of its run is left. Idempotent."""
+
+    async def answer(self, task_id: str, request_id: str, answer: str) -> Task:
+        """Answer what the task asks a person. Raises `AlreadyAnswered`."""
+
+    async def say(self, task_id: str, content: str, send_to: Role | None) -> None:
+        """Put a person's message into the team's queue. Raises `Conflict` if the task is not running."""
+
+    def ready(self) -> bool:
+        """Whether a run would start at once."""

@@ -1,0 +1,65 @@
+"""What can go wrong in the runner, for callers to tell apart.
+
+- RunnerError
+    - TaskNotFound: no task has this id
+    - Conflict: the task's status does not allow what was asked
+        - AlreadyAnswered: the question has been answered, or is not asked any more
+        - KeyReused: the idempotency key was used before, for another request
+    - CursorAhead: the cursor is beyond the head of the log
+    - StaleAttempt: a later attempt has taken over; what this one writes is refused
+    - ChildLost: the child process, or the fork server, is gone
+    - DataFolderBusy: another server uses this data folder
+    - DatabaseUnusable: the database file is not ours, damaged, or of a newer version
+"""
+
+
+class RunnerError(Exception):
+    """Base of all errors that the runner raises on purpose; `str()` is for a person to read."""
+
+
+class TaskNotFound(RunnerError):
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"There is no task {task_id!r}.")
+        self.task_id = task_id
+
+
+class Conflict(RunnerError):
+    pass
+
+
+class AlreadyAnswered(Conflict):
+    def __init__(self, request_id: str) -> None:
+        super().__init__(f"The question {request_id!r} is not open: it was answered already, or never asked.")
+        self.request_id = request_id
+
+
+class KeyReused(Conflict):
+    def __init__(self, key: str) -> None:
+        super().__init__(f"The Idempotency-Key {key!r} was used before for a different request.")
+        self.key = key
+
+
+class CursorAhead(RunnerError):
+    def __init__(self, cursor: int, head: int) -> None:
+        super().__init__(f"The cursor {cursor} is beyond the head of the log, which is {head}.")
+        self.cursor = cursor
+        self.head = head
+
+
+class StaleAttempt(RunnerError):
+    def __init__(self, task_id: str, attempt: int) -> None:
+        super().__init__(f"Attempt {attempt} of task {task_id!r} is not the current one any more.")
+        self.task_id = task_id
+        self.attempt = attempt
+
+
+class ChildLost(RunnerError):
+    pass
+
+
+class DataFolderBusy(RunnerError):
+    pass
+
+
+class DatabaseUnusable(RunnerError):
+    pass

@@ -1,0 +1,218 @@
+"""The supervisor's side of the fork server: keeps one running, and gets children from it.
+
+The protocol is described in runner/metagpt/forkserver.py, which is the process itself.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import msgspec
+
+from runner.attempt import SPEC_SIZE_BYTES, AttemptSpec, Command
+from runner.errors import ChildLost
+
+# A fork server that dies sooner than this after its start is not started again at once.
+_RESTART_PAUSE = 1.0  # seconds
+_READ_SIZE = 256 * 1024
+_LINE_LIMIT = 64 * 1024 * 1024  # bytes; more without a newline is not our protocol
+
+
+class Child:
+    """A running child process."""
+
+    def __init__(self, server: "ForkServer", pid: int, connection: socket.socket) -> None:
+        self.pid = pid
+        self.exited: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
+        """The exit code, negative for a signal; None if the fork server died, and the child with it."""
+        self._server = server
+        self._connection = connection
+        self._rest = b""
+        self._sending = asyncio.Lock()  # or lines that are sent at the same time could mix
+
+    async def lines(self) -> list[bytes]:
+        """What the child wrote since the last call, as whole lines; empty at its end.
+
+        Raises `ChildLost` if what it writes has no lines.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                data = await loop.sock_recv(self._connection, _READ_SIZE)
+            except ConnectionResetError:
+                data = b""
+            if not data:
+                return []
+            if b"\n" not in data:
+                self._rest += data
+                if len(self._rest) > _LINE_LIMIT:
+                    raise ChildLost(f"The process wrote more than {_LINE_LIMIT} bytes without the end of a line.")
+                continue
+            *lines, self._rest = (self._rest + data).split(b"\n")
+            return lines
+
+    async def begin(self, spec: AttemptSpec) -> None:
+        """Tell the child what to do, before anything else. Raises `ChildLost`."""
+        encoded = msgspec.json.encode(spec)
+        await self._send(len(encoded).to_bytes(SPEC_SIZE_BYTES, "big") + encoded)
+
+    async def send(self, command: Command) -> None:
+        """Send a command. Raises `ChildLost` if the child does not listen any more."""
+        await self._send(msgspec.json.encode(command) + b"\n")
+
+    async def _send(self, data: bytes) -> None:
+        try:
+            async with self._sending:
+                await asyncio.get_running_loop().sock_sendall(self._connection, data)
+        except OSError as error:
+            raise ChildLost("The process of this run has ended.") from error
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal; SIGKILL takes the whole process group. Nothing happens if the child has ended."""
+        if not self.exited.done():
+            self._server.kill(self.pid, number)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+class ForkServer:
+    """A fork server that is started anew whenever it dies. Use it as an async context manager.
+
+    scratch: a folder for what MetaGPT writes at import.
+    """
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._ready = asyncio.Event()
+        self._control: socket.socket | None = None
+        self._forks: dict[int, tuple[asyncio.Future[Child], socket.socket]] = {}
+        self._children: dict[int, Child] = {}
+        self._requests = 0
+
+    async def __aenter__(self) -> "ForkServer":
+        self._keeper = asyncio.create_task(self._keep(), name="fork server")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._keeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._keeper
+
+    @property
+    def ready(self) -> bool:
+        """Whether a fork would be served at once."""
+        return self._ready.is_set()
+
+    async def fork(self, spec: AttemptSpec) -> Child:
+        """Fork a child for an attempt. Raises `ChildLost` if the fork server dies meanwhile, or cannot fork."""
+        await self._ready.wait()
+        assert self._control is not None
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        self._requests += 1
+        forked: asyncio.Future[Child] = asyncio.get_running_loop().create_future()
+        self._forks[self._requests] = forked, ours
+        with theirs:
+            request = json.dumps({"op": "fork", "request": self._requests}).encode() + b"\n"
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # then `forked` fails
+                socket.send_fds(self._control, [request], [theirs.fileno()])
+        try:
+            child = await forked
+            await child.begin(spec)
+        except BaseException:
+            ours.close()  # a child that comes to be all the same sees the end of its input, and ends
+            raise
+        return child
+
+    def kill(self, pid: int, number: signal.Signals) -> None:
+        if self._control is not None:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it is dying, and its children with it
+                self._control.send(json.dumps({"op": "kill", "pid": pid, "signal": int(number)}).encode() + b"\n")
+
+    async def _keep(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            await self._run_once()
+            await asyncio.sleep(max(0.0, _RESTART_PAUSE - (loop.time() - started)))
+
+    async def _run_once(self) -> None:
+        control, theirs = socket.socketpair()
+        control.setblocking(False)
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "runner.metagpt.forkserver",
+                str(theirs.fileno()),
+                str(self._scratch),
+                pass_fds=[theirs.fileno()],
+                stdin=asyncio.subprocess.DEVNULL,
+                env=_environment(),
+                start_new_session=True,  # Ctrl-C in the terminal is for the server alone
+            )
+        self._control = control
+        try:
+            await self._listen(control)
+        finally:
+            self._ready.clear()
+            self._control = None
+            control.close()
+            self._lose_children()
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+
+    async def _listen(self, control: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        rest = b""
+        while True:
+            try:
+                data = await loop.sock_recv(control, 65536)
+            except ConnectionResetError:
+                return
+            if not data:
+                return
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                self._hear(json.loads(line))
+
+    def _hear(self, reply: dict[str, object]) -> None:
+        match reply:
+            case {"op": "ready"}:
+                self._ready.set()
+            case {"op": "forked", "request": int(request), "pid": int(pid)}:
+                forked, connection = self._forks.pop(request)
+                self._children[pid] = Child(self, pid, connection)
+                if not forked.cancelled():
+                    forked.set_result(self._children[pid])
+            case {"op": "refused", "request": int(request), "error": error}:
+                _refuse(self._forks.pop(request)[0], f"No process could be made: {error}.")
+            case {"op": "exited", "pid": int(pid), "code": int(code)}:
+                child = self._children.pop(pid, None)
+                if child is not None:
+                    child.exited.set_result(code)
+
+    def _lose_children(self) -> None:
+        for forked, _ in self._forks.values():
+            _refuse(forked, "The fork server ended before it made the process.")
+        self._forks.clear()
+        for child in self._children.values():
+            child.exited.set_result(None)
+        self._children.clear()
+
+
+def _refuse(forked: asyncio.Future[Child], reason: str) -> None:
+    if not forked.cancelled():
+        forked.set_exception(ChildLost(reason))
+
+
+def _environment() -> dict[str, str]:
+    """Our own settings are not for the children: the LLM's key is among them."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("METAGPT_LIVE_")}

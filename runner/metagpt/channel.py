@@ -1,0 +1,200 @@
+"""The child's end of the pipe: events out, commands in.
+
+Sending never waits: what the socket does not take at once is kept and sent when it does. `drained` is where the team
+waits instead, before it asks the model for more. Tokens are many and small, so those of one call are gathered for a
+tenth of a second, but never held back behind a later event of the same role.
+"""
+
+import asyncio
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+import msgspec
+
+from runner.attempt import Command
+from runner.events import Draft, EventType, draft
+from runner.metagpt.redact import Redactor
+
+# The class name of the role that runs in this context: every role's turn is a task of its own.
+ROLE: ContextVar[str | None] = ContextVar("ROLE", default=None)
+
+TOKEN_WINDOW = 0.1  # seconds
+HIGH_WATER = 1024 * 1024  # bytes unsent at which `drained` begins to wait
+LOW_WATER = 256 * 1024  # and at which it goes on
+READ_SIZE = 64 * 1024
+
+# SIGPIPE would kill the process before it could tell why; macOS has no such flag, but ignores the signal by default.
+NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
+
+
+class Channel:
+    """Sends drafts to the supervisor and hands its commands to `on_command`.
+
+    on_gone is called once the supervisor has closed its end, or has died.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        redactor: Redactor,
+        *,
+        on_command: Callable[[Command], None],
+        on_gone: Callable[[], None],
+    ) -> None:
+        sock.setblocking(False)
+        self._sock = sock
+        self._redactor = redactor
+        self._on_command = on_command
+        self._on_gone = on_gone
+        self._loop = asyncio.get_running_loop()
+        self._loop_thread = threading.get_ident()
+        self._lock = threading.RLock()  # logs may come from MetaGPT's file threads
+        self._unsent = bytearray()
+        self._below = asyncio.Event()
+        self._below.set()
+        self._tokens: dict[str, _Gathered] = {}  # by call id
+        self._received = bytearray()
+        self._decode = msgspec.json.Decoder(Command).decode
+        self._loop.add_reader(sock, self._on_readable)
+
+    def emit(self, event_type: EventType, payload: Mapping[str, Any], *, agent_role: str | None = None) -> None:
+        """Send an event that happens now, by the role of this context if none is named."""
+        role = agent_role or ROLE.get()
+        with self._lock:
+            for call in [call for call, gathered in self._tokens.items() if gathered.role == role]:
+                self._send_tokens(call)
+            self._send(draft(event_type, self._redactor.value(payload), agent_role=role))
+
+    def token(self, call: str, delta: str) -> None:
+        """Send a piece of the model's output, together with what follows it within `TOKEN_WINDOW`."""
+        if not delta:
+            return
+        with self._lock:
+            gathered = self._tokens.get(call)
+            if gathered is None:
+                timer = self._loop.call_later(TOKEN_WINDOW, self._send_tokens, call)
+                gathered = self._tokens[call] = _Gathered(ROLE.get(), timer)
+            gathered.deltas.append(delta)
+
+    async def drained(self) -> None:
+        """Wait until the supervisor has taken most of what was sent."""
+        await self._below.wait()
+
+    def flush(self, limit: float) -> bool:
+        """Send everything, blocking, for `limit` seconds at most. False if something is left."""
+        deadline = time.monotonic() + limit
+        with self._lock:
+            for call in list(self._tokens):
+                self._send_tokens(call)
+            while self._unsent and (left := deadline - time.monotonic()) > 0:
+                select.select([], [self._sock], [], left)
+                self._write()
+            return not self._unsent
+
+    def close(self) -> None:
+        """Stop reading and writing; the socket itself belongs to the caller."""
+        self._loop.remove_reader(self._sock)
+        self._loop.remove_writer(self._sock)
+
+    def _send_tokens(self, call: str) -> None:
+        with self._lock:
+            gathered = self._tokens.pop(call, None)
+            if gathered is None:
+                return
+            gathered.timer.cancel()
+            delta = self._redactor.text("".join(gathered.deltas))
+            self._send(
+                draft(EventType.TOKEN, {"message": delta, "call": call, "delta": delta}, agent_role=gathered.role)
+            )
+
+    def _send(self, event: Draft) -> None:
+        waiting = bool(self._unsent)
+        self._unsent += _encode(event) + b"\n"
+        if waiting:
+            return  # a writer is there already
+        self._write()
+        if self._unsent:
+            self._in_loop(self._want_write)
+
+    def _write(self) -> None:
+        """Give the socket what it takes without waiting."""
+        try:
+            sent = self._sock.send(self._unsent, NO_SIGNAL)
+        except BlockingIOError:
+            return
+        except (BrokenPipeError, ConnectionResetError):
+            self._on_gone()
+            return
+        del self._unsent[:sent]
+
+    def _want_write(self) -> None:
+        self._loop.add_writer(self._sock, self._on_writable)
+        self._watermark()
+
+    def _on_writable(self) -> None:
+        with self._lock:
+            self._write()
+            if not self._unsent:
+                self._loop.remove_writer(self._sock)
+            self._watermark()
+
+    def _watermark(self) -> None:
+        if len(self._unsent) > HIGH_WATER:
+            self._below.clear()
+        elif len(self._unsent) <= LOW_WATER:
+            self._below.set()
+
+    def _in_loop(self, callback: Callable[[], None]) -> None:
+        if threading.get_ident() == self._loop_thread:
+            callback()
+        else:
+            self._loop.call_soon_threadsafe(callback)
+
+    def _on_readable(self) -> None:
+        try:
+            data = self._sock.recv(READ_SIZE)
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
+            data = b""
+        if not data:
+            self._loop.remove_reader(self._sock)
+            self._on_gone()
+            return
+        self._received += data
+        *lines, self._received = self._received.split(b"\n")
+        for line in lines:
+            self._on_command(self._decode(line))
+
+
+class _Gathered:
+    """The tokens of one call that wait to be sent together."""
+
+    __slots__ = ("deltas", "role", "timer")
+
+    def __init__(self, role: str | None, timer: asyncio.TimerHandle) -> None:
+        self.role = role
+        self.timer = timer
+        self.deltas: list[str] = []
+
+
+def _encode(event: Draft) -> bytes:
+    try:
+        return msgspec.json.encode(event)
+    except UnicodeEncodeError:  # a model's answer can hold half of a surrogate pair, which is no UTF-8
+        return msgspec.json.encode(msgspec.structs.replace(event, payload=_valid(event.payload)))
+
+
+def _valid(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {key: _valid(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_valid(item) for item in value]
+    return value

@@ -1,0 +1,127 @@
+"""The child process of one attempt: runs a team and tells all about it.
+
+Everything it writes is inside the task's workspace, which is also its working directory:
+
+    <workspace>/<project>/   what the team makes, a git repository
+    <workspace>/.scratch/    the home, the temporary files and the packages of tests that the QA engineer runs
+
+It ends with 0 after RESULT, with 1 after a fatal ERROR, and with 143 when it was told to stop by SIGTERM. STATUS is the
+supervisor's to write: only it knows how a process really ended.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import traceback
+from typing import Any, NoReturn
+
+from runner.attempt import Answer, AttemptSpec, Command
+from runner.events import EventType
+from runner.metagpt.channel import Channel
+from runner.metagpt.failures import RoleFailed, RunFailed, short
+from runner.metagpt.naming import project_name
+from runner.metagpt.redact import Redactor
+from runner.metagpt.run import Run
+from runner.metagpt.scripts import kill_children
+from runner.metagpt.team import LiveTeam
+
+SUCCEEDED, FAILED, STOPPED = 0, 1, 128 + signal.SIGTERM
+
+FLUSH_LIMIT = 5.0  # seconds for the last events
+TRACEBACK_FRAMES = 6
+TRACEBACK_LIMIT = 2000  # characters
+
+
+def main(spec: AttemptSpec, sock: socket.socket) -> int:
+    """Run the attempt to its end; the exit code. The socket is connected, and stays open."""
+    os.chdir(spec.workspace)
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        del os.environ[name]  # GIT_DIR, as in a git hook, would send the team's commits to another repository
+    return asyncio.run(_Attempt(spec, sock).run())
+
+
+class _Attempt:
+    def __init__(self, spec: AttemptSpec, sock: socket.socket) -> None:
+        self._spec = spec
+        self._sock = sock
+        self._early: list[Command] = []
+        self._team: LiveTeam | None = None
+        self._stopping = False
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        channel = Channel(
+            self._sock,
+            Redactor.of_config(self._spec.llm.config),
+            on_command=self._on_command,
+            on_gone=_end_with_supervisor,
+        )
+        self._run = Run(self._spec, project_name(self._spec.input_prompt), channel)
+        loop.set_exception_handler(self._on_loop_error)
+        loop.add_signal_handler(signal.SIGTERM, self._stop, asyncio.current_task())
+        try:
+            return await self._work()
+        finally:
+            kill_children()
+            channel.flush(FLUSH_LIMIT)
+            channel.close()
+
+    async def _work(self) -> int:
+        run = self._run
+        try:
+            self._team = LiveTeam(run)
+            for command in self._early:
+                self._on_command(command)
+            await self._team.work()
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+            return STOPPED
+        except Exception as error:  # the last place that can tell anybody
+            if self._stopping:  # what broke because its task was cancelled
+                return STOPPED
+            run.channel.emit(EventType.ERROR, _error_payload(error, fatal=True))
+            return FAILED
+        result = run.result()
+        count = len(result["artifacts"])
+        run.channel.emit(
+            EventType.RESULT,
+            {"message": f"The team has finished: {count} files in {run.project}.", "final_result": result},
+        )
+        return SUCCEEDED
+
+    def _stop(self, task: asyncio.Task[Any] | None) -> None:
+        self._stopping = True
+        if task is not None:
+            task.cancel()
+
+    def _on_command(self, command: Command) -> None:
+        if isinstance(command, Answer):
+            self._run.questions.answer(command)
+        elif self._team is None:
+            self._early.append(command)
+        else:
+            self._team.hear(command)
+
+    def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception") or RuntimeError(context["message"])
+        self._run.channel.emit(EventType.ERROR, _error_payload(error, fatal=False))
+
+
+def _end_with_supervisor() -> NoReturn:
+    """Nobody listens, and nobody would end this process: it takes its whole group with it."""
+    os.killpg(0, signal.SIGKILL)
+    os._exit(FAILED)
+
+
+def _error_payload(error: BaseException, *, fatal: bool) -> dict[str, Any]:
+    cause = error.cause if isinstance(error, RoleFailed) else error
+    message = str(error) if isinstance(error, RunFailed) else f"{type(error).__name__}: {error}"
+    frames = "".join(traceback.format_exception(cause, limit=-TRACEBACK_FRAMES, chain=False))
+    return {
+        "message": short(message, TRACEBACK_LIMIT),
+        "error_type": type(cause).__name__,
+        "traceback": frames[-TRACEBACK_LIMIT:],
+        "fatal": fatal,
+    }

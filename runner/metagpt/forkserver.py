@@ -1,0 +1,175 @@
+"""The fork server: a process that has MetaGPT imported, and forks one child per attempt in milliseconds.
+
+It is single-threaded and has no event loop, so that a fork copies nothing half-done. The supervisor talks to it over
+one socket, a JSON object per line:
+
+    fork {request} with the child's end of a socket pair attached  ->  forked {request, pid} | refused {request, error}
+    kill {pid, signal}: a signal for a child; for its whole process group if it is SIGKILL
+    exited {pid, code} when a child has ended; code is negative for a signal, as in `subprocess`
+
+A child that ends takes its process group with it. The end of the socket is the end of the supervisor: then the fork
+server ends, and the kernel ends its children.
+"""
+
+import ctypes
+import gc
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+from runner.attempt import SPEC_SIZE_BYTES, AttemptSpec
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_FDS_PER_MESSAGE = 64
+
+
+class ForkServer:
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._buffer = b""
+        self._fds: list[int] = []
+        self._children: set[int] = set()
+        self._wakeup, wake = socket.socketpair()
+        self._wakeup.setblocking(False)
+        wake.setblocking(False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # only to have the wake-up descriptor written
+        signal.set_wakeup_fd(wake.fileno(), warn_on_full_buffer=False)
+        self._wake = wake
+
+    def serve(self) -> None:
+        """Serve until the supervisor closes its end."""
+        self._reply(op="ready")
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._control, selectors.EVENT_READ)
+            selector.register(self._wakeup, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    if key.fileobj is self._wakeup:
+                        self._wakeup.recv(4096)
+                        self._reap()
+                    elif not self._receive():
+                        return
+
+    def _receive(self) -> bool:
+        data, fds, _, _ = socket.recv_fds(self._control, 65536, _FDS_PER_MESSAGE)
+        self._fds += fds
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        for line in lines:
+            request = json.loads(line)
+            if request["op"] == "fork":
+                self._fork(request["request"], self._fds.pop(0))
+            else:
+                self._kill(request["pid"], request["signal"])
+        return bool(data)
+
+    def _fork(self, request: int, fd: int) -> None:
+        try:
+            pid = os.fork()
+        except OSError as error:
+            self._reply(op="refused", request=request, error=str(error))
+        else:
+            if pid == 0:
+                self._become_child(fd)
+            self._children.add(pid)
+            self._reply(op="forked", request=request, pid=pid)
+        os.close(fd)
+
+    def _become_child(self, fd: int) -> NoReturn:
+        code = 1
+        try:
+            os.setsid()
+            _die_with_parent()
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            for inherited in (self._control, self._wakeup, self._wake):
+                inherited.close()
+            code = _run(socket.socket(fileno=fd))
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)  # the exit handlers belong to the fork server
+
+    def _kill(self, pid: int, number: int) -> None:
+        if pid not in self._children:  # reaped already: the number may belong to another process by now
+            return
+        if number == signal.SIGKILL:
+            _kill_group(pid)
+        os.kill(pid, number)
+
+    def _reap(self) -> None:
+        while self._children:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if ended is None:
+                return
+            # Before the child is reaped, its number, and so its group's, cannot be used again.
+            _kill_group(ended.si_pid)
+            _, status = os.waitpid(ended.si_pid, 0)
+            self._children.discard(ended.si_pid)
+            self._reply(op="exited", pid=ended.si_pid, code=os.waitstatus_to_exitcode(status))
+
+    def _reply(self, **reply: Any) -> None:
+        self._control.sendall(json.dumps(reply).encode() + b"\n")
+
+
+def _die_with_parent() -> None:
+    """Have the kernel kill this process when the fork server dies; a blocked event loop could not notice by itself."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:  # it has not come to setsid yet
+        return
+    except PermissionError:  # macOS says so of a group that holds only ended processes
+        return
+
+
+def _run(connection: socket.socket) -> int:
+    from runner.metagpt import child
+
+    with connection:
+        size = int.from_bytes(_receive_exactly(connection, SPEC_SIZE_BYTES), "big")
+        spec = msgspec.json.decode(_receive_exactly(connection, size), type=AttemptSpec)
+        return child.main(spec, connection)
+
+
+def _receive_exactly(connection: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        more = connection.recv(size - len(data))
+        if not more:
+            raise EOFError("The supervisor has gone before it said what to do.")
+        data += more
+    return data
+
+
+def main() -> None:
+    """Run as `python -m runner.metagpt.forkserver FD FOLDER`: the control socket, and a folder for scratch files."""
+    from runner.metagpt import preload
+
+    control = socket.socket(fileno=int(sys.argv[1]))
+    preload.load(Path(sys.argv[2]))
+    import runner.metagpt.child  # noqa: F401, imported before the fork so that children share it
+
+    gc.collect()
+    gc.freeze()  # a collection in a child would touch, and so copy, every page
+    try:
+        ForkServer(control).serve()
+    except (BrokenPipeError, ConnectionResetError):
+        return
+
+
+if __name__ == "__main__":
+    main()

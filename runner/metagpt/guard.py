@@ -1,0 +1,37 @@
+"""The first line of defence against paths that a model chose: a run writes and reads in its workspace only.
+
+A path outside ends the run: MetaGPT's roles cannot go on without the file, and a model that was told to climb out of
+its folder should be looked at by a person. The kernel's confinement of the whole process is the second line.
+"""
+
+import os
+from pathlib import Path
+
+from runner.metagpt.failures import OutsideWorkspace
+
+# Files in here can run commands (hooks, fsmonitor) the next time git is called.
+FORBIDDEN_PART = ".git"
+
+
+class Guard:
+    def __init__(self, workspace: Path) -> None:
+        self._workspace = workspace.resolve()
+        self._prefix = f"{self._workspace}{os.sep}"
+
+    def inside(self, path: Path) -> Path:
+        """`path` with its symbolic links resolved. Raises `OutsideWorkspace` if that is not in the workspace."""
+        try:
+            resolved = os.path.realpath(path)
+        except ValueError as error:  # a NUL character
+            raise OutsideWorkspace(str(path)) from error
+        relative = resolved.removeprefix(self._prefix)
+        if relative == resolved or FORBIDDEN_PART in relative.lower().split(os.sep):
+            raise OutsideWorkspace(str(path))
+        return Path(resolved)
+
+    def project(self, path: Path) -> Path:
+        """Like `inside`, for a project's folder: it lies directly in the workspace."""
+        resolved = self.inside(path)
+        if resolved.parent != self._workspace:
+            raise OutsideWorkspace(str(path))
+        return resolved

@@ -1,0 +1,168 @@
+"""A team and its rounds.
+
+MetaGPT's own `Team.run` swallows every exception and leaves the other roles running when one fails, and its
+`Role.run` turns exceptions into text. So the rounds and the turns are driven from here, with MetaGPT's own steps.
+"""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from metagpt.config2 import Config
+from metagpt.configs.mermaid_config import MermaidConfig
+from metagpt.configs.workspace_config import WorkspaceConfig
+from metagpt.context import Context
+from metagpt.environment import Environment
+from metagpt.roles import Architect, Engineer, ProductManager, ProjectManager, QaEngineer
+from metagpt.roles.role import RoleReactMode
+from metagpt.schema import Message
+from metagpt.team import Team
+from metagpt.utils.common import any_to_str
+
+from runner.attempt import Say
+from runner.metagpt import hooks, phrases, provider
+from runner.metagpt.channel import ROLE
+from runner.metagpt.failures import NoCode, RoleFailed, RunFailed, StoppedByPerson
+from runner.metagpt.run import TURN, Revision, Run, Turn
+
+ROLES = {role.__name__: role for role in (ProductManager, Architect, ProjectManager, Engineer, QaEngineer)}
+
+APPROVE, REVISE, STOP = "approve", "revise", "stop"
+
+
+class LiveTeam:
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        llm = provider.llm_config(run)
+        provider.install(run, llm)
+        hooks.install(run)
+        config = Config(
+            llm=llm,
+            project_name=run.project,
+            workspace=WorkspaceConfig(path=run.workspace),
+            mermaid=MermaidConfig(engine="none"),  # the others reach for the network or a browser
+        )
+        context = Context(config=config)
+        self._team = Team(context=context, env=Environment(context=context))
+        self._team.hire([self._role(name, context) for name in self._members()])
+
+    def hear(self, say: Say) -> None:
+        """A person's message: it enters the team's queue, and the prompts of whom it is for from now on.
+
+        It wakes nobody: MetaGPT's roles act on documents, and would do the same work again without reading it.
+        """
+        self._run.said.append(say)
+        send_to = {any_to_str(ROLES[say.send_to])} if say.send_to else {phrases.EVERYONE}
+        self._team.env.publish_message(
+            Message(content=say.content, role=phrases.PERSON, cause_by="HumanMessage", send_to=send_to)
+        )
+
+    async def work(self) -> None:
+        """Drive the rounds until every role is idle or the rounds are used. Raises `RunFailed` of any kind."""
+        run, env = self._run, self._team.env
+        self._team.run_project(run.spec.input_prompt)
+        rounds = 0
+        while rounds < run.spec.options.n_round and not env.is_idle:
+            rounds += 1
+            await self._round()
+        if not run.progress.wrote_code:
+            raise NoCode(rounds, idle=env.is_idle)
+        env.archive()
+
+    async def _round(self) -> None:
+        """Every role's turn. If one fails, the others are cancelled at once, and have ended when this raises."""
+        failure: BaseException | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                for role in self._team.env.roles.values():
+                    group.create_task(self._take_turn(role), name=type(role).__name__)
+        except BaseExceptionGroup as failures:
+            failure = failures.exceptions[0]
+        if failure is not None:
+            raise failure
+
+    async def _take_turn(self, role: Any) -> None:
+        """What `Role.run` does, with a person's review before the result reaches the team."""
+        name = type(role).__name__
+        ROLE.set(name)
+        if not await role._observe():
+            return
+        turn, reply = await self._reviewed_work(role, name)
+        role.set_todo(None)
+        role.rc.news = []  # or the environment takes the role for busy for one more round
+        for message in turn.held or ():
+            role.publish_message(message)
+        if turn.started is not None:  # else its reply only says that it did nothing
+            role.publish_message(reply)
+
+    async def _reviewed_work(self, role: Any, name: str) -> tuple[Turn, Any]:
+        """The turn that counts, and the role's reply in it: the first one, or the one that a person approved."""
+        run = self._run
+        known = {artifact.path for artifact in run.artifacts.existing()}
+        new: dict[str, None] = {}  # the files that this work has made, in order
+        revision: Revision | None = None
+        while True:
+            turn = run.new_turn(name, revision)
+            reply = await self._work_of(role, turn)
+            new.update((path, None) for path in turn.written[turn.prepared :] if path not in known)
+            if turn.held is None or not (turn.written or revision):
+                return turn, reply
+            answer = (await run.questions.ask(self._question(turn), (APPROVE, REVISE, STOP))).strip()
+            if answer == APPROVE:
+                return turn, reply
+            if answer == STOP:
+                raise StoppedByPerson
+            wish = "Do it again, differently." if answer in (REVISE, "") else answer
+            revision = Revision(wish, await asyncio.to_thread(self._take_away, list(new)))
+            if reply in role.rc.memory.storage:
+                role.rc.memory.delete(reply)
+
+    def _question(self, turn: Turn) -> str:
+        wrote = f"has written {self._run.named(turn.written)}" if turn.written else "has come to the same result again"
+        return f"{phrases.role(turn.role)} {wrote}. Approve it, or say what to change."
+
+    async def _work_of(self, role: Any, turn: Turn) -> Any:
+        token = TURN.set(turn)
+        trouble: str | None = "was cancelled"
+        try:
+            reply = await (self._again(role) if turn.revision else role.react())
+            trouble = None
+            return reply
+        except RunFailed as failure:
+            trouble = f"stopped: {failure}"
+            raise
+        except Exception as error:
+            failed = RoleFailed(phrases.role(turn.role), turn.action, turn.file, error)
+            trouble = f"stopped: {failed}"
+            raise failed from error
+        finally:
+            self._run.end_turn(turn, trouble)
+            TURN.reset(token)
+
+    async def _again(self, role: Any) -> Any:
+        """The role's work of this turn once more; of several actions only the last, which is the work."""
+        if role.rc.react_mode != RoleReactMode.BY_ORDER:
+            return await role.react()
+        role._set_state(len(role.actions) - 1)
+        reply = await role._act()
+        role._set_state(-1)
+        return reply
+
+    def _take_away(self, paths: list[str]) -> dict[str, str]:
+        """Remove files that a role is to write anew, or it would find them and think them finished."""
+        contents = {}
+        for path in paths:
+            file = Path(self._run.workspace, path)
+            contents[path] = file.read_text("utf-8", "replace")
+            file.unlink()
+        return contents
+
+    def _members(self) -> list[str]:
+        names = list(ROLES)
+        return names if self._run.spec.options.run_tests else names[:-1]
+
+    def _role(self, name: str, context: Any) -> Any:
+        if name == "Engineer":
+            # n_borg as in MetaGPT's own command; 0.8.2 does not read it.
+            return Engineer(context=context, n_borg=5, use_code_review=self._run.spec.options.code_review)
+        return ROLES[name](context=context)

@@ -1,0 +1,123 @@
+"""The recorder: every event of every task passes here, and gets its place in the log.
+
+Group commit: while one transaction runs, what arrives is collected; the next transaction takes all of it. No timer is
+involved, so a lone event is committed at once and a burst costs one commit. Listeners hear of events only after their
+commit, in the order of the log.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+
+import msgspec
+
+from runner.base import Append, Commit, Committed, Deleted, Entry, Listener, Store
+from runner.errors import StaleAttempt
+from runner.events import Draft
+from runner.task import Task
+
+
+class Recorder:
+    """The only writer of logs. Use it as an async context manager, in the loop that runs the supervisor."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._listeners: list[Listener] = []
+        self._pending: list[tuple[Append, asyncio.Future[None]]] = []
+        self._work = asyncio.Event()
+        self._closing = False
+
+    async def __aenter__(self) -> "Recorder":
+        self._writer = asyncio.create_task(self._write(), name="recorder")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._closing = True
+        self._work.set()
+        await self._writer
+
+    def watch(self, listener: Listener) -> None:
+        """Call `listener` after every change; it must not block and must not raise."""
+        self._listeners.append(listener)
+
+    def announce(self, change: Commit | Deleted) -> None:
+        """Tell the listeners of a change that was made to the store."""
+        for listener in self._listeners:
+            listener(change)
+
+    def append(self, task: Task, entries: Sequence[Entry]) -> tuple[Task, asyncio.Future[None]]:
+        """Put entries into a task's log. task: as of the last of them, but for its head, which is still the old one.
+
+        Returns the task with its new head, and a future that is done after the commit; it holds `StaleAttempt` if the
+        store refused, or the store's error.
+        """
+        after = msgspec.structs.replace(task, head=task.head + len(entries))
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        # Most producers do not wait; an error is then seen by those who do, and by the next append of the task.
+        done.add_done_callback(_retrieve)
+        self._pending.append((Append(after, task.head, entries), done))
+        self._work.set()
+        return after, done
+
+    async def _write(self) -> None:
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            while self._pending:
+                await self._commit_pending()
+            if self._closing:
+                return
+
+    async def _commit_pending(self) -> None:
+        batch, self._pending = self._pending, []
+        appends = _merge([append for append, _ in batch])
+        try:
+            taken = await self._store.append(appends)
+        except Exception as error:  # whoever waits for this commit decides what its failure means
+            for _, done in batch:
+                _fail(done, error)
+            return
+        refused = {append.task.id for append, took in zip(appends, taken, strict=True) if not took}
+        for append in appends:
+            if append.task.id not in refused:
+                self._announce_append(append)
+        for append, done in batch:
+            if append.task.id in refused:
+                _fail(done, StaleAttempt(append.task.id, append.task.attempt))
+            elif not done.done():
+                done.set_result(None)
+
+    def _announce_append(self, append: Append) -> None:
+        middle = b',"task_id":"' + append.task.id.encode() + b'",'
+        events = [
+            Committed(
+                event_id, entry.event_type, entry.agent_role, b'{"event_id":%d%b%b' % (event_id, middle, entry.tail)
+            )
+            for event_id, entry in enumerate(append.entries, append.head + 1)
+        ]
+        self.announce(Commit(append.task, events))
+
+
+def entry(draft: Draft) -> Entry:
+    """A draft, encoded for the log."""
+    return Entry(draft.event_type, draft.agent_role, msgspec.json.encode(draft)[1:])
+
+
+def _merge(appends: Sequence[Append]) -> list[Append]:
+    """One append per task: the entries of all, the task as of the last."""
+    merged: dict[str, tuple[int, list[Entry]]] = {}
+    last: dict[str, Task] = {}
+    for append in appends:
+        merged.setdefault(append.task.id, (append.head, []))[1].extend(append.entries)
+        last[append.task.id] = append.task
+    return [Append(last[task_id], head, entries) for task_id, (head, entries) in merged.items()]
+
+
+def _fail(done: asyncio.Future[None], error: Exception) -> None:
+    if not done.done():
+        done.set_exception(error)
+
+
+def _retrieve(done: asyncio.Future[None]) -> None:
+    with contextlib.suppress(asyncio.CancelledError):
+        done.exception()

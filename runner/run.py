@@ -1,0 +1,330 @@
+"""One task from QUEUED to its terminal status: the queue's place, the child process, the end.
+
+A `Run` is the only one that makes events for its task while it lives. `task` is what the run has decided so far; the
+store follows a commit later, and whoever needs to know that it did awaits the future that `record` or `change` gives.
+"""
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import signal
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import psutil
+
+from runner.attempt import Answer, AttemptSpec, Llm, Say
+from runner.base import Entry, Stopped, Store
+from runner.errors import AlreadyAnswered, Conflict, StaleAttempt
+from runner.events import EventType, draft, now
+from runner.forkserver import Child, ForkServer
+from runner.recorder import Recorder, entry
+from runner.states import IN_ATTEMPT, Status, Trigger, follow
+from runner.task import FOLDED, Task, fold
+
+RESOURCE_PERIOD = 2.0  # seconds between RESOURCE events
+_FINISH_PAUSE = 1.0  # seconds between tries to write the end of an attempt to a store that fails
+
+_log = logging.getLogger(__name__)
+
+_MESSAGES = {
+    Status.QUEUED: "Waiting for a free place.",
+    Status.RUNNING: "The team is at work.",
+    Status.WAITING: "The team waits for a person's answer.",
+    Status.STOPPING: "Stopping.",
+    Status.SUCCEEDED: "The team has finished.",
+    Status.FAILED: "The run failed.",
+    Status.CANCELLED: "The run was stopped.",
+}
+
+
+class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of the child: a `Draft` whose payload is decoded only where it matters."""
+
+    timestamp: str
+    agent_role: str | None
+    event_type: EventType
+    payload: msgspec.Raw
+
+
+# Only the supervisor may say these; from a child they would be lies about the task.
+_SUPERVISORS_OWN = frozenset({EventType.STATUS, EventType.RESOURCE, EventType.INPUT_RESPONSE})
+
+_decode_line = msgspec.json.Decoder(_Line).decode
+_decode_payload = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Run:
+    """grace: seconds that a stopped child has to end by itself before it is killed."""
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        recorder: Recorder,
+        store: Store,
+        forks: ForkServer,
+        llm: Llm,
+        workspace: Path,
+        grace: float,
+    ) -> None:
+        self.task = task
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._recorder = recorder
+        self._store = store
+        self._forks = forks
+        self._llm = llm
+        self._workspace = workspace
+        self._grace = grace
+        self._child: Child | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._end_asked = asyncio.Event()
+        self._stop_reason: str | None = None
+        self._interruption: str | None = None
+        self._how: Literal["graceful", "killed"] = "graceful"
+        self._fatal: str | None = None
+
+    def record(
+        self, event_type: EventType, payload: Mapping[str, Any], *, agent_role: str | None = None
+    ) -> asyncio.Future[None]:
+        """Put an event into the log. Returns a future that is done when it is committed."""
+        task = fold(self.task, event_type, agent_role, dict(payload))
+        self.task, done = self._recorder.append(task, [entry(draft(event_type, payload, agent_role=agent_role))])
+        return done
+
+    def change(self, trigger: Trigger, *, reason: str | None = None, **changes: Any) -> asyncio.Future[None]:
+        """Change the status, and put that into the log. Raises `Conflict` if the status does not allow it."""
+        self.task, status_entry = _changed(self.task, trigger, reason, changes)
+        self.task, done = self._recorder.append(self.task, [status_entry])
+        return done
+
+    def claim(self) -> None:
+        """Begin the next attempt."""
+        self.change(
+            Trigger.CLAIM,
+            attempt=self.task.attempt + 1,
+            started_at=now(),
+            completed_at=None,
+            progress=None,
+            final_result=None,
+            model=self._llm.model,
+            demo=self._llm.demo,
+            workspace=str(self._workspace),
+        )
+
+    async def execute(self) -> None:
+        """Carry the claimed attempt to its terminal status."""
+        try:
+            failure = await self._attempt()
+        except Exception as error:  # whatever broke it, an attempt ends with a terminal status
+            _log.exception("attempt %d of task %s broke", self.task.attempt, self.task.id)
+            failure = str(error) or type(error).__name__
+        await self._finish(failure)
+
+    def stop(self, reason: str) -> None:
+        """Begin to stop, because a person wants it. Further calls change nothing."""
+        if self.task.status in (Status.RUNNING, Status.WAITING):
+            self._stop_reason = reason
+            self.change(Trigger.STOP, reason=reason)
+            self._end_child(self._grace)
+
+    def interrupt(self, reason: str, *, grace: float) -> None:
+        """Begin to end, because the server does."""
+        self._interruption = reason
+        self._end_child(grace)
+
+    def stopped(self, *, took: float) -> Stopped:
+        """How the stop went, once the run has ended. took: seconds."""
+        return Stopped(task_id=self.task.id, status=self.task.status, how=self._how, took_ms=round(took * 1000, 1))
+
+    async def answer(self, request_id: str, answer: str) -> None:
+        waiting = self.task.waiting
+        if self.task.status is not Status.WAITING or waiting is None or waiting.request_id != request_id:
+            raise AlreadyAnswered(request_id)
+        self.record(
+            EventType.INPUT_RESPONSE,
+            {"message": f"A person answered: {answer[:200]}", "request_id": request_id, "answer": answer},
+            agent_role=waiting.role,
+        )
+        await self.change(Trigger.ANSWER)
+        await self._require_child().send(Answer(request_id=request_id, answer=answer))
+
+    async def say(self, message: Say) -> None:
+        if self.task.status not in (Status.RUNNING, Status.WAITING):
+            raise Conflict(f"The task is {self.task.status}; a message reaches the team only while it is at work.")
+        await self._require_child().send(message)
+
+    def _require_child(self) -> Child:
+        if self._child is None:
+            raise Conflict("The team's process is only just starting; try again in a moment.")
+        return self._child
+
+    async def _attempt(self) -> str | None:
+        """Run the child to its end. Returns what went wrong, or None."""
+        await asyncio.to_thread(_make_empty, self._workspace)
+        child = self._child = await self._launch()
+        if child is None:
+            return None
+        limit = self.task.options.timeout_s
+        sampling = asyncio.create_task(self._sample(child.pid), name=f"resources of {self.task.id}")
+        try:
+            if self._end_asked.is_set():
+                child.signal(signal.SIGTERM)
+            async with asyncio.timeout(limit):
+                while lines := await child.lines():
+                    await self._absorb(lines)
+                code = await asyncio.shield(child.exited)
+        except TimeoutError:
+            return f"The time limit of {limit:g} s was reached."
+        finally:
+            sampling.cancel()
+            child.signal(signal.SIGKILL)
+            await asyncio.shield(child.exited)
+            child.close()
+        return self._verdict(code)
+
+    async def _launch(self) -> Child | None:
+        """A child, or None if a stop came first."""
+        spec = AttemptSpec(
+            task_id=self.task.id,
+            attempt=self.task.attempt,
+            input_prompt=self.task.input_prompt,
+            options=self.task.options,
+            workspace=str(self._workspace),
+            llm=self._llm,
+        )
+        fork = asyncio.create_task(self._forks.fork(spec))
+        stop = asyncio.create_task(self._end_asked.wait())
+        try:
+            await asyncio.wait({fork, stop}, return_when=asyncio.FIRST_COMPLETED)
+            return fork.result() if fork.done() else None
+        finally:
+            stop.cancel()
+            fork.cancel()
+
+    def _absorb(self, lines: list[bytes]) -> asyncio.Future[None]:
+        """Put the child's events into the log. Raises `msgspec.MsgspecError` for a line that is no event."""
+        entries: list[Entry] = []
+        task = self.task
+        for line in lines:
+            event = _decode_line(line)
+            if event.event_type in _SUPERVISORS_OWN:
+                raise msgspec.ValidationError(f"The process sent an event of type {event.event_type}.")
+            entries.append(Entry(event.event_type, event.agent_role, line[1:]))
+            if event.event_type in FOLDED:
+                payload = _decode_payload(event.payload)
+                task = fold(task, event.event_type, event.agent_role, payload)
+                if event.event_type is EventType.ERROR and payload.get("fatal"):
+                    self._fatal = str(payload.get("message"))
+                if event.event_type is EventType.INPUT_REQUEST and task.status is Status.RUNNING:
+                    task, status_entry = _changed(task, Trigger.ASK, str(payload.get("question")), {})
+                    entries.append(status_entry)
+        self.task, done = self._recorder.append(task, entries)
+        return done
+
+    def _verdict(self, code: int | None) -> str | None:
+        if code == 0 and self.task.final_result is not None:
+            return None
+        return self._fatal or f"The process of this run {_end(code)} before the team had finished."
+
+    async def _finish(self, failure: str | None) -> None:
+        """Write the end of the attempt, however long the store takes to accept it."""
+        while self.task.status in IN_ATTEMPT:
+            try:
+                await self._write_end(failure)
+            except (StaleAttempt, sqlite3.Error):
+                _log.exception("the end of task %s cannot be written; trying again", self.task.id)
+                await asyncio.sleep(_FINISH_PAUSE)
+                self.task = await self._store.get_task(self.task.id)
+
+    async def _write_end(self, failure: str | None) -> None:
+        changes: dict[str, Any] = {"completed_at": now(), "current_agent": None, "waiting": None}
+        if self.task.status is Status.STOPPING:
+            await self.change(Trigger.END_STOP, reason=self._stop_reason, **changes)
+        elif self._interruption is not None:
+            await self.change(Trigger.LOSE, reason=self._interruption, **changes)
+        elif failure is None:
+            await self.change(Trigger.SUCCEED, progress=1.0, **changes)
+        else:
+            if failure != self._fatal:
+                error = {"message": failure, "error_type": "RunFailed", "traceback": None, "fatal": True}
+                self.record(EventType.ERROR, error)
+            await self.change(Trigger.FAIL, reason=failure, **changes)
+
+    def _end_child(self, grace: float) -> None:
+        """Ask the child to end, now or as soon as it exists, and see to it that it does."""
+        self._end_asked.set()
+        if self._child is not None:
+            self._child.signal(signal.SIGTERM)
+        if self._ending is None:
+            self._ending = asyncio.create_task(self._enforce_end(grace), name=f"end of {self.task.id}")
+
+    async def _enforce_end(self, grace: float) -> None:
+        await asyncio.wait({self.ended}, timeout=grace)
+        if not self.ended.done() and self._child is not None:
+            self._how = "killed"
+            self._child.signal(signal.SIGKILL)
+
+    async def _sample(self, pid: int) -> None:
+        """Record what the process tree uses, every few seconds, until cancelled."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            processes: dict[int, psutil.Process] = {pid: psutil.Process(pid)}
+            while True:
+                await asyncio.sleep(RESOURCE_PERIOD)
+                cpu, rss = await asyncio.to_thread(_measure, pid, processes)
+                usage = self.task.usage
+                self.record(
+                    EventType.RESOURCE,
+                    {
+                        "message": f"{cpu:.0f} % CPU, {rss / 1e6:.0f} MB, ${usage.cost_usd:.4f} so far",
+                        "cpu_percent": round(cpu, 1),
+                        "rss_bytes": rss,
+                        "prompt_tokens": usage.prompt_tokens,
+                        "completion_tokens": usage.completion_tokens,
+                        "cost_usd": usage.cost_usd,
+                    },
+                )
+
+
+def _changed(task: Task, trigger: Trigger, reason: str | None, changes: Mapping[str, Any]) -> tuple[Task, Entry]:
+    """The task after a change of status, and the STATUS event that says so."""
+    status = follow(task.status, trigger)
+    message = f"{_MESSAGES[status]} {reason}" if reason else _MESSAGES[status]
+    task = msgspec.structs.replace(task, status=status, reason=reason, last_message=message, **changes)
+    payload = {"message": message, "status": status, "attempt": task.attempt, "reason": reason}
+    return task, entry(draft(EventType.STATUS, payload))
+
+
+def _make_empty(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, mode=0o700)
+
+
+def _measure(pid: int, known: dict[int, psutil.Process]) -> tuple[float, int]:
+    """CPU (percent of one core since the last call) and memory (bytes, resident) of a process and its descendants.
+
+    known: the processes of the last call; a process counts its CPU only from the second time it is seen.
+    """
+    tree = {process.pid: known.get(process.pid, process) for process in psutil.Process(pid).children(recursive=True)}
+    tree[pid] = known[pid]
+    known.clear()
+    known.update(tree)
+    cpu, rss = 0.0, 0
+    for process in tree.values():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            cpu += process.cpu_percent()
+            rss += process.memory_info().rss
+    return cpu, rss
+
+
+def _end(code: int | None) -> str:
+    if code is None:
+        return "was lost with the fork server"
+    if code < 0:
+        return f"was killed by {signal.Signals(-code).name}"
+    return f"ended with exit code {code}"

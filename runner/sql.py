@@ -1,0 +1,119 @@
+"""All SQL, named. A migration is never changed once released; a new one is added."""
+
+MIGRATIONS = (
+    """
+    CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+    INSERT INTO meta VALUES ('epoch', lower(hex(randomblob(8))));
+
+    CREATE TABLE tasks (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        title TEXT NOT NULL,
+        input_prompt TEXT NOT NULL,
+        priority INTEGER NOT NULL,
+        options TEXT NOT NULL,
+        created_at TEXT NOT NULL
+    );
+
+    -- Apart from tasks because it is written with every batch of events, and a prompt may be long.
+    CREATE TABLE task_states (
+        task_seq INTEGER PRIMARY KEY REFERENCES tasks (seq) ON DELETE CASCADE,
+        status TEXT NOT NULL,
+        attempt INTEGER NOT NULL,
+        head INTEGER NOT NULL,
+        details TEXT NOT NULL,       -- the rest of what changes, as JSON
+        final_result TEXT NOT NULL   -- JSON
+    );
+    CREATE INDEX task_states_by_status ON task_states (status, task_seq);
+
+    CREATE TABLE events (
+        task_seq INTEGER NOT NULL REFERENCES tasks (seq) ON DELETE CASCADE,
+        event_id INTEGER NOT NULL,
+        event_type TEXT NOT NULL,
+        agent_role TEXT,
+        tail TEXT NOT NULL,          -- the event's JSON from "timestamp" on; what stands before it is in the key
+        PRIMARY KEY (task_seq, event_id)
+    ) WITHOUT ROWID;
+
+    CREATE TABLE idempotency_keys (
+        key TEXT PRIMARY KEY,
+        fingerprint TEXT NOT NULL,
+        task_seq INTEGER NOT NULL REFERENCES tasks (seq) ON DELETE CASCADE
+    ) WITHOUT ROWID;
+    CREATE INDEX idempotency_keys_by_task ON idempotency_keys (task_seq);
+    """,
+)
+
+# "mgpl" in ASCII: tells our database files from others (PRAGMA application_id).
+APPLICATION_ID = 0x6D67706C
+
+GET_EPOCH = "SELECT value FROM meta WHERE name = 'epoch'"
+
+INSERT_TASK = """
+    INSERT INTO tasks (id, title, input_prompt, priority, options, created_at)
+    VALUES (:id, :title, :input_prompt, :priority, :options, :created_at)
+"""
+
+INSERT_STATE = """
+    INSERT INTO task_states (task_seq, status, attempt, head, details, final_result)
+    SELECT seq, :status, :attempt, :head, :details, :final_result FROM tasks WHERE id = :id
+"""
+
+INSERT_KEY = "INSERT INTO idempotency_keys SELECT :key, :fingerprint, seq FROM tasks WHERE id = :id"
+
+GET_KEY = """
+    SELECT k.fingerprint, t.id FROM idempotency_keys k JOIN tasks t ON t.seq = k.task_seq WHERE k.key = ?
+"""
+
+GET_TASK = """
+    SELECT t.id, t.title, t.input_prompt, t.priority, t.options, t.created_at,
+           s.status, s.attempt, s.head, s.details, s.final_result
+    FROM tasks t JOIN task_states s ON s.task_seq = t.seq WHERE t.id = ?
+"""
+
+GET_POSITION = "SELECT t.seq, s.head FROM tasks t JOIN task_states s ON s.task_seq = t.seq WHERE t.id = ?"
+
+# The prompt is left out: a list of long prompts is not a list.
+LIST_TASKS = """
+    SELECT t.seq, t.id, t.title, '' AS input_prompt, t.priority, t.options, t.created_at,
+           s.status, s.attempt, s.head, s.details, 'null' AS final_result
+    FROM tasks t JOIN task_states s ON s.task_seq = t.seq
+    WHERE t.seq < :cursor AND (t.title LIKE :pattern ESCAPE '\\' OR t.input_prompt LIKE :pattern ESCAPE '\\')
+    ORDER BY t.seq DESC LIMIT :limit
+"""
+
+LIST_TASKS_OF_STATUS = """
+    SELECT t.seq, t.id, t.title, '' AS input_prompt, t.priority, t.options, t.created_at,
+           s.status, s.attempt, s.head, s.details, 'null' AS final_result
+    FROM task_states s JOIN tasks t ON t.seq = s.task_seq
+    WHERE s.status IN (SELECT value FROM json_each(:statuses)) AND s.task_seq < :cursor
+      AND (t.title LIKE :pattern ESCAPE '\\' OR t.input_prompt LIKE :pattern ESCAPE '\\')
+    ORDER BY s.task_seq DESC LIMIT :limit
+"""
+
+DELETE_TASK = "DELETE FROM tasks WHERE id = ?"
+
+# Fencing and the order of the log are one condition: the row is taken only as the writer believes it to be.
+ADVANCE_TASK = """
+    UPDATE task_states SET status = :status, attempt = :attempt, head = :new_head, details = :details,
+                           final_result = :final_result
+    WHERE task_seq = (SELECT seq FROM tasks WHERE id = :id) AND head = :head AND attempt <= :attempt
+    RETURNING task_seq
+"""
+
+INSERT_EVENT = "INSERT INTO events (task_seq, event_id, event_type, agent_role, tail) VALUES (?, ?, ?, ?, ?)"
+
+READ_EVENTS = """
+    SELECT event_id, '{"event_id":' || event_id || :middle || tail FROM events
+    WHERE task_seq = :seq AND event_id > :after
+    ORDER BY event_id LIMIT :limit
+"""
+
+# An empty list of types, and a null role, let everything pass.
+READ_FILTERED_EVENTS = """
+    SELECT event_id, '{"event_id":' || event_id || :middle || tail FROM events
+    WHERE task_seq = :seq AND event_id > :after
+      AND (:event_types = '[]' OR event_type IN (SELECT value FROM json_each(:event_types)))
+      AND (:agent_role IS NULL OR agent_role = :agent_role)
+    ORDER BY event_id LIMIT :limit
+"""

@@ -1,0 +1,257 @@
+"""The supervisor: the `Runner` that gives every attempt a child process of its own on this machine."""
+
+import asyncio
+import fcntl
+import hashlib
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import msgspec
+
+from runner.attempt import Llm, Role, Say
+from runner.base import Commit, Deleted, Filter, Listener, Page, Stopped, Store, TaskPage
+from runner.errors import Conflict, DataFolderBusy
+from runner.events import now
+from runner.forkserver import ForkServer
+from runner.recorder import Recorder
+from runner.run import Run
+from runner.states import ACTIVE, IN_ATTEMPT, Status, Trigger, follow
+from runner.store import SqliteStore
+from runner.task import NewTask, Task, derived_title
+
+_SHUTDOWN_GRACE = 1.0  # seconds that children have to end by themselves when the server ends
+
+_log = logging.getLogger(__name__)
+
+
+class Supervisor:
+    """A `Runner`. Make one with `open_supervisor`.
+
+    folder: where each task has a folder of its own. concurrency: attempts at the same time. grace: seconds that a
+    stopped child has to end by itself.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        recorder: Recorder,
+        forks: ForkServer,
+        llm: Llm,
+        folder: Path,
+        concurrency: int,
+        grace: float,
+    ) -> None:
+        self._store = store
+        self._recorder = recorder
+        self._forks = forks
+        self._llm = llm
+        self._folder = folder
+        self._concurrency = concurrency
+        self._grace = grace
+        self._runs: dict[str, Run] = {}
+        self._queue: list[Run] = []
+        self._attempts: set[asyncio.Task[None]] = set()
+        self._admission = asyncio.Lock()
+        self._closing = False
+
+    @property
+    def epoch(self) -> str:
+        return self._store.epoch
+
+    def watch(self, listener: Listener) -> None:
+        self._recorder.watch(listener)
+
+    def ready(self) -> bool:
+        return self._forks.ready
+
+    async def create_task(self, new: NewTask, *, key: str | None = None) -> Task:
+        task = Task(
+            id=secrets.token_hex(8),
+            title=new.title or derived_title(new.input_prompt),
+            input_prompt=new.input_prompt,
+            priority=new.priority,
+            options=new.options,
+            created_at=now(),
+        )
+        fingerprint = hashlib.sha256(msgspec.json.encode(new)).hexdigest()
+        kept = await self._store.create_task(task, key=key, fingerprint=fingerprint)
+        if kept is task:
+            self._recorder.announce(Commit(task, []))
+        return kept
+
+    async def list_tasks(self, *, statuses: frozenset[Status], query: str, limit: int, cursor: int | None) -> TaskPage:
+        return await self._store.list_tasks(statuses=statuses, query=query, limit=limit, cursor=cursor)
+
+    async def delete_task(self, task_id: str) -> None:
+        async with self._admission:
+            run = self._runs.get(task_id)
+            if run is not None:
+                raise Conflict(f"The task is {run.task.status}; stop it before deleting it.")
+            await self._store.delete_task(task_id)
+        self._recorder.announce(Deleted(task_id))
+        await asyncio.to_thread(shutil.rmtree, self._folder / task_id, ignore_errors=True)
+
+    async def start_task(self, task_id: str) -> Task:
+        async with self._admission:
+            active = self._runs.get(task_id)
+            if active is not None:
+                raise Conflict(f"The task is {active.task.status} already.")
+            task = await self._store.get_task(task_id)
+            follow(task.status, Trigger.RUN)
+            run = self._admit(task)
+            try:
+                await run.change(Trigger.RUN, queued_at=now())
+            except BaseException:
+                self._forget(run)
+                raise
+        self._dispatch()
+        return run.task
+
+    async def get_task_state(self, task_id: str) -> Task:
+        return await self._store.get_task(task_id)
+
+    async def get_task_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
+        return await self._store.read_events(task_id, after=after, limit=limit, size=size, filter=filter)
+
+    async def stop_task(self, task_id: str) -> Stopped:
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        run = self._runs.get(task_id)
+        if run is None:
+            task = await self._store.get_task(task_id)
+            return Stopped(task_id=task_id, status=task.status, how="graceful", took_ms=0.0)
+        await self._stop(run, "Stopped on request.")
+        return run.stopped(took=clock() - begun)
+
+    async def answer(self, task_id: str, request_id: str, answer: str) -> Task:
+        run = await self._require_run(task_id)
+        await run.answer(request_id, answer)
+        return run.task
+
+    async def say(self, task_id: str, content: str, send_to: Role | None) -> None:
+        run = await self._require_run(task_id)
+        await run.say(Say(content=content, send_to=send_to))
+
+    async def recover(self) -> None:
+        """Bring every task that the last server left active into a true state: queued again, or ended."""
+        page = await self._store.list_tasks(statuses=ACTIVE, query="", limit=1_000_000, cursor=None)
+        for row in reversed(page.tasks):
+            task = await self._store.get_task(row.id)
+            run = self._admit(task)
+            if task.status in IN_ATTEMPT:
+                self._forget(run)
+                _log.warning("attempt %d of task %s was interrupted by the end of the server", task.attempt, task.id)
+                reason = "The server ended while this run was going on."
+                await run.change(Trigger.LOSE, reason=reason, completed_at=now(), current_agent=None, waiting=None)
+        self._dispatch()
+
+    async def aclose(self) -> None:
+        """Stop what runs. Queued tasks stay queued for the next server."""
+        self._closing = True
+        for run in self._runs.values():
+            if run not in self._queue:
+                run.interrupt("The server was shut down while this run was going on.", grace=_SHUTDOWN_GRACE)
+        await asyncio.gather(*self._attempts)
+
+    async def _require_run(self, task_id: str) -> Run:
+        run = self._runs.get(task_id)
+        if run is None:
+            task = await self._store.get_task(task_id)
+            raise Conflict(f"The task is {task.status}; that is possible only while its team is at work.")
+        return run
+
+    def _admit(self, task: Task) -> Run:
+        run = Run(
+            task,
+            recorder=self._recorder,
+            store=self._store,
+            forks=self._forks,
+            llm=self._llm,
+            workspace=self._folder / task.id / "workspace",
+            grace=self._grace,
+        )
+        self._runs[task.id] = run
+        self._queue.append(run)
+        return run
+
+    def _forget(self, run: Run) -> None:
+        self._queue.remove(run)
+        del self._runs[run.task.id]
+
+    def _dispatch(self) -> None:
+        """Start what may run: the highest priority first, of these the one that has waited longest."""
+        while self._queue and len(self._attempts) < self._concurrency and not self._closing:
+            run = min(self._queue, key=lambda queued: (-queued.task.priority, queued.task.queued_at or ""))
+            self._queue.remove(run)
+            run.claim()
+            attempt = asyncio.create_task(self._execute(run), name=f"attempt of {run.task.id}")
+            self._attempts.add(attempt)
+            attempt.add_done_callback(self._free_place)
+
+    async def _execute(self, run: Run) -> None:
+        await run.execute()
+        del self._runs[run.task.id]
+        run.ended.set_result(None)
+
+    def _free_place(self, attempt: asyncio.Task[None]) -> None:
+        self._attempts.discard(attempt)
+        self._dispatch()
+
+    async def _stop(self, run: Run, reason: str) -> None:
+        if run in self._queue:
+            self._forget(run)
+            await run.change(Trigger.STOP, reason=reason, completed_at=now())
+            return
+        run.stop(reason)
+        await asyncio.shield(run.ended)
+
+
+@asynccontextmanager
+async def open_supervisor(data: Path, *, llm: Llm, concurrency: int, grace: float) -> AsyncIterator[Supervisor]:
+    """A supervisor over the folder `data`, with everything it needs; closed in order at the end.
+
+    Raises `DataFolderBusy` and `DatabaseUnusable`.
+    """
+    with _lock(data):
+        store = await SqliteStore.open(data / "metagpt-live.db")
+        try:
+            async with Recorder(store) as recorder, ForkServer(data / "scratch") as forks:
+                supervisor = Supervisor(
+                    store=store,
+                    recorder=recorder,
+                    forks=forks,
+                    llm=llm,
+                    folder=data / "tasks",
+                    concurrency=concurrency,
+                    grace=grace,
+                )
+                await supervisor.recover()
+                try:
+                    yield supervisor
+                finally:
+                    await supervisor.aclose()
+        finally:
+            await store.aclose()
+
+
+@contextmanager
+def _lock(data: Path) -> Iterator[None]:
+    """Make the folder and hold it for this process; the kernel lets go of it however the process ends."""
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (data / "lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise DataFolderBusy(
+                f"Another metagpt-live uses the data folder {data}. Stop it, or name another with --data."
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

@@ -1,0 +1,120 @@
+"""A task and how its events change it.
+
+`Task` is immutable: every change makes a new one, so that what is committed beside a batch of events is exactly the
+task as of the last of them.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from runner.attempt import Options
+from runner.events import EventType
+from runner.states import Status
+
+PROMPT_LIMIT = 100_000  # characters
+TITLE_LIMIT = 200  # characters
+LAST_MESSAGE_LIMIT = 500  # characters
+_DERIVED_TITLE_LIMIT = 80  # characters
+
+# Too many, or too technical, to be what a person reads as "the last thing that happened".
+_NOT_NEWS = frozenset({EventType.TOKEN, EventType.LOG, EventType.RESOURCE, EventType.LLM_CALL})
+# The events whose payload changes the task; the payload of all others need not be decoded.
+FOLDED = frozenset(EventType) - {EventType.TOKEN, EventType.LOG, EventType.RESOURCE}
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What the LLM calls of all attempts used. cost_usd counts only calls whose model has a price."""
+
+    llm_calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cost_usd: float = 0.0
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person is asked. deadline: RFC 3339 UTC, or null for none."""
+
+    request_id: str
+    question: str
+    choices: list[str] = []
+    deadline: str | None = None
+    role: str | None = None
+
+
+class NewTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person gives to make a task."""
+
+    input_prompt: Annotated[str, msgspec.Meta(min_length=1, max_length=PROMPT_LIMIT)]
+    title: Annotated[str, msgspec.Meta(min_length=1, max_length=TITLE_LIMIT)] | None = None
+    priority: Annotated[int, msgspec.Meta(ge=-5, le=5)] = 0
+    options: Options = Options()
+
+
+class Task(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known of a task but its events.
+
+    progress: 0..1 of the attempt, null while it cannot be known. head: event_id of the last event. reason: why the
+    status is what it is, in words. demo: whether the model was the demo model.
+    """
+
+    id: str
+    title: str
+    input_prompt: str
+    priority: int
+    options: Options
+    created_at: str
+    status: Status = Status.PENDING
+    attempt: int = 0
+    head: int = 0
+    queued_at: str | None = None
+    started_at: str | None = None
+    completed_at: str | None = None
+    progress: float | None = 0.0
+    current_agent: str | None = None
+    last_message: str | None = None
+    reason: str | None = None
+    model: str | None = None
+    demo: bool = False
+    usage: Usage = Usage()
+    waiting: Question | None = None
+    workspace: str | None = None
+    final_result: dict[str, Any] | None = None
+
+
+def derived_title(input_prompt: str) -> str:
+    """A title from the first line of the prompt."""
+    line = " ".join(input_prompt.strip().split("\n", 1)[0].split())
+    return line if len(line) <= _DERIVED_TITLE_LIMIT else line[: _DERIVED_TITLE_LIMIT - 1].rstrip() + "…"
+
+
+def fold(task: Task, event_type: EventType, agent_role: str | None, payload: dict[str, Any]) -> Task:
+    """The task after an event other than STATUS, which only the supervisor makes, together with the status itself."""
+    changes: dict[str, Any] = {}
+    if event_type not in _NOT_NEWS:
+        changes["last_message"] = str(payload.get("message", ""))[:LAST_MESSAGE_LIMIT]
+    match event_type:
+        case EventType.AGENT_START:
+            changes["current_agent"] = agent_role
+        case EventType.AGENT_COMPLETE if task.current_agent == agent_role:
+            changes["current_agent"] = None
+        case EventType.ACTION_COMPLETE if payload.get("progress") is not None:
+            changes["progress"] = max(task.progress or 0.0, float(payload["progress"]))
+        case EventType.LLM_CALL:
+            changes["usage"] = _add(task.usage, payload)
+        case EventType.INPUT_REQUEST:
+            changes["waiting"] = msgspec.convert(payload, Question)
+        case EventType.INPUT_RESPONSE:
+            changes["waiting"] = None
+        case EventType.RESULT:
+            changes["final_result"] = payload.get("final_result")
+    return msgspec.structs.replace(task, **changes) if changes else task
+
+
+def _add(usage: Usage, call: dict[str, Any]) -> Usage:
+    return Usage(
+        llm_calls=usage.llm_calls + 1,
+        prompt_tokens=usage.prompt_tokens + int(call.get("prompt_tokens") or 0),
+        completion_tokens=usage.completion_tokens + int(call.get("completion_tokens") or 0),
+        cost_usd=round(usage.cost_usd + float(call.get("cost_usd") or 0.0), 9),
+    )

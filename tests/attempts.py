@@ -1,0 +1,91 @@
+"""Runs attempts in real child processes and reads what they send, for tests."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from runner.attempt import AttemptSpec, Llm, Options
+from runner.forkserver import Child
+
+DEMO = Llm(demo_pace=0)
+IDEA = "Write a 2048 game"
+
+Payload = dict[str, Any]
+
+
+def spec(workspace: Path, idea: str = IDEA, llm: Llm = DEMO, **options: Any) -> AttemptSpec:
+    workspace.mkdir(parents=True, exist_ok=True)
+    return AttemptSpec(
+        task_id="task",
+        attempt=1,
+        input_prompt=idea,
+        options=Options(**options),
+        workspace=str(workspace),
+        llm=llm,
+    )
+
+
+class Attempt:
+    """A child process and the events that it has sent so far."""
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+        self.events: list[dict[str, Any]] = []
+        self._read = 0
+
+    async def next(self, event_type: str, when: Callable[[Payload], bool] = lambda payload: True) -> Payload | None:
+        """The payload of the next event like this; None if the child ends without one."""
+        while True:
+            while self._read < len(self.events):
+                event = self.events[self._read]
+                self._read += 1
+                if event["event_type"] == event_type and when(event["payload"]):
+                    payload: Payload = event["payload"]
+                    return payload
+            if not await self._more():
+                return None
+
+    async def until(self, event_type: str, when: Callable[[Payload], bool] = lambda payload: True) -> Payload:
+        """Like `next`, for an event that must come."""
+        payload = await self.next(event_type, when)
+        if payload is None:
+            last = [(event["event_type"], event["payload"]["message"]) for event in self.events[-3:]]
+            raise AssertionError(f"The attempt ended without {event_type}; its last events: {last}")
+        return payload
+
+    async def end(self) -> int | None:
+        """Read to the end; the exit code."""
+        while await self._more():
+            pass
+        return await self.child.exited
+
+    def payloads(self, event_type: str) -> list[Payload]:
+        return [event["payload"] for event in self.events if event["event_type"] == event_type]
+
+    def roles(self, event_type: str) -> list[str | None]:
+        return [event["agent_role"] for event in self.events if event["event_type"] == event_type]
+
+    @property
+    def counts(self) -> Counter[str]:
+        return Counter(event["event_type"] for event in self.events)
+
+    @property
+    def result(self) -> Payload:
+        """The final result of an attempt that went well."""
+        assert self.events[-1]["event_type"] == "RESULT", self.events[-1]
+        final: Payload = self.events[-1]["payload"]["final_result"]
+        return final
+
+    @property
+    def fatal(self) -> Payload:
+        """The error that an attempt ended with."""
+        payload: Payload = self.events[-1]["payload"]
+        assert payload.get("fatal") is True, self.events[-1]
+        return payload
+
+    async def _more(self) -> bool:
+        lines = await self.child.lines()
+        self.events += [json.loads(line) for line in lines]
+        return bool(lines)

@@ -1,0 +1,190 @@
+"""Runs against an OpenAI-compatible endpoint, well-behaved and not."""
+
+import time
+
+import pytest
+
+from runner.attempt import Llm
+from tests.integration.adapter.conftest import Start
+from tests.openai_server import API_KEY, MODEL, Break, Hang, OpenAiServer, Refuse, Reply, unused_url
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+
+async def test_usage_and_cost_come_from_the_endpoint(start: Start, server: OpenAiServer) -> None:
+    """Tokens are the endpoint's own count, asked for with every stream, and the cost is the model's price for them."""
+    attempt = await start(llm=Llm(config=server.config()))
+    assert await attempt.end() == 0
+    assert all(request.body["stream_options"] == {"include_usage": True} for request in server.requests)
+    calls = attempt.payloads("LLM_CALL")
+    for call, request in zip(calls, server.requests, strict=True):
+        assert call["prompt_tokens"] == sum(len(m["content"].split()) for m in request.body["messages"])
+        assert call["cost_usd"] == pytest.approx((call["prompt_tokens"] * 5 + call["completion_tokens"] * 15) / 1e6)
+        assert (call["model"], call["error"], call["estimated"], call["demo"]) == (MODEL, None, False, False)
+    usage = attempt.result["usage"]
+    assert usage["prompt_tokens"] == sum(call["prompt_tokens"] for call in calls)
+    assert usage["cost_usd"] == pytest.approx(sum(call["cost_usd"] for call in calls))
+
+
+async def test_usage_is_estimated_where_none_is_sent(start: Start) -> None:
+    """An endpoint that sends no usage gets an estimate, marked as one."""
+    with OpenAiServer(usage=False) as server:
+        attempt = await start(llm=Llm(config=server.config()))
+        assert await attempt.end() == 0
+    assert all(call["estimated"] and call["prompt_tokens"] > 100 for call in attempt.payloads("LLM_CALL"))
+    assert attempt.result["usage"]["cost_usd"] > 0
+
+
+async def test_an_endpoint_without_stream_options_is_learned(start: Start) -> None:
+    """Parameters that an endpoint refuses are left out, from the second request on."""
+    with OpenAiServer(refuses=["stream_options", "max_tokens"]) as server:
+        attempt = await start(llm=Llm(config=server.config()))
+        assert await attempt.end() == 0
+    last = server.requests[-1].body
+    assert "stream_options" not in last and "max_tokens" not in last and last["max_completion_tokens"] == 4096
+    assert sum(call["error"] is not None for call in attempt.payloads("LLM_CALL")) == 2
+
+
+async def test_answers_in_one_piece(start: Start, server: OpenAiServer) -> None:
+    """Without streaming, the answer is one token, and usage still counts."""
+    attempt = await start(llm=Llm(config=server.config(stream=False)))
+    assert await attempt.end() == 0
+    assert "stream_options" not in server.requests[0].body
+    assert attempt.counts["TOKEN"] == attempt.counts["LLM_CALL"]
+    assert not any(call["estimated"] for call in attempt.payloads("LLM_CALL"))
+
+
+async def test_a_model_without_a_price_costs_null(start: Start, server: OpenAiServer) -> None:
+    """The cost of an unknown model is null, not zero, and the log says that the budget cannot be kept, once."""
+    attempt = await start(llm=Llm(config=server.config(model="home-made")))
+    assert await attempt.end() == 0
+    assert {call["cost_usd"] for call in attempt.payloads("LLM_CALL")} == {None}
+    assert attempt.result["usage"]["cost_usd"] is None
+    warnings = [log["message"] for log in attempt.payloads("LOG") if log["level"] == "WARNING"]
+    assert warnings == ["No price is known for the model home-made: the budget cannot be kept."]
+
+
+async def test_the_budget_ends_a_run_between_two_calls(start: Start, server: OpenAiServer) -> None:
+    """Once the budget is spent, no further call is made, and the error names both sums."""
+    attempt = await start(llm=Llm(config=server.config()), budget_usd=0.005)
+    assert await attempt.end() == 1
+    spent = sum(call["cost_usd"] for call in attempt.payloads("LLM_CALL"))
+    assert attempt.fatal["message"] == f"The budget of $0.005 is used up (${spent:.4f} spent)."
+    assert attempt.fatal["error_type"] == "BudgetUsedUp"
+    assert 0 < len(server.requests) < 5
+
+
+@pytest.mark.parametrize(
+    ("refusal", "message"),
+    [
+        (Refuse(401), "The LLM endpoint {url} refused the API key (401). Check METAGPT_LIVE_LLM_API_KEY."),
+        (Refuse(403), "The LLM endpoint {url} does not allow this API key to use gpt-4o (403): refused by the script."),
+        (
+            Refuse(404),
+            "The LLM endpoint {url} does not know the model gpt-4o (404). Check METAGPT_LIVE_LLM_MODEL and "
+            "METAGPT_LIVE_LLM_BASE_URL.",
+        ),
+        (
+            Refuse(429, "You exceeded your quota.", code="insufficient_quota"),
+            "The account at {url} has no quota left (429): You exceeded your quota.",
+        ),
+    ],
+    ids=lambda value: str(value.status) if isinstance(value, Refuse) else "",
+)
+async def test_hopeless_refusals_fail_at_once(
+    start: Start, server: OpenAiServer, refusal: Refuse, message: str
+) -> None:
+    """What no retry can cure ends the run after one request, in words that name the cure."""
+    server.script.append(refusal)
+    attempt = await start(llm=Llm(config=server.config()))
+    assert await attempt.end() == 1
+    assert len(server.requests) == 1
+    assert attempt.fatal["message"] == message.format(url=server.url)
+    assert attempt.payloads("LLM_CALL")[0]["error"] == attempt.fatal["message"]
+
+
+@pytest.mark.parametrize("trouble", [Refuse(429), Refuse(503), Break()], ids=["429", "503", "broken stream"])
+async def test_passing_trouble_is_retried(start: Start, server: OpenAiServer, trouble: Refuse | Break) -> None:
+    """Limits, server errors and broken connections are tried again, and the log tells of it."""
+    server.script.append(trouble)
+    attempt = await start(llm=Llm(config=server.config()))
+    assert await attempt.end() == 0
+    failed, answered = attempt.payloads("LLM_CALL")[:2]
+    assert failed["error"] and not answered["error"] and failed["call"] != answered["call"]
+    assert [log["message"] for log in attempt.payloads("LOG") if "Trying again in 0.5 s" in log["message"]]
+
+
+async def test_retries_come_to_an_end(start: Start, server: OpenAiServer) -> None:
+    """An endpoint that keeps failing gets four requests in all, however many layers of MetaGPT would try again."""
+    server.script += [Refuse(500)] * 20
+    attempt = await start(llm=Llm(config=server.config()))
+    assert await attempt.end() == 1
+    assert len(server.requests) == 4
+    assert attempt.fatal["message"] == (
+        f"The LLM endpoint {server.url} failed (500): refused by the script. Tried 4 times."
+    )
+
+
+async def test_nothing_at_the_address(start: Start) -> None:
+    """A refused connection is named as one."""
+    url = unused_url()
+    attempt = await start(llm=Llm(config={"api_key": API_KEY, "base_url": url, "model": MODEL}))
+    assert await attempt.end() == 1
+    assert attempt.fatal["message"] == f"Nothing answers at {url} (connection refused). Tried 4 times."
+
+
+async def test_a_silent_endpoint_times_out(start: Start, server: OpenAiServer) -> None:
+    """A call is given up after the configured time, and tried again."""
+    server.script.append(Hang())
+    attempt = await start(llm=Llm(config=server.config(timeout=1)))
+    began = time.monotonic()
+    failed = await attempt.until("LLM_CALL")
+    assert failed["error"] == f"The LLM endpoint {server.url} did not answer within 1 s."
+    assert time.monotonic() - began < 3
+    assert await attempt.end() == 0
+
+
+async def test_malformed_answers_are_asked_for_again(start: Start, server: OpenAiServer) -> None:
+    """An answer that is not in the form asked for is asked for again, three times at most."""
+    server.script += [Reply("I would rather talk about the weather.")] * 3
+    attempt = await start(llm=Llm(config=server.config()))
+    assert await attempt.end() == 1
+    assert len(server.requests) == 3
+    assert attempt.fatal["error_type"] == "MalformedAnswer"
+    assert attempt.fatal["message"].startswith("The model's answer was not in the form that was asked for, 3 times")
+
+
+async def test_the_key_is_in_no_event(start: Start, server: OpenAiServer) -> None:
+    """The API key reaches the endpoint, and no event, even if the endpoint repeats it."""
+    server.script.append(Refuse(400, f"bad request, Authorization: Bearer {API_KEY}"))
+    attempt = await start(llm=Llm(config=server.config()))
+    assert await attempt.end() == 1
+    assert server.requests[0].authorization == f"Bearer {API_KEY}"
+    assert API_KEY not in str(attempt.events)
+    assert "[redacted]" in attempt.fatal["message"]
+
+
+async def test_a_wrong_configuration_is_an_error_without_the_key(start: Start, server: OpenAiServer) -> None:
+    """A configuration that MetaGPT refuses ends the run with a fatal error, which does not show the key."""
+    attempt = await start(llm=Llm(config=server.config(api_type="no-such-provider")))
+    assert await attempt.end() == 1
+    assert "no-such-provider" in attempt.fatal["message"]
+    assert API_KEY not in str(attempt.events)
+
+
+async def test_a_provider_that_is_not_installed_is_named(start: Start, server: OpenAiServer) -> None:
+    """A provider whose package is missing ends the run with a message that says so."""
+    attempt = await start(llm=Llm(config=server.config(api_type="ollama")))
+    assert await attempt.end() == 1
+    assert attempt.fatal["message"] == "The provider 'ollama' needs a package that is not installed."
+
+
+async def test_when_one_role_fails_the_others_end(start: Start, server: OpenAiServer) -> None:
+    """After a failure nothing more is asked of the model, and every turn that was open is closed."""
+    attempt = await start(llm=Llm(config=server.config()), run_tests=True)
+    await attempt.until("ACTION_COMPLETE", lambda payload: payload["action"] == "WriteTasks")
+    server.script += [Refuse(401)]
+    assert await attempt.end() == 1
+    assert attempt.counts["AGENT_START"] == attempt.counts["AGENT_COMPLETE"]
+    assert attempt.counts["ACTION_START"] == attempt.counts["ACTION_COMPLETE"]
+    assert attempt.counts["ERROR"] == 1

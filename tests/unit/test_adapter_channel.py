@@ -1,0 +1,202 @@
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from runner.attempt import Answer, Command, Say
+from runner.events import EventType
+from runner.metagpt.channel import HIGH_WATER, ROLE, Channel
+from runner.metagpt.questions import Questions
+from runner.metagpt.redact import Redactor
+
+SECRET = "s3cret-value"
+
+
+class Ends:
+    """A channel and the supervisor's end of its socket."""
+
+    def __init__(self) -> None:
+        self.theirs, ours = socket.socketpair()
+        self.ours = ours
+        self.commands: list[Command] = []
+        self.commanded = asyncio.Event()
+        self.gone = asyncio.Event()
+        self.channel = Channel(ours, Redactor([SECRET]), on_command=self._on_command, on_gone=self.gone.set)
+
+    def _on_command(self, command: Command) -> None:
+        self.commands.append(command)
+        self.commanded.set()
+
+    async def events(self, count: int) -> list[dict[str, Any]]:
+        """The next events; nothing more may come with them."""
+        self.theirs.setblocking(False)
+        received = b""
+        while received.count(b"\n") < count:
+            received += await asyncio.get_running_loop().sock_recv(self.theirs, 1 << 20)
+        lines = received.splitlines()
+        assert len(lines) == count
+        return [json.loads(line) for line in lines]
+
+    def close(self) -> None:
+        self.channel.close()
+        self.ours.close()
+        self.theirs.close()
+
+
+@pytest.fixture
+async def ends() -> Any:
+    ends = Ends()
+    yield ends
+    ends.close()
+
+
+@pytest.fixture
+def engineer() -> Iterator[None]:
+    token = ROLE.set("Engineer")
+    yield
+    ROLE.reset(token)
+
+
+def log(ends: Ends, message: str) -> None:
+    ends.channel.emit(EventType.LOG, {"message": message})
+
+
+async def test_an_event_is_one_line(ends: Ends) -> None:
+    """An event crosses as one line of JSON with its time, role, type and payload."""
+    ends.channel.emit(EventType.LOG, {"message": "one\ntwo"}, agent_role="Architect")
+    (event,) = await ends.events(1)
+    assert event["timestamp"].endswith("Z")
+    assert (event["agent_role"], event["event_type"], event["payload"]) == ("Architect", "LOG", {"message": "one\ntwo"})
+
+
+async def test_the_role_is_the_contexts(ends: Ends) -> None:
+    """Without a role of its own an event belongs to the role of the task that emits it."""
+
+    async def work(role: str) -> None:
+        ROLE.set(role)
+        log(ends, role)
+
+    await asyncio.gather(work("Architect"), work("Engineer"))
+    assert [event["agent_role"] for event in await ends.events(2)] == ["Architect", "Engineer"]
+
+
+async def test_tokens_are_gathered(ends: Ends) -> None:
+    """Tokens of one call that come together are sent together, soon, without anything that pushes them."""
+    for delta in ("a", "", "b", "c"):
+        ends.channel.token("call-1", delta)
+    (event,) = await ends.events(1)
+    assert event["event_type"] == "TOKEN"
+    assert event["payload"] == {"message": "abc", "call": "call-1", "delta": "abc"}
+
+
+async def test_tokens_come_before_what_follows_them(ends: Ends) -> None:
+    """A later event of the same role does not overtake tokens; another role's does not cut them short."""
+
+    async def stream() -> None:
+        ROLE.set("Engineer")
+        ends.channel.token("call-1", "x")
+        ends.channel.emit(EventType.LOG, {"message": "other"}, agent_role="Architect")
+        ends.channel.token("call-1", "y")
+        log(ends, "own")
+
+    await asyncio.create_task(stream())
+    assert [event["payload"]["message"] for event in await ends.events(3)] == ["other", "xy", "own"]
+
+
+async def test_sending_never_waits(ends: Ends) -> None:
+    """With nobody reading, events pile up without blocking, and all arrive in order once somebody reads."""
+    for number in range(2000):
+        log(ends, f"{number} {'x' * 1000}")
+    events = await ends.events(2000)
+    assert [int(event["payload"]["message"].split()[0]) for event in events] == list(range(2000))
+
+
+async def test_backpressure_holds_until_the_reader_has_caught_up(ends: Ends) -> None:
+    """`drained` waits while a lot is unsent, and returns once it has been read."""
+    await ends.channel.drained()
+    log(ends, "x" * (2 * HIGH_WATER))
+    waiting = asyncio.create_task(ends.channel.drained())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await ends.events(1)
+    await waiting
+
+
+async def test_other_threads_may_emit(ends: Ends) -> None:
+    """Events from other threads arrive whole."""
+    threads = [threading.Thread(target=log, args=(ends, f"{n} {'x' * 100_000}")) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    events = await ends.events(8)
+    for thread in threads:
+        await asyncio.to_thread(thread.join)
+    assert {event["payload"]["message"].split()[0] for event in events} == {str(n) for n in range(8)}
+
+
+async def test_flush_gives_up_in_time(ends: Ends) -> None:
+    """The last flush ends with or without a reader, and says which."""
+    ends.channel.token("call-1", "last")
+    assert ends.channel.flush(5.0)
+    log(ends, "x" * (4 * HIGH_WATER))
+    assert not ends.channel.flush(0.01)
+
+
+async def test_secrets_are_hidden(ends: Ends) -> None:
+    """No secret crosses, wherever in a payload it is, not even in pieces of a token."""
+    ends.channel.emit(EventType.LOG, {"message": f"key {SECRET}", "list": [{"deep": SECRET}], "number": 1})
+    ends.channel.token("call-1", SECRET[:5])
+    ends.channel.token("call-1", SECRET[5:])
+    events = await ends.events(2)
+    assert SECRET not in json.dumps(events)
+    assert events[0]["payload"]["number"] == 1
+
+
+async def test_half_a_surrogate_pair_crosses(ends: Ends) -> None:
+    """Text that is no UTF-8 is mended rather than lost."""
+    log(ends, "broken \ud83d")
+    assert (await ends.events(1))[0]["payload"]["message"] == "broken ?"
+
+
+async def test_commands_come_in_however_they_are_cut(ends: Ends) -> None:
+    """Commands are read line by line, whatever the pieces they arrive in."""
+    answer, say = Answer(request_id="input-1-1", answer="approve"), Say(content="Hello", send_to="Engineer")
+    lines = msgspec.json.encode(answer) + b"\n" + msgspec.json.encode(say) + b"\n"
+    for piece in (lines[:10], lines[10:]):
+        ends.theirs.send(piece)
+        await asyncio.sleep(0.001)
+    while len(ends.commands) < 2:
+        ends.commanded.clear()
+        await ends.commanded.wait()
+    assert ends.commands == [answer, say]
+
+
+async def test_the_end_of_the_supervisor_is_noticed(ends: Ends) -> None:
+    """A closed connection is told once, whether anything is being sent or not."""
+    ends.theirs.close()
+    await ends.gone.wait()
+
+
+async def test_a_question_waits_for_its_answer(ends: Ends) -> None:
+    """`ask` tells the question and returns the answer to it."""
+    questions = Questions(ends.channel, attempt=3)
+    asking = asyncio.create_task(questions.ask("Go on?", ["yes", "no"]))
+    (event,) = await ends.events(1)
+    assert event["event_type"] == "INPUT_REQUEST"
+    assert event["payload"]["request_id"] == "input-3-1"
+    questions.answer(Answer(request_id="input-3-0", answer="no"))
+    questions.answer(Answer(request_id="input-3-1", answer="yes"))
+    assert await asking == "yes"
+
+
+async def test_a_question_has_a_deadline(ends: Ends) -> None:
+    """A question that nobody answers by its deadline raises."""
+    from datetime import UTC, datetime
+
+    with pytest.raises(TimeoutError):
+        await Questions(ends.channel, attempt=1).ask("Go on?", ["yes"], datetime.now(UTC))
+    assert (await ends.events(1))[0]["payload"]["deadline"].endswith("Z")
