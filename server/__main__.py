@@ -1,0 +1,174 @@
+"""The command line: `metagpt-live serve`, `run` and `config`."""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import uvloop
+from click.core import ParameterSource
+
+from runner.errors import DatabaseUnusable, DataFolderBusy
+from runner.supervisor import open_supervisor
+from server import terminal
+from server.app import create_app
+from server.llm import Choice, LlmSettingsError, choose
+from server.serving import AddressTaken, listen, serve, url
+from server.settings import PREFIX, VERSION, Settings, masked
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _option(flag: str, **settings: Any) -> Callable[[_Command], _Command]:
+    """An option that can also be given in the environment."""
+    variable = f"{PREFIX}_{flag.removeprefix('--').replace('-', '_').upper()}"
+    return click.option(flag, envvar=variable, show_envvar=True, show_default=True, **settings)
+
+
+_SHARED_OPTIONS = (
+    _option(
+        "--data",
+        type=click.Path(file_okay=False, path_type=Path),
+        default=Path("data"),
+        help="Folder for the database and the workspaces.",
+    ),
+    _option(
+        "--stop-grace",
+        type=click.FloatRange(0, 60),
+        default=1.5,
+        help="Seconds that a stopped run has to end by itself before it is killed.",
+    ),
+    _option("--llm-base-url", help="An OpenAI-compatible endpoint, such as http://localhost:11434/v1."),
+    _option("--llm-model", help="The model's name there; `demo` for the demo model."),
+    _option(
+        "--demo-pace",
+        type=click.FloatRange(0, 100),
+        default=1.0,
+        help="How long the demo model takes: 1 for a human reading pace, 0 for no waiting.",
+    ),
+)
+
+_SERVE_OPTIONS = (
+    _option("--host", default="127.0.0.1", help="Address to listen on."),
+    _option("--port", type=click.IntRange(0, 65535), default=8000, help="Port to listen on; 0 for any free one."),
+    _option(
+        "--concurrency",
+        type=click.IntRange(1, 1000),
+        default=4,
+        help="Runs at the same time; further ones wait in the queue.",
+    ),
+)
+
+# Not a flag: the arguments of a process can be read by everyone on the machine.
+_KEY_VARIABLE = f"{PREFIX}_LLM_API_KEY"
+
+
+def _with(options: tuple[Callable[[Any], Any], ...]) -> Callable[[_Command], _Command]:
+    def decorate(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(VERSION, prog_name="metagpt-live")
+def main() -> None:
+    """Run MetaGPT teams as tasks and watch every event live.
+
+    Every option can be given as an environment variable too: --data as METAGPT_LIVE_DATA, and so on. The LLM's key is
+    given only so: METAGPT_LIVE_LLM_API_KEY. With no LLM configured, the embedded demo model is used.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+
+
+@main.command("serve")
+@_with(_SERVE_OPTIONS)
+@_with(_SHARED_OPTIONS)
+def serve_command(host: str, port: int, concurrency: int, **options: Any) -> None:
+    """Serve the dashboard and the API."""
+    settings = _settings(options | {"concurrency": concurrency})
+    choice = _choice(settings)
+    _run(_serve(host, port, settings, choice))
+
+
+@main.command("run")
+@click.argument("idea")
+@_with(_SHARED_OPTIONS)
+def run_command(idea: str, **options: Any) -> None:
+    """Run one IDEA without a server, and show its events here.
+
+    Ends with 0 when the team has finished, and 1 when the run failed or was stopped.
+    """
+    if not idea.strip():
+        raise click.BadParameter("say what the team is to build.", param_hint="IDEA")
+    settings = _settings(options | {"concurrency": 1})
+    choice = _choice(settings)
+    sys.exit(_run(_run_one(idea, settings, choice)))
+
+
+@main.command("config")
+@_with(_SERVE_OPTIONS)
+@_with(_SHARED_OPTIONS)
+@click.pass_context
+def config_command(context: click.Context, /, **options: Any) -> None:
+    """Print the effective settings and where each comes from, with secrets masked."""
+    origins = {ParameterSource.COMMANDLINE: "flag", ParameterSource.ENVIRONMENT: "environment"}
+    for name, value in sorted(options.items()):
+        origin = origins.get(context.get_parameter_source(name) or ParameterSource.DEFAULT, "default")
+        click.echo(f"{name} = {'' if value is None else value}  ({origin})")
+    key = os.environ.get(_KEY_VARIABLE)
+    click.echo(f"llm_api_key = {masked(key) if key else ''}  ({'environment' if key else 'default'})")
+    shared = {name: options[name] for name in options if name not in ("host", "port")}
+    click.echo(f"Model: {_choice(_settings(shared)).source}")
+
+
+async def _serve(host: str, port: int, settings: Settings, choice: Choice) -> None:
+    with listen(host, port) as listener:
+        async with open_supervisor(
+            settings.data, llm=choice.llm, concurrency=settings.concurrency, grace=settings.stop_grace
+        ) as supervisor:
+
+            def announce() -> None:
+                click.echo(f"metagpt-live {VERSION} is serving at {url(listener)}")
+                click.echo(f"Model: {choice.source}")
+                click.echo(f"Data: {settings.data}. Press Ctrl-C to stop.")
+
+            await serve(create_app(supervisor, llm=choice.llm), listener, on_started=announce)
+
+
+async def _run_one(idea: str, settings: Settings, choice: Choice) -> int:
+    click.echo(f"Model: {choice.source}")
+    async with open_supervisor(
+        settings.data, llm=choice.llm, concurrency=settings.concurrency, grace=settings.stop_grace
+    ) as supervisor:
+        return await terminal.run(supervisor, idea)
+
+
+def _run(main: Coroutine[Any, Any, Any]) -> Any:
+    """Run to the end, with what a person can mend told in one line."""
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(main)
+    except (AddressTaken, DataFolderBusy, DatabaseUnusable, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    return Settings(**options | {"data": options["data"].absolute()}, llm_api_key=os.environ.get(_KEY_VARIABLE))
+
+
+def _choice(settings: Settings) -> Choice:
+    try:
+        return choose(settings, Path.home())
+    except LlmSettingsError as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""The hub: one ordered log per task, read by any number of cursors.
+
+Whoever reads asks the hub for a page above a cursor. Near the head the page comes from the topic's ring of encoded
+events, further back from the store; both are the same numbered log, so there is no seam.
+
+A topic lives as long as it is watched: events of tasks that nobody watches hold no memory.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import msgspec
+
+from runner.base import Commit, Deleted, Filter, Page, Runner
+from runner.states import TERMINAL
+from runner.task import Task
+from server.protocol import FRAME_BYTES, FRAME_EVENTS, Frame, encode_events
+from server.topic import Doorbell, Position, Topic
+
+FRAME_CACHE_BYTES = 16 * 1024 * 1024  # of frames that lagging subscriptions may want again, in all
+POSITION_CACHE = 10_000  # tasks
+
+TaskListener = Callable[[str, Task | None], None]
+
+_Place = tuple[str, int, Filter]  # task_id, cursor, filter
+
+
+class FramedPage(msgspec.Struct, frozen=True):
+    """A page as one frame; no frame if nothing passed the filter. cursor: where to go on."""
+
+    frame: Frame | None
+    cursor: int
+    head: int
+
+
+class Hub:
+    """Between one runner and all who watch its tasks. `publish` is the runner's listener."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._topics: dict[str, Topic] = {}
+        self._positions: OrderedDict[str, Position] = OrderedDict()
+        self._task_listeners: set[TaskListener] = set()
+        self._shown: dict[str, Task] = {}
+        self._frames: OrderedDict[_Place, FramedPage] = OrderedDict()
+        self._frames_size = 0  # bytes
+        self._reading: dict[_Place, asyncio.Task[FramedPage]] = {}
+
+    @property
+    def epoch(self) -> str:
+        return self._runner.epoch
+
+    def publish(self, change: Commit | Deleted) -> None:
+        if isinstance(change, Deleted):
+            self._publish_deleted(change.task_id)
+            return
+        task = change.task
+        self._remember(task.id, Position(task.status, task.head))
+        if topic := self._topics.get(task.id):
+            topic.take(change)
+        if self._task_listeners and self._looks_new(task):
+            for listener in self._task_listeners:
+                listener(task.id, task)
+
+    @contextmanager
+    def watch(self, task_id: str, doorbell: Doorbell) -> Iterator[Topic]:
+        """Have the doorbell rung after every commit for a task, whether the task exists or not."""
+        topic = self._topics.get(task_id)
+        if topic is None:
+            topic = self._topics[task_id] = Topic(task_id)
+        topic.watch(doorbell)
+        try:
+            yield topic
+        finally:
+            topic.unwatch(doorbell)
+            if topic.idle and self._topics.get(task_id) is topic:
+                del self._topics[task_id]
+
+    @contextmanager
+    def watch_tasks(self, listener: TaskListener) -> Iterator[None]:
+        """Have the listener told of every task that changed in more than its events; None for one that is no more."""
+        self._task_listeners.add(listener)
+        try:
+            yield
+        finally:
+            self._task_listeners.discard(listener)
+            if not self._task_listeners:
+                self._shown.clear()
+
+    async def position(self, task_id: str) -> Position:
+        """How far a task has come. Raises `TaskNotFound`."""
+        if known := self._positions.get(task_id):
+            return known
+        task = await self._runner.get_task_state(task_id)
+        # A commit that came meanwhile has told something newer.
+        return self._positions.get(task_id) or self._remember(task_id, Position(task.status, task.head))
+
+    async def read(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
+        """Events with an id above `after`: at most `limit`, and about `size` bytes.
+
+        Raises `TaskNotFound`, and `CursorAhead` if the cursor is beyond the head of the log.
+        """
+        topic = self._topics.get(task_id)
+        page = None if topic is None else topic.page(after=after, limit=limit, size=size, filter=filter)
+        if page is not None:
+            return page
+        return await self._runner.get_task_events(task_id, after=after, limit=limit, size=size, filter=filter)
+
+    async def read_frame(self, task_id: str, *, after: int, filter: Filter) -> FramedPage:
+        """A page as one frame, made once for all who stand at the same place. Raises as `read` does."""
+        place = task_id, after, filter
+        if known := self._frames.get(place):
+            self._frames.move_to_end(place)
+            return known
+        reading = self._reading.get(place)
+        if reading is None:
+            reading = self._reading[place] = asyncio.create_task(self._make_frame(place))
+            reading.add_done_callback(lambda _: self._reading.pop(place))
+        return await asyncio.shield(reading)
+
+    async def _make_frame(self, place: _Place) -> FramedPage:
+        task_id, after, filter = place
+        page = await self.read(task_id, after=after, limit=FRAME_EVENTS, size=FRAME_BYTES, filter=filter)
+        if not page.events:
+            return FramedPage(None, page.cursor, page.head)
+        framed = FramedPage(encode_events(task_id, page.events, page.head), page.cursor, page.head)
+        if page.cursor < page.head:  # full: it will never be another
+            self._keep_frame(place, framed)
+        return framed
+
+    def _keep_frame(self, place: _Place, page: FramedPage) -> None:
+        assert page.frame is not None
+        self._frames[place] = page
+        self._frames_size += len(page.frame.payload)
+        while self._frames_size > FRAME_CACHE_BYTES:
+            _, oldest = self._frames.popitem(last=False)
+            assert oldest.frame is not None
+            self._frames_size -= len(oldest.frame.payload)
+
+    def _remember(self, task_id: str, position: Position) -> Position:
+        self._positions[task_id] = position
+        self._positions.move_to_end(task_id)
+        if len(self._positions) > POSITION_CACHE:
+            self._positions.popitem(last=False)
+        return position
+
+    def _publish_deleted(self, task_id: str) -> None:
+        self._positions.pop(task_id, None)
+        self._shown.pop(task_id, None)
+        if topic := self._topics.pop(task_id, None):
+            topic.end()
+        for listener in self._task_listeners:
+            listener(task_id, None)
+
+    def _looks_new(self, task: Task) -> bool:
+        """Whether the task differs from what the task listeners were told last, its head apart."""
+        shown = msgspec.structs.replace(task, head=0)
+        if self._shown.get(task.id) == shown:
+            return False
+        if task.status in TERMINAL:
+            self._shown.pop(task.id, None)
+        else:
+            self._shown[task.id] = shown
+        return True

@@ -1,0 +1,90 @@
+"""The OpenAPI 3.1 description, made from the same table as the routes."""
+
+import re
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from server.problems import MEDIA_TYPE
+from server.routes import Operation
+from server.schemas import Problem
+from server.settings import VERSION
+
+_REFERENCE = "#/components/schemas/{name}"
+
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "A repeated request with the same key answers with the task made at first.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+
+
+def document(operations: Sequence[Operation]) -> dict[str, Any]:
+    """The OpenAPI document of these endpoints."""
+    kinds = _kinds(operations)
+    schemas, components = msgspec.json.schema_components(kinds, ref_template=_REFERENCE)
+    schema_of = dict(zip(kinds, schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation, schema_of, components)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "metagpt-live",
+            "version": VERSION,
+            "description": "Run MetaGPT teams as tasks and watch every event live. The same events come over WebSocket "
+            "at /ws and at /api/tasks/{task_id}/events.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "paths": paths,
+        "components": {"schemas": components},
+    }
+
+
+def _kinds(operations: Sequence[Operation]) -> list[type[Any]]:
+    kinds: dict[type[Any], None] = {Problem: None}
+    for operation in operations:
+        for kind in (operation.query, operation.body, *operation.answers.values()):
+            if kind is not None:
+                kinds[kind] = None
+    return list(kinds)
+
+
+def _operation(
+    operation: Operation, schema_of: dict[type[Any], dict[str, Any]], components: dict[str, Any]
+) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "operationId": getattr(operation.handler, "__name__", operation.path),
+        "summary": operation.summary,
+        "parameters": [
+            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
+            for name in re.findall(r"{(\w+)}", operation.path)
+        ],
+        "responses": {},
+    }
+    query = components[schema_of[operation.query]["$ref"].rpartition("/")[2]]
+    for name, schema in query["properties"].items():
+        described["parameters"].append(
+            {"name": name, "in": "query", "required": False, "schema": schema, "style": "form", "explode": False}
+        )
+    if operation.path == "/api/tasks" and operation.method == "POST":
+        described["parameters"].append(_IDEMPOTENCY_KEY)
+    if operation.body is not None:
+        required = bool(components[schema_of[operation.body]["$ref"].rpartition("/")[2]].get("required"))
+        content = {"application/json": {"schema": schema_of[operation.body]}}
+        described["requestBody"] = {"required": required, "content": content}
+    for status, answer in operation.answers.items():
+        described["responses"][str(status)] = _response(status, answer and schema_of[answer], "application/json")
+    for status in operation.problems:
+        described["responses"][str(status)] = _response(status, schema_of[Problem], MEDIA_TYPE)
+    return described
+
+
+def _response(status: int, schema: Any, media_type: str) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    if schema is not None:
+        response["content"] = {media_type: {"schema": schema}}
+    return response

@@ -1,0 +1,81 @@
+"""Errors as the API tells them: RFC 9457 problem+json with a stable code."""
+
+from http import HTTPStatus
+
+import msgspec
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from runner import errors
+from server.schemas import FieldError, Problem
+
+MEDIA_TYPE = "application/problem+json"
+
+# The first class that fits counts.
+_RUNNER_ERRORS: tuple[tuple[type[errors.RunnerError], int, str], ...] = (
+    (errors.TaskNotFound, 404, "task_not_found"),
+    (errors.KeyReused, 422, "idempotency_key_reused"),
+    (errors.AlreadyAnswered, 409, "already_answered"),
+    (errors.Conflict, 409, "wrong_status"),
+    (errors.CursorAhead, 422, "cursor_ahead"),
+    (errors.ChildLost, 409, "run_ended"),
+)
+
+_CODES = {404: "not_found", 405: "method_not_allowed"}
+
+
+class BadRequest(Exception):
+    """A request that is wrong. field: the one at fault, or None when it is not about a field."""
+
+    def __init__(self, detail: str, *, code: str, status: int = 422, field: str | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code
+        self.status = status
+        self.field = field
+
+
+def code_of(error: errors.RunnerError) -> tuple[int, str]:
+    """The HTTP status and the stable code of a runner's error."""
+    for known, status, code in _RUNNER_ERRORS:
+        if isinstance(error, known):
+            return status, code
+    return 500, "internal_error"
+
+
+def response(problem: Problem) -> Response:
+    return Response(msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE)
+
+
+async def on_bad_request(_: Request, error: Exception) -> Response:
+    assert isinstance(error, BadRequest)
+    fields = [] if error.field is None else [FieldError(field=error.field, message=error.detail)]
+    return response(_problem(error.status, error.code, error.detail, fields))
+
+
+async def on_runner_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.RunnerError)
+    status, code = code_of(error)
+    return response(_problem(status, code, str(error), []))
+
+
+async def on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    details = {
+        404: f"There is nothing at {request.url.path}.",
+        405: f"{request.method} is not possible here; allowed: {(error.headers or {}).get('Allow', '')}.",
+    }
+    code = _CODES.get(error.status_code, "http_error")
+    answer = response(_problem(error.status_code, code, details.get(error.status_code, error.detail), []))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def on_any_error(_: Request, __: Exception) -> Response:
+    """What nobody expected. The server logs the traceback; a stranger is told nothing of it."""
+    return response(_problem(500, "internal_error", "Something went wrong in the server; its log says what.", []))
+
+
+def _problem(status: int, code: str, detail: str, fields: list[FieldError]) -> Problem:
+    return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, code=code, errors=fields)

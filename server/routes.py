@@ -1,0 +1,304 @@
+"""The REST endpoints, and the table of them from which routes and OpenAPI are made."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Annotated, Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from runner.base import Filter, Page, Runner, Stopped
+from runner.events import Event, EventType
+from runner.states import Status
+from runner.task import NewTask
+from server import schemas
+from server.hub import Hub
+from server.problems import BadRequest
+from server.settings import VERSION
+from server.topic import Position
+from server.validation import body, query
+
+PAGE_BYTES = 4 * 1024 * 1024  # of events in one answer, about
+
+
+class TasksQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """status: only tasks of these statuses. q: only tasks with this in title or prompt. cursor: `next_cursor`."""
+
+    status: list[Status] = []
+    q: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
+    cursor: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+
+
+class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """since_event_id: only events after it. wait: seconds to wait for the first one. types, agent_role: only these."""
+
+    since_event_id: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=5000)] = 500
+    types: list[EventType] = []
+    agent_role: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    wait: Annotated[float, msgspec.Meta(ge=0, le=30)] = 0
+
+
+class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No parameters."""
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An empty object."""
+
+
+class Events(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of a log. total: of this page. terminal: the run has ended, and this page reaches the head."""
+
+    events: list[Event]
+    total: int
+    head: int
+    terminal: bool
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One endpoint. answers: the type of the JSON body by status, None for no body; problems: further statuses."""
+
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    query: type[Any] = NoQuery
+    body: type[Any] | None = None
+    answers: Mapping[int, type[Any] | None]
+    problems: tuple[int, ...] = ()
+
+
+class Api:
+    """The endpoints over one runner and its hub. model: what the runs use; demo: whether it is the demo model."""
+
+    def __init__(self, runner: Runner, hub: Hub, *, model: str, demo: bool) -> None:
+        self._runner = runner
+        self._hub = hub
+        self._model = model
+        self._demo = demo
+
+    def operations(self) -> list[Operation]:
+        task = "/api/tasks/{task_id}"
+        return [
+            Operation(
+                method="POST",
+                path="/api/tasks",
+                handler=self.create_task,
+                summary="Make a task. With an Idempotency-Key header, a repeated request answers with the same task.",
+                body=NewTask,
+                answers={201: schemas.TaskDetail},
+                problems=(400, 413, 415, 422),
+            ),
+            Operation(
+                method="GET",
+                path="/api/tasks",
+                handler=self.list_tasks,
+                summary="List tasks, newest first.",
+                query=TasksQuery,
+                answers={200: schemas.TaskList},
+                problems=(422,),
+            ),
+            Operation(
+                method="GET",
+                path=task,
+                handler=self.get_task,
+                summary="A whole task.",
+                answers={200: schemas.TaskDetail},
+                problems=(404,),
+            ),
+            Operation(
+                method="DELETE",
+                path=task,
+                handler=self.delete_task,
+                summary="Forget a task, its events and its workspace.",
+                answers={204: None},
+                problems=(404, 409),
+            ),
+            Operation(
+                method="POST",
+                path=f"{task}/run",
+                handler=self.run_task,
+                summary="Run a task; a failed or cancelled one again, as its next attempt.",
+                body=Nothing,
+                answers={202: schemas.Accepted},
+                problems=(400, 404, 409, 413, 415, 422),
+            ),
+            Operation(
+                method="POST",
+                path=f"{task}/stop",
+                handler=self.stop_task,
+                summary="Stop a task; the answer comes when nothing of its run is left.",
+                body=Nothing,
+                answers={200: Stopped},
+                problems=(400, 404, 413, 415, 422),
+            ),
+            Operation(
+                method="GET",
+                path=f"{task}/state",
+                handler=self.get_state,
+                summary="Where a task stands.",
+                answers={200: schemas.TaskState},
+                problems=(404,),
+            ),
+            Operation(
+                method="GET",
+                path=f"{task}/events",
+                handler=self.get_events,
+                summary="Events of a task after a cursor. Opened as a WebSocket it replays, then follows.",
+                query=EventsQuery,
+                answers={200: Events, 304: None},
+                problems=(404, 422),
+            ),
+            Operation(
+                method="POST",
+                path=f"{task}/messages",
+                handler=self.say,
+                summary="Put a person's message into the team's queue.",
+                body=schemas.Message,
+                answers={202: schemas.Accepted},
+                problems=(400, 404, 409, 413, 415, 422),
+            ),
+            Operation(
+                method="POST",
+                path=f"{task}/input",
+                handler=self.answer,
+                summary="Answer what the task asks a person.",
+                body=schemas.Input,
+                answers={200: schemas.TaskState},
+                problems=(400, 404, 409, 413, 415, 422),
+            ),
+            Operation(
+                method="GET",
+                path="/healthz",
+                handler=self.health,
+                summary="The server is alive, and what it uses.",
+                answers={200: schemas.Health},
+            ),
+            Operation(
+                method="GET",
+                path="/readyz",
+                handler=self.readiness,
+                summary="Whether a run would start at once.",
+                answers={200: schemas.Readiness, 503: schemas.Readiness},
+            ),
+        ]
+
+    async def create_task(self, request: Request) -> Response:
+        new = await body(request, NewTask)
+        if not new.input_prompt.strip():
+            raise BadRequest("input_prompt must hold more than white space.", code="invalid", field="input_prompt")
+        if new.title is not None and not new.title.strip():
+            raise BadRequest("title must hold more than white space.", code="invalid", field="title")
+        key = request.headers.get("idempotency-key")
+        if key is not None and not 1 <= len(key) <= 255:
+            message = "The Idempotency-Key header must have 1 to 255 characters."
+            raise BadRequest(message, code="invalid", field="Idempotency-Key")
+        task = await self._runner.create_task(new, key=key)
+        return _json(schemas.detail(task), 201, {"Location": f"/api/tasks/{task.id}"})
+
+    async def list_tasks(self, request: Request) -> Response:
+        wanted = query(request, TasksQuery, lists=frozenset({"status"}))
+        page = await self._runner.list_tasks(
+            statuses=frozenset(wanted.status), query=wanted.q, limit=wanted.limit, cursor=wanted.cursor
+        )
+        cursor = None if page.next_cursor is None else str(page.next_cursor)
+        return _json(schemas.TaskList(tasks=[schemas.summary(task) for task in page.tasks], next_cursor=cursor))
+
+    async def get_task(self, request: Request) -> Response:
+        return _json(schemas.detail(await self._runner.get_task_state(_task_id(request))))
+
+    async def delete_task(self, request: Request) -> Response:
+        await self._runner.delete_task(_task_id(request))
+        return Response(status_code=204)
+
+    async def run_task(self, request: Request) -> Response:
+        await body(request, Nothing)
+        task = await self._runner.start_task(_task_id(request))
+        return _json(schemas.Accepted(task_id=task.id, message="Task execution started", attempt=task.attempt), 202)
+
+    async def stop_task(self, request: Request) -> Response:
+        await body(request, Nothing)
+        return _json(await self._runner.stop_task(_task_id(request)))
+
+    async def get_state(self, request: Request) -> Response:
+        return _json(schemas.state(await self._runner.get_task_state(_task_id(request))))
+
+    async def get_events(self, request: Request) -> Response:
+        wanted = query(request, EventsQuery, lists=frozenset({"types"}))
+        task_id = _task_id(request)
+        bell = asyncio.Event()
+        with self._hub.watch(task_id, bell.set):
+            try:
+                async with asyncio.timeout(wanted.wait or None) as patience:
+                    while True:
+                        bell.clear()
+                        page = await self._read(task_id, wanted)
+                        position = await self._hub.position(task_id)
+                        if page.events or not wanted.wait or position.ended:
+                            patience.reschedule(None)
+                            break
+                        await bell.wait()
+            except TimeoutError:
+                page = await self._read(task_id, wanted)
+                position = await self._hub.position(task_id)
+        return _events_response(request, page, position, epoch=self._hub.epoch)
+
+    async def _read(self, task_id: str, wanted: EventsQuery) -> Page:
+        return await self._hub.read(
+            task_id,
+            after=wanted.since_event_id,
+            limit=wanted.limit,
+            size=PAGE_BYTES,
+            filter=Filter(frozenset(wanted.types), wanted.agent_role),
+        )
+
+    async def say(self, request: Request) -> Response:
+        message = await body(request, schemas.Message)
+        task_id = _task_id(request)
+        await self._runner.say(task_id, message.content, message.send_to)
+        task = await self._runner.get_task_state(task_id)
+        return _json(
+            schemas.Accepted(task_id=task_id, message="The message was handed to the team", attempt=task.attempt), 202
+        )
+
+    async def answer(self, request: Request) -> Response:
+        given = await body(request, schemas.Input)
+        task = await self._runner.answer(_task_id(request), given.request_id, given.answer)
+        return _json(schemas.state(task))
+
+    async def health(self, _: Request) -> Response:
+        return _json(schemas.Health(version=VERSION, epoch=self._hub.epoch, model=self._model, demo=self._demo))
+
+    async def readiness(self, _: Request) -> Response:
+        checks = {"runner": self._runner.ready()}
+        ready = all(checks.values())
+        return _json(schemas.Readiness(ready=ready, checks=checks), 200 if ready else 503)
+
+
+def _events_response(request: Request, page: Page, position: Position, *, epoch: str) -> Response:
+    terminal = position.ended and page.cursor >= position.head
+    etag = f'"{epoch}-{page.head}-{page.cursor}-{position.status}"'
+    headers = {"ETag": etag, "Cache-Control": "no-cache"}
+    if etag in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]:
+        return Response(status_code=304, headers=headers)
+    content = b'{"events":[%b],"total":%d,"head":%d,"terminal":%s}' % (
+        b",".join(page.events),
+        len(page.events),
+        page.head,
+        b"true" if terminal else b"false",
+    )
+    return Response(content, media_type="application/json", headers=headers)
+
+
+def _json(value: msgspec.Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(value), status, headers, media_type="application/json")
+
+
+def _task_id(request: Request) -> str:
+    return str(request.path_params["task_id"])

@@ -1,0 +1,137 @@
+"""The JSON objects of the API beside events: what a request may hold, and how a task is shown."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from runner.attempt import Options, Role
+from runner.states import Status
+from runner.task import Question, Task, Usage
+
+CONTENT_LIMIT = 20_000  # characters of a person's message or answer
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a person says to the team; send_to: a role, or null for all."""
+
+    content: Annotated[str, msgspec.Meta(min_length=1, max_length=CONTENT_LIMIT)]
+    send_to: Role | None = None
+
+
+class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A person's answer to an INPUT_REQUEST."""
+
+    request_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    answer: Annotated[str, msgspec.Meta(min_length=1, max_length=CONTENT_LIMIT)]
+
+
+class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the task list, and the `state` of a WebSocket frame."""
+
+    id: str
+    title: str
+    status: Status
+    priority: int
+    attempt: int
+    head: int
+    progress: float | None
+    current_agent: str | None
+    last_message: str | None
+    reason: str | None
+    created_at: str
+    started_at: str | None
+    completed_at: str | None
+    model: str | None
+    demo: bool
+    usage: Usage
+    waiting: Question | None
+    options: Options
+
+
+class TaskDetail(TaskSummary, frozen=True, kw_only=True):
+    """A whole task."""
+
+    input_prompt: str
+    workspace: str | None
+    final_result: dict[str, Any] | None
+
+
+class TaskState(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a task stands. progress: 0..1, null while it cannot be known."""
+
+    task_id: str
+    title: str
+    status: Status
+    progress: float | None
+    current_agent: str | None
+    last_message: str | None
+    reason: str | None
+    created_at: str
+    started_at: str | None
+    completed_at: str | None
+    final_result: dict[str, Any] | None
+    head: int
+    attempt: int
+    model: str | None
+    demo: bool
+    usage: Usage
+    waiting: Question | None
+    workspace: str | None
+
+
+class TaskList(msgspec.Struct, frozen=True, kw_only=True):
+    tasks: list[TaskSummary]
+    next_cursor: str | None
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """A run was accepted, or a message."""
+
+    task_id: str
+    message: str
+    attempt: int
+    status: Literal["accepted"] = "accepted"
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    version: str
+    epoch: str
+    model: str
+    demo: bool
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+    """ready: whether a run would start at once. checks: each part and whether it is ready."""
+
+    ready: bool
+    checks: dict[str, bool]
+
+
+class FieldError(msgspec.Struct, frozen=True, kw_only=True):
+    field: str
+    message: str
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An error as RFC 9457 `application/problem+json`. code: stable, for programs; detail: for people."""
+
+    title: str
+    status: int
+    detail: str
+    code: str
+    type: str = "about:blank"
+    errors: list[FieldError] = []
+
+
+def summary(task: Task) -> TaskSummary:
+    return msgspec.convert(task, TaskSummary, from_attributes=True)
+
+
+def detail(task: Task) -> TaskDetail:
+    return msgspec.convert(task, TaskDetail, from_attributes=True)
+
+
+def state(task: Task) -> TaskState:
+    fields = {name: getattr(task, name) for name in TaskState.__struct_fields__ if name != "task_id"}
+    return TaskState(task_id=task.id, **fields)

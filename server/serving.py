@@ -1,0 +1,70 @@
+"""Running the application under uvicorn: the listening socket, the signals, the order of the end."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+
+from server.protocol import FRAME_LIMIT
+from server.stream import StreamProtocol
+
+_GRACE = 2  # seconds that open requests have to end
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class AddressTaken(Exception):
+    """Nothing can listen at this address; `str()` says why and what to do."""
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 for a free one. Raises `AddressTaken`."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        advice = "Stop what uses it, or choose another port with --port (0 for any free one)."
+        raise AddressTaken(f"Cannot listen on {host} port {port}: {error.strerror}. {advice}") from error
+
+
+def url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server with its signals left to us: it would end the process before the runs are stopped."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._on_started()
+
+
+async def serve(app: Starlette, listener: socket.socket, *, on_started: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM; the second one does not wait for open requests."""
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        ws=StreamProtocol,
+        ws_max_size=2 * FRAME_LIMIT,  # above our own limit, so that its close code is ours
+        ws_per_message_deflate=False,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    await _Server(config, on_started).serve(sockets=[listener])

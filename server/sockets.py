@@ -1,0 +1,342 @@
+"""WebSocket sessions: one connection, many subscriptions.
+
+While a subscription is live, the hub writes to the connection by itself. Otherwise the session's sender goes round the
+lagging subscriptions and sends each what lies above its cursor, a frame at a time, paced by the connection, until all
+stand at the head. A slow reader so holds one frame and its cursors, nothing more. The sender exists only while there
+is something to send: an idle connection costs one waiting coroutine.
+"""
+
+import asyncio
+from collections import deque
+from contextlib import ExitStack
+
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from runner.errors import CursorAhead, RunnerError, TaskNotFound
+from runner.task import Task
+from server import protocol
+from server.hub import Hub
+from server.problems import code_of
+from server.protocol import BadFrame, CloseCode, Frame
+from server.stream import EXTENSION, AsgiStream, DirectStream
+from server.topic import Position, Topic
+
+SUBSCRIPTION_LIMIT = 1000  # per connection
+_REPLY_LIMIT = 100  # replies waiting to be sent; above it no more of the client's frames are read
+
+
+class Subscription:
+    """A cursor into one log, as one connection follows it. A `topic.Member` while it is live."""
+
+    __slots__ = (
+        "_caught_up",
+        "_ended_at",
+        "_session",
+        "_stack",
+        "cursor",
+        "filter",
+        "live",
+        "task_id",
+        "topic",
+        "write",
+    )
+
+    def __init__(self, session: "Session", hub: Hub, wanted: protocol.Subscribe) -> None:
+        self.task_id = wanted.task_id
+        self.cursor = wanted.since_event_id
+        self.filter = wanted.filter
+        self.live = False
+        self.write = session.write
+        self._session = session
+        self._caught_up = False
+        self._ended_at: int | None = None
+        self._stack = ExitStack()
+        self.topic: Topic = self._stack.enter_context(hub.watch(wanted.task_id, self.retire))
+
+    @property
+    def done(self) -> bool:
+        """Whether the end of the log was told."""
+        return self._ended_at == self.cursor
+
+    def retire(self) -> None:
+        self._session.wake(self)
+
+    def leave(self) -> None:
+        """Do not be live any more."""
+        self.topic.leave(self, self.filter)
+
+    def join(self) -> bool:
+        """Be live, if it stands at the head; whether it does."""
+        return self.topic.join(self, self.filter)
+
+    def close(self) -> None:
+        self.leave()
+        self._stack.close()
+
+    async def advance(self, hub: Hub) -> list[Frame]:
+        """The next frames; none when it stands at the head and has said so. Raises `TaskNotFound`, `CursorAhead`."""
+        while True:
+            page = await hub.read_frame(self.task_id, after=self.cursor, filter=self.filter)
+            self.cursor = page.cursor
+            if page.frame is not None:
+                return [page.frame]
+            position = await hub.position(self.task_id)
+            if self.cursor >= position.head:
+                return self._news_at_head(position)
+
+    def _news_at_head(self, position: Position) -> list[Frame]:
+        news: list[protocol.ServerFrame] = []
+        if not self._caught_up:
+            self._caught_up = True
+            news.append(protocol.CaughtUp(task_id=self.task_id, event_id=self.cursor))
+        if position.ended and not self.done:
+            self._ended_at = self.cursor
+            news.append(protocol.End(task_id=self.task_id, status=position.status))
+        return [protocol.encode(frame) for frame in news]
+
+
+class Session:
+    """One WebSocket connection."""
+
+    __slots__ = (
+        "_changed_tasks",
+        "_closes_after",
+        "_hub",
+        "_lagging",
+        "_replies",
+        "_room",
+        "_sender",
+        "_stack",
+        "_stream",
+        "_subscriptions",
+        "_watches_tasks",
+        "_websocket",
+        "write",
+    )
+
+    def __init__(self, websocket: WebSocket, hub: Hub) -> None:
+        direct: DirectStream | None = websocket.scope.get("extensions", {}).get(EXTENSION)
+        self.write = _refuse_write if direct is None else direct.write
+        self._stream: DirectStream | AsgiStream = direct or AsgiStream(websocket)
+        self._websocket = websocket
+        self._hub = hub
+        self._subscriptions: dict[str, Subscription] = {}
+        self._lagging: dict[Subscription, None] = {}
+        self._changed_tasks: dict[str, Task | None] = {}
+        self._replies: deque[Frame] = deque()
+        self._room = asyncio.Event()
+        self._sender: asyncio.Task[None] | None = None
+        self._stack = ExitStack()
+        self._watches_tasks = False
+        self._closes_after: str | None = None
+
+    async def serve(self) -> None:
+        """The entrance `/ws`: the client subscribes to what it likes."""
+        await self._websocket.accept()
+        self._reply(protocol.Hello(epoch=self._hub.epoch))
+        await self._converse()
+
+    async def serve_task(self, wanted: protocol.Subscribe) -> None:
+        """The entrance of one task: subscribed already, and closed after the end of the log."""
+        await self._websocket.accept()
+        try:
+            position = await self._hub.position(wanted.task_id)
+            if wanted.since_event_id > position.head:
+                raise CursorAhead(wanted.since_event_id, position.head)
+        except RunnerError as error:
+            await self._refuse(error, wanted.task_id)
+            return
+        self._closes_after = wanted.task_id
+        self._reply(protocol.Hello(epoch=self._hub.epoch, head=position.head))
+        self._subscribe(wanted)
+        await self._converse()
+
+    async def reject(self, message: str) -> None:
+        """Accept only to say what is wrong, which a refused handshake could not."""
+        await self._websocket.accept()
+        await self._stream.send(protocol.encode(protocol.Error(code="bad_request", message=message)))
+        await self._websocket.close(CloseCode.BAD_FRAME, message[:100])
+
+    def wake(self, subscription: Subscription | None = None) -> None:
+        """There is something to send. subscription: one that is lagging."""
+        if subscription is not None:
+            self._lagging[subscription] = None
+        if self._sender is None:
+            self._sender = asyncio.create_task(self._send_pending())
+
+    async def _refuse(self, error: RunnerError, task_id: str) -> None:
+        _, code = code_of(error)
+        await self._stream.send(protocol.encode(protocol.Error(code=code, message=str(error), task_id=task_id)))
+        closing = CloseCode.NO_SUCH_TASK if isinstance(error, TaskNotFound) else CloseCode.BAD_FRAME
+        await self._websocket.close(closing, code)
+
+    async def _converse(self) -> None:
+        if isinstance(self._stream, DirectStream):
+            self._stream.on_hold = self._hold
+        try:
+            await self._receive()
+        finally:
+            self._stack.close()
+            for subscription in self._subscriptions.values():
+                subscription.close()
+            if self._sender is not None:
+                self._sender.cancel()
+
+    def _hold(self) -> None:
+        """The connection is slow: nobody writes to it but the sender, which waits for it."""
+        for subscription in self._subscriptions.values():
+            if subscription.live:
+                subscription.leave()
+                self.wake(subscription)
+
+    async def _receive(self) -> None:
+        while True:
+            message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("text")
+            if text is None:
+                await self._close(CloseCode.BAD_FRAME, "frames are text")
+                return
+            if len(text.encode()) > protocol.FRAME_LIMIT:
+                await self._close(CloseCode.FRAME_TOO_LARGE, f"a frame has at most {protocol.FRAME_LIMIT} bytes")
+                return
+            try:
+                self._handle(protocol.decode(text))
+            except BadFrame as error:
+                self._reply(protocol.Error(code="bad_frame", message=str(error)))
+                if error.fatal:
+                    await self._close(CloseCode.BAD_FRAME, "not JSON")
+                    return
+            if len(self._replies) > _REPLY_LIMIT:
+                self._room.clear()
+                await self._room.wait()
+
+    async def _close(self, code: CloseCode, reason: str) -> None:
+        if self._sender is not None:
+            self._sender.cancel()
+        self._leave_all()
+        for reply in self._replies:
+            await self._stream.send(reply)
+        await self._websocket.close(code, reason)
+
+    def _leave_all(self) -> None:
+        for subscription in self._subscriptions.values():
+            subscription.leave()
+
+    def _handle(self, frame: protocol.ClientFrame) -> None:
+        match frame:
+            case protocol.Subscribe():
+                self._subscribe(frame)
+            case protocol.Unsubscribe():
+                self._unsubscribe(frame.task_id)
+            case protocol.SubscribeTasks():
+                self._subscribe_tasks()
+            case protocol.Ping():
+                self._reply(protocol.Pong())
+            case protocol.Auth():
+                pass  # on loopback nobody needs to say who they are
+
+    def _subscribe(self, wanted: protocol.Subscribe) -> None:
+        self._unsubscribe(wanted.task_id)
+        if len(self._subscriptions) >= SUBSCRIPTION_LIMIT:
+            message = f"A connection has at most {SUBSCRIPTION_LIMIT} subscriptions."
+            self._reply(protocol.Error(code="too_many_subscriptions", message=message, task_id=wanted.task_id))
+            return
+        subscription = self._subscriptions[wanted.task_id] = Subscription(self, self._hub, wanted)
+        self.wake(subscription)
+
+    def _unsubscribe(self, task_id: str) -> None:
+        if known := self._subscriptions.pop(task_id, None):
+            known.close()
+            self._lagging.pop(known, None)
+
+    def _subscribe_tasks(self) -> None:
+        if not self._watches_tasks:
+            self._watches_tasks = True
+            self._stack.enter_context(self._hub.watch_tasks(self._hear_of_task))
+
+    def _hear_of_task(self, task_id: str, task: Task | None) -> None:
+        self._changed_tasks[task_id] = task
+        self.wake()
+
+    def _reply(self, frame: protocol.ServerFrame) -> None:
+        self._replies.append(protocol.encode(frame))
+        self.wake()
+
+    async def _send_pending(self) -> None:
+        """Send until nothing is left to be sent."""
+        try:
+            while self._replies or self._changed_tasks or self._lagging:
+                await self._send_round()
+                if (code := self._farewell()) is not None:
+                    self._leave_all()
+                    await self._websocket.close(code)
+                    return
+        except WebSocketDisconnect:
+            return  # the receiving side hears of it too, and cleans up
+        finally:
+            self._sender = None
+
+    async def _send_round(self) -> None:
+        """Send what is ready, of each lagging subscription one page."""
+        while self._replies:
+            await self._stream.send(self._replies.popleft())
+        self._room.set()
+        while self._changed_tasks:
+            task_id = next(iter(self._changed_tasks))
+            await self._stream.send(protocol.encode_state(task_id, self._changed_tasks.pop(task_id)))
+        for subscription in tuple(self._lagging):
+            if subscription in self._lagging:
+                await self._send_page(subscription)
+
+    async def _send_page(self, subscription: Subscription) -> None:
+        del self._lagging[subscription]  # a doorbell from now on puts it back
+        try:
+            frames = await subscription.advance(self._hub)
+        except RunnerError as error:
+            self._give_up(subscription, error)
+            return
+        for frame in frames:
+            await self._stream.send(frame)
+        await self._stream.drained()
+        # Nothing is awaited from here on, so what stands at the head now is live before the next commit.
+        if self._subscriptions.get(subscription.task_id) is subscription and (frames or not self._settle(subscription)):
+            self._lagging[subscription] = None
+
+    def _settle(self, subscription: Subscription) -> bool:
+        """Let a subscription that has nothing to send be live; where the stream cannot, its doorbell will do."""
+        return subscription.join() if isinstance(self._stream, DirectStream) else True
+
+    def _give_up(self, subscription: Subscription, error: RunnerError) -> None:
+        if self._subscriptions.get(subscription.task_id) is subscription:
+            self._unsubscribe(subscription.task_id)
+        _, code = code_of(error)
+        self._reply(protocol.Error(code=code, message=str(error), task_id=subscription.task_id))
+
+    def _farewell(self) -> CloseCode | None:
+        """The code to close with, once the one task that this connection is for has ended, or is no more."""
+        if self._closes_after is None or self._replies:
+            return None
+        subscription = self._subscriptions.get(self._closes_after)
+        if subscription is None:
+            return CloseCode.NO_SUCH_TASK
+        return CloseCode.NORMAL if subscription.done else None
+
+
+def subscribe_from_query(websocket: WebSocket) -> protocol.Subscribe:
+    """What the query of a task's own entrance asks for. Raises `msgspec.ValidationError`."""
+    query = websocket.query_params
+    wanted = {
+        "op": "subscribe",
+        "task_id": websocket.path_params["task_id"],
+        "since_event_id": query.get("since_event_id", "0"),
+        "types": [name for name in query.get("types", "").split(",") if name],
+        "agent_role": query.get("agent_role"),
+    }
+    return msgspec.convert(wanted, protocol.Subscribe, strict=False)
+
+
+def _refuse_write(_: bytes) -> None:
+    raise RuntimeError("Only a direct stream has live subscriptions.")

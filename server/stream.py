@@ -1,0 +1,110 @@
+"""Writing to WebSocket connections at the speed of the socket.
+
+ASGI sends one message at a time, through a coroutine, and frames it anew for every connection. `StreamProtocol` is
+uvicorn's own WebSocket protocol that also lends the application its transport, through the ASGI scope's `extensions`:
+the hub then writes the same framed bytes to every connection. Handshake, ping and close stay uvicorn's. Under another
+server the extension is missing, and everything goes through ASGI, slower, with the same meaning.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame as ReceivedFrame
+from websockets.http11 import Request
+
+from server.protocol import Frame
+
+EXTENSION = "metagpt_live.stream"
+WRITE_BUFFER = 64 * 1024  # bytes that a connection may hold unsent before it counts as slow
+
+
+class Stream(Protocol):
+    """Where a session's frames go."""
+
+    async def send(self, frame: Frame) -> None:
+        """Send a frame; waits while the connection is slow. Raises `WebSocketDisconnect` when it is gone."""
+
+    async def drained(self) -> None:
+        """Wait until the connection takes more. Raises `WebSocketDisconnect` when it is gone."""
+
+
+class StreamProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's protocol, which lends the application a `DirectStream`."""
+
+    stream: "DirectStream | None" = None
+
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            self.transport.set_write_buffer_limits(high=WRITE_BUFFER)
+            self.stream = DirectStream(self)
+            # The application starts in the next turn of the loop, and finds it in its scope.
+            scope = cast(dict[str, Any], self.scope)
+            scope["extensions"][EXTENSION] = self.stream
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._hold()
+
+    def handle_close(self, event: ReceivedFrame) -> None:
+        super().handle_close(event)
+        self._hold()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self._hold()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._hold()
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self._hold()
+        # A peer that does not read would keep the transport flushing for ever.
+        self.transport.abort()
+
+    def _hold(self) -> None:
+        if self.stream is not None:
+            self.stream.on_hold()
+
+
+class DirectStream:
+    """A `Stream` over the transport itself."""
+
+    __slots__ = ("_protocol", "on_hold", "write")
+
+    def __init__(self, protocol: StreamProtocol) -> None:
+        self._protocol = protocol
+        self.write: Callable[[bytes], None] = protocol.transport.write
+        """Writes framed bytes at once. Not to be called between `on_hold` and the next `send`."""
+        self.on_hold: Callable[[], None] = _ignore
+        """Called when the connection gets slow, or closes."""
+
+    async def send(self, frame: Frame) -> None:
+        await self.drained()
+        self.write(frame.wire)
+
+    async def drained(self) -> None:
+        await self._protocol.writable.wait()
+        if self._protocol.close_sent or self._protocol.transport.is_closing():
+            raise WebSocketDisconnect
+
+
+class AsgiStream:
+    """A `Stream` for any ASGI server."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+
+    async def send(self, frame: Frame) -> None:
+        await self._websocket.send({"type": "websocket.send", "text": frame.payload.decode()})
+
+    async def drained(self) -> None:
+        return  # ASGI's `send` waits by itself
+
+
+def _ignore() -> None:
+    pass
