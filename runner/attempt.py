@@ -1,8 +1,8 @@
 """What crosses the pipe between the supervisor and the child process of one attempt. No I/O here.
 
-The supervisor first sends the `AttemptSpec`, as its size in `SPEC_SIZE_BYTES` bytes, big-endian, and its JSON. After that
-it is one JSON object per line both ways: the child sends drafts of events (`runner.events.Draft`) and nothing else, the
-supervisor sends commands.
+The supervisor first sends the `AttemptSpec`, as its size in `SPEC_SIZE_BYTES` bytes, big-endian, and its JSON. After
+that it is one JSON object per line both ways: the child sends drafts of events (`runner.events.Draft`) and nothing
+else, the supervisor sends commands.
 """
 
 from typing import Annotated, Any, Literal

@@ -4,7 +4,7 @@ One contract test suite runs over every implementation of each (tests/contract).
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol
+from typing import BinaryIO, Literal, Protocol
 
 import msgspec
 
@@ -22,19 +22,8 @@ class Entry(msgspec.Struct, frozen=True):
     tail: bytes
 
 
-class Append(msgspec.Struct, frozen=True):
-    """Entries of one attempt for one log, and the task as of the last of them.
-
-    head: event_id of the last event before these. task.head is already the head after them.
-    """
-
-    task: Task
-    head: int
-    entries: Sequence[Entry]
-
-
-class Committed(msgspec.Struct, frozen=True):
-    """One event as stored. encoded: its whole JSON object, the same bytes for every reader."""
+class Placed(msgspec.Struct, frozen=True):
+    """An event with its place in the log. encoded: its whole JSON object, the same bytes for every reader."""
 
     event_id: int
     event_type: EventType
@@ -43,10 +32,18 @@ class Committed(msgspec.Struct, frozen=True):
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """What one transaction added to one log. events: contiguous, none for a new task; task: as of the last of them."""
+    """What one transaction adds to one log.
+
+    events: contiguous, up to task.head; none for a new task. task: as of the last of them.
+    """
 
     task: Task
-    events: Sequence[Committed]
+    events: Sequence[Placed]
+
+    @property
+    def head(self) -> int:
+        """event_id of the last event before these."""
+        return self.task.head - len(self.events)
 
 
 class Deleted(msgspec.Struct, frozen=True):
@@ -54,6 +51,8 @@ class Deleted(msgspec.Struct, frozen=True):
 
     task_id: str
 
+
+Durability = Literal["normal", "full"]
 
 Listener = Callable[[Commit | Deleted], None]
 
@@ -70,17 +69,46 @@ class Filter(msgspec.Struct, frozen=True):
         )
 
 
+class Gap(msgspec.Struct, frozen=True):
+    """Events that are no more. first, last: their event_ids, inclusive."""
+
+    first: int
+    last: int
+    reason: str
+
+
 class Page(msgspec.Struct, frozen=True):
-    """A stretch of a log. cursor: where to go on; all events up to it were returned or filtered out."""
+    """A stretch of a log, ascending.
+
+    cursor: where to go on; all events between the cursor asked for and this one were returned, filtered out, or are in
+    the gap, which lies before all events of the page.
+    """
 
     events: Sequence[bytes]
     cursor: int
     head: int
+    gap: Gap | None = None
+
+
+class Digest(msgspec.Struct, frozen=True):
+    """The running hash of a log through an event. count: how many events it is about. sha256: hexadecimal."""
+
+    count: int
+    sha256: str
 
 
 class TaskPage(msgspec.Struct, frozen=True):
     tasks: Sequence[Task]
     next_cursor: int | None
+
+
+class Artifact(msgspec.Struct, frozen=True):
+    """A file that a run wrote. path: relative to the workspace. version: how often it was written. size: bytes."""
+
+    path: str
+    version: int
+    size: int
+    sha256: str
 
 
 class Stopped(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,15 +138,24 @@ class Store(Protocol):
     async def delete_task(self, task_id: str) -> None:
         """Forget a task and its log."""
 
-    async def append(self, appends: Sequence[Append]) -> list[bool]:
-        """Append to logs in one transaction, and say of each whether it was taken.
+    async def append(self, commits: Sequence[Commit]) -> list[bool]:
+        """Append to logs in one transaction, and say of each commit whether it was taken.
 
-        An append is refused, and changes nothing, when its attempt is older than the task's (fencing) or its head is
+        A commit is refused, and changes nothing, when its attempt is older than the task's (fencing) or its head is
         not the log's head.
         """
 
     async def read_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
         """Events with an id above `after`: at most `limit`, and about `size` bytes. Raises `CursorAhead`."""
+
+    async def read_events_before(self, task_id: str, *, before: int, limit: int, size: int, filter: Filter) -> Page:
+        """The last events with an id below `before`: at most `limit`, and about `size` bytes."""
+
+    async def digest(self, task_id: str, through: int) -> Digest:
+        """The running hash through event `through`. Raises `CursorAhead`, and `EventsExpired` if it is in a gap."""
+
+    async def expire(self, before: str) -> list[str]:
+        """Delete the events, not the tasks, of runs that ended before a time (RFC 3339 UTC); of these the task ids."""
 
     async def aclose(self) -> None: ...
 
@@ -149,6 +186,21 @@ class Runner(Protocol):
 
     async def get_task_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
         """Events with an id above `after`: at most `limit`, and about `size` bytes. Raises `CursorAhead`."""
+
+    async def get_task_events_before(self, task_id: str, *, before: int, limit: int, size: int, filter: Filter) -> Page:
+        """The last events with an id below `before`: at most `limit`, and about `size` bytes."""
+
+    async def get_task_digest(self, task_id: str, through: int | None) -> Digest:
+        """The running hash through an event, or through the head. Raises `CursorAhead` and `EventsExpired`."""
+
+    async def get_task_artifacts(self, task_id: str) -> list[Artifact]:
+        """The newest version of every file of the last attempt, by path."""
+
+    async def open_artifact(self, task_id: str, path: str) -> BinaryIO:
+        """The newest version of a file; the caller closes it. Raises `ArtifactNotFound`."""
+
+    async def open_archive(self, task_id: str) -> BinaryIO:
+        """All files of the last attempt as a zip; the caller closes it."""
 
     async def stop_task(self, task_id: str) -> Stopped:
         """Stop a task; returns when nothing of its run is left. Idempotent."""

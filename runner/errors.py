@@ -2,10 +2,12 @@
 
 - RunnerError
     - TaskNotFound: no task has this id
+    - ArtifactNotFound: the run has no such file, or it is not there any more
     - Conflict: the task's status does not allow what was asked
         - AlreadyAnswered: the question has been answered, or is not asked any more
         - KeyReused: the idempotency key was used before, for another request
     - CursorAhead: the cursor is beyond the head of the log
+    - EventsExpired: these events were deleted by retention
     - StaleAttempt: a later attempt has taken over; what this one writes is refused
     - ChildLost: the child process, or the fork server, is gone
     - DataFolderBusy: another server uses this data folder
@@ -21,6 +23,12 @@ class TaskNotFound(RunnerError):
     def __init__(self, task_id: str) -> None:
         super().__init__(f"There is no task {task_id!r}.")
         self.task_id = task_id
+
+
+class ArtifactNotFound(RunnerError):
+    def __init__(self, path: str) -> None:
+        super().__init__(f"The run has no file {path!r}.")
+        self.path = path
 
 
 class Conflict(RunnerError):
@@ -44,6 +52,13 @@ class CursorAhead(RunnerError):
         super().__init__(f"The cursor {cursor} is beyond the head of the log, which is {head}.")
         self.cursor = cursor
         self.head = head
+
+
+class EventsExpired(RunnerError):
+    def __init__(self, task_id: str, first: int) -> None:
+        super().__init__(f"The events of task {task_id!r} before {first} were deleted by retention.")
+        self.task_id = task_id
+        self.first = first
 
 
 class StaleAttempt(RunnerError):

@@ -5,7 +5,7 @@ is committed, and from then on it is one line of JSON that never changes.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -56,7 +56,16 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 def now() -> str:
     """The time in RFC 3339 UTC, to the microsecond."""
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return _rfc3339(datetime.now(UTC))
+
+
+def ago(*, days: float) -> str:
+    """A time before now, in the same form."""
+    return _rfc3339(datetime.now(UTC) - timedelta(days=days))
+
+
+def _rfc3339(time: datetime) -> str:
+    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def draft(event_type: EventType, payload: Mapping[str, Any], *, agent_role: str | None = None) -> Draft:

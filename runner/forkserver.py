@@ -203,7 +203,10 @@ class ForkServer:
         for forked, _ in self._forks.values():
             _refuse(forked, "The fork server ended before it made the process.")
         self._forks.clear()
-        for child in self._children.values():
+        for pid, child in self._children.items():
+            # The kernel has killed the child with its parent, but not what the child had started.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
             child.exited.set_result(None)
         self._children.clear()
 

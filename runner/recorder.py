@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from runner.base import Append, Commit, Committed, Deleted, Entry, Listener, Store
+from runner.base import Commit, Deleted, Entry, Listener, Placed, Store
 from runner.errors import StaleAttempt
 from runner.events import Draft
 from runner.task import Task
@@ -23,7 +23,7 @@ class Recorder:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._listeners: list[Listener] = []
-        self._pending: list[tuple[Append, asyncio.Future[None]]] = []
+        self._pending: list[tuple[Commit, asyncio.Future[None]]] = []
         self._work = asyncio.Event()
         self._closing = False
 
@@ -51,11 +51,12 @@ class Recorder:
         Returns the task with its new head, and a future that is done after the commit; it holds `StaleAttempt` if the
         store refused, or the store's error.
         """
+        events = _place(task.id, task.head, entries)
         after = msgspec.structs.replace(task, head=task.head + len(entries))
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         # Most producers do not wait; an error is then seen by those who do, and by the next append of the task.
         done.add_done_callback(_retrieve)
-        self._pending.append((Append(after, task.head, entries), done))
+        self._pending.append((Commit(after, events), done))
         self._work.set()
         return after, done
 
@@ -70,32 +71,22 @@ class Recorder:
 
     async def _commit_pending(self) -> None:
         batch, self._pending = self._pending, []
-        appends = _merge([append for append, _ in batch])
+        commits = _merge([commit for commit, _ in batch])
         try:
-            taken = await self._store.append(appends)
+            taken = await self._store.append(commits)
         except Exception as error:  # whoever waits for this commit decides what its failure means
             for _, done in batch:
                 _fail(done, error)
             return
-        refused = {append.task.id for append, took in zip(appends, taken, strict=True) if not took}
-        for append in appends:
-            if append.task.id not in refused:
-                self._announce_append(append)
-        for append, done in batch:
-            if append.task.id in refused:
-                _fail(done, StaleAttempt(append.task.id, append.task.attempt))
+        refused = {commit.task.id for commit, took in zip(commits, taken, strict=True) if not took}
+        for commit in commits:
+            if commit.task.id not in refused:
+                self.announce(commit)
+        for commit, done in batch:
+            if commit.task.id in refused:
+                _fail(done, StaleAttempt(commit.task.id, commit.task.attempt))
             elif not done.done():
                 done.set_result(None)
-
-    def _announce_append(self, append: Append) -> None:
-        middle = b',"task_id":"' + append.task.id.encode() + b'",'
-        events = [
-            Committed(
-                event_id, entry.event_type, entry.agent_role, b'{"event_id":%d%b%b' % (event_id, middle, entry.tail)
-            )
-            for event_id, entry in enumerate(append.entries, append.head + 1)
-        ]
-        self.announce(Commit(append.task, events))
 
 
 def entry(draft: Draft) -> Entry:
@@ -103,14 +94,21 @@ def entry(draft: Draft) -> Entry:
     return Entry(draft.event_type, draft.agent_role, msgspec.json.encode(draft)[1:])
 
 
-def _merge(appends: Sequence[Append]) -> list[Append]:
-    """One append per task: the entries of all, the task as of the last."""
-    merged: dict[str, tuple[int, list[Entry]]] = {}
-    last: dict[str, Task] = {}
-    for append in appends:
-        merged.setdefault(append.task.id, (append.head, []))[1].extend(append.entries)
-        last[append.task.id] = append.task
-    return [Append(last[task_id], head, entries) for task_id, (head, entries) in merged.items()]
+def _place(task_id: str, head: int, entries: Sequence[Entry]) -> list[Placed]:
+    middle = b',"task_id":"%b",' % task_id.encode()
+    return [
+        Placed(event_id, entry.event_type, entry.agent_role, b'{"event_id":%d%b%b' % (event_id, middle, entry.tail))
+        for event_id, entry in enumerate(entries, head + 1)
+    ]
+
+
+def _merge(commits: Sequence[Commit]) -> list[Commit]:
+    """One commit per task: the events of all, the task as of the last."""
+    merged: dict[str, Commit] = {}
+    for commit in commits:
+        earlier = merged.get(commit.task.id)
+        merged[commit.task.id] = commit if earlier is None else Commit(commit.task, [*earlier.events, *commit.events])
+    return list(merged.values())
 
 
 def _fail(done: asyncio.Future[None], error: Exception) -> None:

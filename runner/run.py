@@ -207,10 +207,11 @@ class Run:
             fork.cancel()
 
     def _absorb(self, lines: list[bytes]) -> asyncio.Future[None]:
-        """Put the child's events into the log. Raises `msgspec.MsgspecError` for a line that is no event."""
+        """Put the child's events into the log. Raises `msgspec.MsgspecError` or `ValueError` for what is no event."""
         entries: list[Entry] = []
         task = self.task
         for line in lines:
+            line.decode()  # what is not UTF-8 would break the commit of other tasks too
             event = _decode_line(line)
             if event.event_type in _SUPERVISORS_OWN:
                 raise msgspec.ValidationError(f"The process sent an event of type {event.event_type}.")
@@ -227,6 +228,8 @@ class Run:
         return done
 
     def _verdict(self, code: int | None) -> str | None:
+        if self.task.status is Status.WAITING and self._fatal is None:
+            return f"The process of this run {_end(code)} while a person was still asked."
         if code == 0 and self.task.final_result is not None:
             return None
         return self._fatal or f"The process of this run {_end(code)} before the team had finished."

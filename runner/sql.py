@@ -21,10 +21,14 @@ MIGRATIONS = (
         status TEXT NOT NULL,
         attempt INTEGER NOT NULL,
         head INTEGER NOT NULL,
+        first INTEGER NOT NULL,      -- event_id of the first event that is kept; head + 1 if none is
+        completed_at TEXT,
+        digest BLOB NOT NULL,        -- the running hash through the head
         details TEXT NOT NULL,       -- the rest of what changes, as JSON
         final_result TEXT NOT NULL   -- JSON
     );
     CREATE INDEX task_states_by_status ON task_states (status, task_seq);
+    CREATE INDEX task_states_by_end ON task_states (completed_at) WHERE first <= head;
 
     CREATE TABLE events (
         task_seq INTEGER NOT NULL REFERENCES tasks (seq) ON DELETE CASCADE,
@@ -32,6 +36,14 @@ MIGRATIONS = (
         event_type TEXT NOT NULL,
         agent_role TEXT,
         tail TEXT NOT NULL,          -- the event's JSON from "timestamp" on; what stands before it is in the key
+        PRIMARY KEY (task_seq, event_id)
+    ) WITHOUT ROWID;
+
+    -- The running hash at some events, from where that of any other is computed.
+    CREATE TABLE digests (
+        task_seq INTEGER NOT NULL REFERENCES tasks (seq) ON DELETE CASCADE,
+        event_id INTEGER NOT NULL,
+        digest BLOB NOT NULL,
         PRIMARY KEY (task_seq, event_id)
     ) WITHOUT ROWID;
 
@@ -55,8 +67,8 @@ INSERT_TASK = """
 """
 
 INSERT_STATE = """
-    INSERT INTO task_states (task_seq, status, attempt, head, details, final_result)
-    SELECT seq, :status, :attempt, :head, :details, :final_result FROM tasks WHERE id = :id
+    INSERT INTO task_states (task_seq, status, attempt, head, first, digest, details, final_result)
+    SELECT seq, :status, :attempt, :head, 1, :digest, :details, :final_result FROM tasks WHERE id = :id
 """
 
 INSERT_KEY = "INSERT INTO idempotency_keys SELECT :key, :fingerprint, seq FROM tasks WHERE id = :id"
@@ -67,16 +79,18 @@ GET_KEY = """
 
 GET_TASK = """
     SELECT t.id, t.title, t.input_prompt, t.priority, t.options, t.created_at,
-           s.status, s.attempt, s.head, s.details, s.final_result
+           s.status, s.attempt, s.head, s.completed_at, s.details, s.final_result
     FROM tasks t JOIN task_states s ON s.task_seq = t.seq WHERE t.id = ?
 """
 
-GET_POSITION = "SELECT t.seq, s.head FROM tasks t JOIN task_states s ON s.task_seq = t.seq WHERE t.id = ?"
+GET_POSITION = """
+    SELECT t.seq, s.head, s.first FROM tasks t JOIN task_states s ON s.task_seq = t.seq WHERE t.id = ?
+"""
 
 # The prompt is left out: a list of long prompts is not a list.
 LIST_TASKS = """
     SELECT t.seq, t.id, t.title, '' AS input_prompt, t.priority, t.options, t.created_at,
-           s.status, s.attempt, s.head, s.details, 'null' AS final_result
+           s.status, s.attempt, s.head, s.completed_at, s.details, 'null' AS final_result
     FROM tasks t JOIN task_states s ON s.task_seq = t.seq
     WHERE t.seq < :cursor AND (t.title LIKE :pattern ESCAPE '\\' OR t.input_prompt LIKE :pattern ESCAPE '\\')
     ORDER BY t.seq DESC LIMIT :limit
@@ -84,7 +98,7 @@ LIST_TASKS = """
 
 LIST_TASKS_OF_STATUS = """
     SELECT t.seq, t.id, t.title, '' AS input_prompt, t.priority, t.options, t.created_at,
-           s.status, s.attempt, s.head, s.details, 'null' AS final_result
+           s.status, s.attempt, s.head, s.completed_at, s.details, 'null' AS final_result
     FROM task_states s JOIN tasks t ON t.seq = s.task_seq
     WHERE s.status IN (SELECT value FROM json_each(:statuses)) AND s.task_seq < :cursor
       AND (t.title LIKE :pattern ESCAPE '\\' OR t.input_prompt LIKE :pattern ESCAPE '\\')
@@ -96,24 +110,51 @@ DELETE_TASK = "DELETE FROM tasks WHERE id = ?"
 # Fencing and the order of the log are one condition: the row is taken only as the writer believes it to be.
 ADVANCE_TASK = """
     UPDATE task_states SET status = :status, attempt = :attempt, head = :new_head, details = :details,
-                           final_result = :final_result
+                           final_result = :final_result, completed_at = :completed_at, digest = :digest
     WHERE task_seq = (SELECT seq FROM tasks WHERE id = :id) AND head = :head AND attempt <= :attempt
     RETURNING task_seq
 """
 
 INSERT_EVENT = "INSERT INTO events (task_seq, event_id, event_type, agent_role, tail) VALUES (?, ?, ?, ?, ?)"
 
+INSERT_DIGEST = "INSERT INTO digests (task_seq, event_id, digest) VALUES (?, ?, ?)"
+
+GET_DIGEST = """
+    SELECT t.seq, s.head, s.first, s.digest FROM tasks t JOIN task_states s ON s.task_seq = t.seq WHERE t.id = ?
+"""
+
+GET_DIGEST_BEFORE = """
+    SELECT event_id, digest FROM digests WHERE task_seq = ? AND event_id <= ? ORDER BY event_id DESC LIMIT 1
+"""
+
+GET_EXPIRED = """
+    SELECT t.seq, t.id, s.first, s.head FROM task_states s JOIN tasks t ON t.seq = s.task_seq
+    WHERE s.completed_at < :before AND s.first <= s.head AND s.status IN ('SUCCEEDED', 'FAILED', 'CANCELLED')
+"""
+
+EXPIRE_EVENTS = "DELETE FROM events WHERE task_seq = :seq AND event_id < :first"
+
+EXPIRE_STATE = "UPDATE task_states SET first = :first WHERE task_seq = :seq AND first < :first"
+
 READ_EVENTS = """
-    SELECT event_id, '{"event_id":' || event_id || :middle || tail FROM events
+    SELECT event_id, CAST('{"event_id":' || event_id || :middle || tail AS BLOB) FROM events
     WHERE task_seq = :seq AND event_id > :after
     ORDER BY event_id LIMIT :limit
 """
 
 # An empty list of types, and a null role, let everything pass.
 READ_FILTERED_EVENTS = """
-    SELECT event_id, '{"event_id":' || event_id || :middle || tail FROM events
+    SELECT event_id, CAST('{"event_id":' || event_id || :middle || tail AS BLOB) FROM events
     WHERE task_seq = :seq AND event_id > :after
       AND (:event_types = '[]' OR event_type IN (SELECT value FROM json_each(:event_types)))
       AND (:agent_role IS NULL OR agent_role = :agent_role)
     ORDER BY event_id LIMIT :limit
+"""
+
+READ_EVENTS_BEFORE = """
+    SELECT event_id, CAST('{"event_id":' || event_id || :middle || tail AS BLOB) FROM events
+    WHERE task_seq = :seq AND event_id < :before
+      AND (:event_types = '[]' OR event_type IN (SELECT value FROM json_each(:event_types)))
+      AND (:agent_role IS NULL OR agent_role = :agent_role)
+    ORDER BY event_id DESC LIMIT :limit
 """

@@ -7,24 +7,31 @@ import logging
 import os
 import secrets
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 
+from runner.artifacts import archive, open_inside
 from runner.attempt import Llm, Role, Say
-from runner.base import Commit, Deleted, Filter, Listener, Page, Stopped, Store, TaskPage
-from runner.errors import Conflict, DataFolderBusy
-from runner.events import now
+from runner.base import Artifact, Commit, Deleted, Digest, Durability, Filter, Listener, Page, Stopped, Store, TaskPage
+from runner.errors import ArtifactNotFound, Conflict, DataFolderBusy
+from runner.events import Event, EventType, ago, now
 from runner.forkserver import ForkServer
 from runner.recorder import Recorder
 from runner.run import Run
-from runner.states import ACTIVE, IN_ATTEMPT, Status, Trigger, follow
+from runner.states import ACTIVE, IN_ATTEMPT, TERMINAL, Status, Trigger, follow
 from runner.store import SqliteStore
 from runner.task import NewTask, Task, derived_title
 
 _SHUTDOWN_GRACE = 1.0  # seconds that children have to end by themselves when the server ends
+_RETENTION_PERIOD = 3600.0  # seconds
+_ARTIFACTS = Filter(frozenset({EventType.ARTIFACT, EventType.STATUS}))
+_ARTIFACT_PAGE = 1000  # events
+_ARTIFACT_PAGE_BYTES = 4 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +97,7 @@ class Supervisor:
 
     async def delete_task(self, task_id: str) -> None:
         async with self._admission:
-            run = self._runs.get(task_id)
+            run = await self._active_run(task_id)
             if run is not None:
                 raise Conflict(f"The task is {run.task.status}; stop it before deleting it.")
             await self._store.delete_task(task_id)
@@ -99,7 +106,7 @@ class Supervisor:
 
     async def start_task(self, task_id: str) -> Task:
         async with self._admission:
-            active = self._runs.get(task_id)
+            active = await self._active_run(task_id)
             if active is not None:
                 raise Conflict(f"The task is {active.task.status} already.")
             task = await self._store.get_task(task_id)
@@ -108,7 +115,8 @@ class Supervisor:
             try:
                 await run.change(Trigger.RUN, queued_at=now())
             except BaseException:
-                self._forget(run)
+                if run in self._queue:
+                    self._forget(run)
                 raise
         self._dispatch()
         return run.task
@@ -118,6 +126,35 @@ class Supervisor:
 
     async def get_task_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
         return await self._store.read_events(task_id, after=after, limit=limit, size=size, filter=filter)
+
+    async def get_task_events_before(self, task_id: str, *, before: int, limit: int, size: int, filter: Filter) -> Page:
+        return await self._store.read_events_before(task_id, before=before, limit=limit, size=size, filter=filter)
+
+    async def get_task_digest(self, task_id: str, through: int | None) -> Digest:
+        if through is None:
+            through = (await self._store.get_task(task_id)).head
+        return await self._store.digest(task_id, through)
+
+    async def get_task_artifacts(self, task_id: str) -> list[Artifact]:
+        found: dict[str, Artifact] = {}
+        cursor, head = 0, 1
+        while cursor < head:
+            page = await self._store.read_events(
+                task_id, after=cursor, limit=_ARTIFACT_PAGE, size=_ARTIFACT_PAGE_BYTES, filter=_ARTIFACTS
+            )
+            cursor, head = page.cursor, page.head
+            for event in page.events:
+                _fold_artifact(found, msgspec.json.decode(event, type=Event))
+        return [found[path] for path in sorted(found)]
+
+    async def open_artifact(self, task_id: str, path: str) -> BinaryIO:
+        if path not in {artifact.path for artifact in await self.get_task_artifacts(task_id)}:
+            raise ArtifactNotFound(path)
+        return await asyncio.to_thread(open_inside, self._workspace(task_id), path)
+
+    async def open_archive(self, task_id: str) -> BinaryIO:
+        paths = [artifact.path for artifact in await self.get_task_artifacts(task_id)]
+        return await asyncio.to_thread(archive, self._workspace(task_id), paths)
 
     async def stop_task(self, task_id: str) -> Stopped:
         clock = asyncio.get_running_loop().time
@@ -166,6 +203,17 @@ class Supervisor:
             raise Conflict(f"The task is {task.status}; that is possible only while its team is at work.")
         return run
 
+    async def _active_run(self, task_id: str) -> Run | None:
+        """The run of a task, if it has one; one that has come to its end is waited for until it is gone."""
+        run = self._runs.get(task_id)
+        if run is not None and run.task.status in TERMINAL:
+            await asyncio.shield(run.ended)
+            return None
+        return run
+
+    def _workspace(self, task_id: str) -> Path:
+        return self._folder / task_id / "workspace"
+
     def _admit(self, task: Task) -> Run:
         run = Run(
             task,
@@ -173,7 +221,7 @@ class Supervisor:
             store=self._store,
             forks=self._forks,
             llm=self._llm,
-            workspace=self._folder / task.id / "workspace",
+            workspace=self._workspace(task.id),
             grace=self._grace,
         )
         self._runs[task.id] = run
@@ -196,6 +244,9 @@ class Supervisor:
 
     async def _execute(self, run: Run) -> None:
         await run.execute()
+        self._end(run)
+
+    def _end(self, run: Run) -> None:
         del self._runs[run.task.id]
         run.ended.set_result(None)
 
@@ -205,21 +256,42 @@ class Supervisor:
 
     async def _stop(self, run: Run, reason: str) -> None:
         if run in self._queue:
-            self._forget(run)
-            await run.change(Trigger.STOP, reason=reason, completed_at=now())
+            self._queue.remove(run)
+            try:
+                await run.change(Trigger.STOP, reason=reason, completed_at=now())
+            finally:
+                self._end(run)
             return
         run.stop(reason)
         await asyncio.shield(run.ended)
 
 
+def _fold_artifact(found: dict[str, Artifact], event: Event) -> None:
+    """What files there are after an event: each attempt begins with an empty workspace."""
+    if event.event_type is EventType.ARTIFACT:
+        artifact = msgspec.convert(event.payload, Artifact)
+        found[artifact.path] = artifact
+    elif event.payload["status"] == Status.QUEUED:
+        found.clear()
+
+
 @asynccontextmanager
-async def open_supervisor(data: Path, *, llm: Llm, concurrency: int, grace: float) -> AsyncIterator[Supervisor]:
+async def open_supervisor(
+    data: Path,
+    *,
+    llm: Llm,
+    concurrency: int,
+    grace: float,
+    durability: Durability = "normal",
+    keep_days: float | None = None,
+) -> AsyncIterator[Supervisor]:
     """A supervisor over the folder `data`, with everything it needs; closed in order at the end.
 
-    Raises `DataFolderBusy` and `DatabaseUnusable`.
+    keep_days: days after its end that a run's events are kept; None for ever. Raises `DataFolderBusy` and
+    `DatabaseUnusable`.
     """
     with _lock(data):
-        store = await SqliteStore.open(data / "metagpt-live.db")
+        store = await SqliteStore.open(data / "metagpt-live.db", durability=durability)
         try:
             async with Recorder(store) as recorder, ForkServer(data / "scratch") as forks:
                 supervisor = Supervisor(
@@ -232,12 +304,26 @@ async def open_supervisor(data: Path, *, llm: Llm, concurrency: int, grace: floa
                     grace=grace,
                 )
                 await supervisor.recover()
+                retention = asyncio.create_task(_retain(store, keep_days), name="retention")
                 try:
                     yield supervisor
                 finally:
+                    retention.cancel()
                     await supervisor.aclose()
         finally:
             await store.aclose()
+
+
+async def _retain(store: Store, keep_days: float | None) -> None:
+    """Delete the events of runs that ended too long ago, now and then."""
+    while keep_days is not None:
+        try:
+            expired = await store.expire(ago(days=keep_days))
+        except sqlite3.Error:
+            _log.exception("old events could not be deleted; trying again later")
+        else:
+            _log.info("the events of %d old tasks were deleted", len(expired))
+        await asyncio.sleep(_RETENTION_PERIOD)
 
 
 @contextmanager

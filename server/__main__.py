@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,12 +14,12 @@ import uvloop
 from click.core import ParameterSource
 
 from runner.errors import DatabaseUnusable, DataFolderBusy
-from runner.supervisor import open_supervisor
+from runner.supervisor import Supervisor, open_supervisor
 from server import terminal
 from server.app import create_app
 from server.llm import Choice, LlmSettingsError, choose
 from server.serving import AddressTaken, listen, serve, url
-from server.settings import PREFIX, VERSION, Settings, masked
+from server.settings import PREFIX, VERSION, Settings, masked, without_credentials
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -41,6 +42,17 @@ _SHARED_OPTIONS = (
         type=click.FloatRange(0, 60),
         default=1.5,
         help="Seconds that a stopped run has to end by itself before it is killed.",
+    ),
+    _option(
+        "--durability",
+        type=click.Choice(["normal", "full"]),
+        default="normal",
+        help="What an event that was shown survives: the death of the server, or a power failure too.",
+    ),
+    _option(
+        "--keep-days",
+        type=click.FloatRange(0, min_open=True),
+        help="Days after its end that a run's events are kept; for ever if not given.",
     ),
     _option("--llm-base-url", help="An OpenAI-compatible endpoint, such as http://localhost:11434/v1."),
     _option("--llm-model", help="The model's name there; `demo` for the demo model."),
@@ -121,7 +133,8 @@ def config_command(context: click.Context, /, **options: Any) -> None:
     origins = {ParameterSource.COMMANDLINE: "flag", ParameterSource.ENVIRONMENT: "environment"}
     for name, value in sorted(options.items()):
         origin = origins.get(context.get_parameter_source(name) or ParameterSource.DEFAULT, "default")
-        click.echo(f"{name} = {'' if value is None else value}  ({origin})")
+        shown = without_credentials(value) if isinstance(value, str) else value
+        click.echo(f"{name} = {'' if shown is None else shown}  ({origin})")
     key = os.environ.get(_KEY_VARIABLE)
     click.echo(f"llm_api_key = {masked(key) if key else ''}  ({'environment' if key else 'default'})")
     shared = {name: options[name] for name in options if name not in ("host", "port")}
@@ -130,9 +143,7 @@ def config_command(context: click.Context, /, **options: Any) -> None:
 
 async def _serve(host: str, port: int, settings: Settings, choice: Choice) -> None:
     with listen(host, port) as listener:
-        async with open_supervisor(
-            settings.data, llm=choice.llm, concurrency=settings.concurrency, grace=settings.stop_grace
-        ) as supervisor:
+        async with _supervisor(settings, choice) as supervisor:
 
             def announce() -> None:
                 click.echo(f"metagpt-live {VERSION} is serving at {url(listener)}")
@@ -144,10 +155,19 @@ async def _serve(host: str, port: int, settings: Settings, choice: Choice) -> No
 
 async def _run_one(idea: str, settings: Settings, choice: Choice) -> int:
     click.echo(f"Model: {choice.source}")
-    async with open_supervisor(
-        settings.data, llm=choice.llm, concurrency=settings.concurrency, grace=settings.stop_grace
-    ) as supervisor:
+    async with _supervisor(settings, choice) as supervisor:
         return await terminal.run(supervisor, idea)
+
+
+def _supervisor(settings: Settings, choice: Choice) -> AbstractAsyncContextManager[Supervisor]:
+    return open_supervisor(
+        settings.data,
+        llm=choice.llm,
+        concurrency=settings.concurrency,
+        grace=settings.stop_grace,
+        durability=settings.durability,
+        keep_days=settings.keep_days,
+    )
 
 
 def _run(main: Coroutine[Any, Any, Any]) -> Any:

@@ -19,6 +19,7 @@ from runner.errors import RunnerError
 from server import openapi, problems
 from server.headers import SecurityHeaders
 from server.hub import Hub
+from server.polls import Polls
 from server.protocol import Subscribe
 from server.routes import Api, Handler, Operation
 from server.sockets import Session, subscribe_from_query
@@ -61,7 +62,7 @@ def create_app(runner: Runner, *, llm: Llm) -> Starlette:
             WebSocketRoute("/ws", socket),
             WebSocketRoute("/api/tasks/{task_id}/events", task_socket),
         ],
-        middleware=[Middleware(SecurityHeaders)],
+        middleware=[Middleware(SecurityHeaders), Middleware(Polls, hub)],
         exception_handlers={
             problems.BadRequest: problems.on_bad_request,
             RunnerError: problems.on_runner_error,
@@ -77,7 +78,7 @@ def _rest(operations: Sequence[Operation]) -> Iterator[Route]:
     for operation in operations:
         by_path.setdefault(operation.path, {})[operation.method] = operation.handler
     for path, handlers in by_path.items():
-        yield Route(path, _dispatch(handlers), methods=list(handlers))
+        yield Route(path.replace("{path}", "{path:path}"), _dispatch(handlers), methods=list(handlers))
 
 
 def _dispatch(handlers: Mapping[str, Handler]) -> Handler:

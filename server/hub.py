@@ -16,10 +16,11 @@ import msgspec
 from runner.base import Commit, Deleted, Filter, Page, Runner
 from runner.states import TERMINAL
 from runner.task import Task
-from server.protocol import FRAME_BYTES, FRAME_EVENTS, Frame, encode_events
+from server import protocol
+from server.protocol import FRAME_BYTES, FRAME_EVENTS, Frame
 from server.topic import Doorbell, Position, Topic
 
-FRAME_CACHE_BYTES = 16 * 1024 * 1024  # of frames that lagging subscriptions may want again, in all
+PAGE_CACHE_BYTES = 16 * 1024 * 1024  # of framed pages that lagging subscriptions may want again, in all
 POSITION_CACHE = 10_000  # tasks
 
 TaskListener = Callable[[str, Task | None], None]
@@ -28,11 +29,15 @@ _Place = tuple[str, int, Filter]  # task_id, cursor, filter
 
 
 class FramedPage(msgspec.Struct, frozen=True):
-    """A page as one frame; no frame if nothing passed the filter. cursor: where to go on."""
+    """A page as frames: its events in one, after its gap if it has one. cursor: where to go on."""
 
-    frame: Frame | None
+    frames: tuple[Frame, ...]
     cursor: int
-    head: int
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(len(frame.payload) for frame in self.frames)
 
 
 class Hub:
@@ -42,10 +47,11 @@ class Hub:
         self._runner = runner
         self._topics: dict[str, Topic] = {}
         self._positions: OrderedDict[str, Position] = OrderedDict()
+        self._deletions = 0
         self._task_listeners: set[TaskListener] = set()
         self._shown: dict[str, Task] = {}
-        self._frames: OrderedDict[_Place, FramedPage] = OrderedDict()
-        self._frames_size = 0  # bytes
+        self._pages: OrderedDict[_Place, FramedPage] = OrderedDict()
+        self._pages_size = 0  # bytes
         self._reading: dict[_Place, asyncio.Task[FramedPage]] = {}
 
     @property
@@ -76,7 +82,7 @@ class Hub:
         finally:
             topic.unwatch(doorbell)
             if topic.idle and self._topics.get(task_id) is topic:
-                del self._topics[task_id]
+                self._drop(task_id)
 
     @contextmanager
     def watch_tasks(self, listener: TaskListener) -> Iterator[None]:
@@ -89,13 +95,22 @@ class Hub:
             if not self._task_listeners:
                 self._shown.clear()
 
+    def known_position(self, task_id: str) -> Position | None:
+        """How far a task has come, if that is at hand."""
+        return self._positions.get(task_id)
+
     async def position(self, task_id: str) -> Position:
         """How far a task has come. Raises `TaskNotFound`."""
         if known := self._positions.get(task_id):
             return known
+        deletions = self._deletions
         task = await self._runner.get_task_state(task_id)
         # A commit that came meanwhile has told something newer.
-        return self._positions.get(task_id) or self._remember(task_id, Position(task.status, task.head))
+        if newer := self._positions.get(task_id):
+            return newer
+        position = Position(task.status, task.head)
+        # Of a task that was deleted meanwhile nobody would tell the hub again.
+        return position if deletions != self._deletions else self._remember(task_id, position)
 
     async def read(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
         """Events with an id above `after`: at most `limit`, and about `size` bytes.
@@ -108,36 +123,49 @@ class Hub:
             return page
         return await self._runner.get_task_events(task_id, after=after, limit=limit, size=size, filter=filter)
 
-    async def read_frame(self, task_id: str, *, after: int, filter: Filter) -> FramedPage:
-        """A page as one frame, made once for all who stand at the same place. Raises as `read` does."""
+    async def read_framed(self, task_id: str, *, after: int, filter: Filter) -> FramedPage:
+        """A page as frames, made once for all who stand at the same place. Raises as `read` does."""
         place = task_id, after, filter
-        if known := self._frames.get(place):
-            self._frames.move_to_end(place)
+        if known := self._pages.get(place):
+            self._pages.move_to_end(place)
             return known
         reading = self._reading.get(place)
         if reading is None:
-            reading = self._reading[place] = asyncio.create_task(self._make_frame(place))
-            reading.add_done_callback(lambda _: self._reading.pop(place))
+            reading = self._reading[place] = asyncio.create_task(self._frame(place))
+            reading.add_done_callback(lambda done: self._have_read(place, done))
         return await asyncio.shield(reading)
 
-    async def _make_frame(self, place: _Place) -> FramedPage:
+    def _have_read(self, place: _Place, done: asyncio.Task[FramedPage]) -> None:
+        del self._reading[place]
+        if not done.cancelled():
+            done.exception()  # whoever waited may be gone
+
+    async def _frame(self, place: _Place) -> FramedPage:
         task_id, after, filter = place
         page = await self.read(task_id, after=after, limit=FRAME_EVENTS, size=FRAME_BYTES, filter=filter)
-        if not page.events:
-            return FramedPage(None, page.cursor, page.head)
-        framed = FramedPage(encode_events(task_id, page.events, page.head), page.cursor, page.head)
-        if page.cursor < page.head:  # full: it will never be another
-            self._keep_frame(place, framed)
+        frames = []
+        if page.gap is not None:
+            gap = protocol.Gap(task_id=task_id, first=page.gap.first, last=page.gap.last, reason=page.gap.reason)
+            frames.append(protocol.encode(gap))
+        if page.events:
+            frames.append(protocol.encode_events(task_id, page.events, page.head))
+        framed = FramedPage(tuple(frames), page.cursor)
+        if page.events and page.cursor < page.head and task_id in self._topics:  # full: it will never be another
+            self._keep(place, framed)
         return framed
 
-    def _keep_frame(self, place: _Place, page: FramedPage) -> None:
-        assert page.frame is not None
-        self._frames[place] = page
-        self._frames_size += len(page.frame.payload)
-        while self._frames_size > FRAME_CACHE_BYTES:
-            _, oldest = self._frames.popitem(last=False)
-            assert oldest.frame is not None
-            self._frames_size -= len(oldest.frame.payload)
+    def _keep(self, place: _Place, page: FramedPage) -> None:
+        self._pages[place] = page
+        self._pages_size += page.size
+        while self._pages_size > PAGE_CACHE_BYTES:
+            _, oldest = self._pages.popitem(last=False)
+            self._pages_size -= oldest.size
+
+    def _drop(self, task_id: str) -> Topic | None:
+        """Hold nothing of a task's log any more."""
+        for place in [place for place in self._pages if place[0] == task_id]:
+            self._pages_size -= self._pages.pop(place).size
+        return self._topics.pop(task_id, None)
 
     def _remember(self, task_id: str, position: Position) -> Position:
         self._positions[task_id] = position
@@ -147,9 +175,10 @@ class Hub:
         return position
 
     def _publish_deleted(self, task_id: str) -> None:
+        self._deletions += 1
         self._positions.pop(task_id, None)
         self._shown.pop(task_id, None)
-        if topic := self._topics.pop(task_id, None):
+        if topic := self._drop(task_id):
             topic.end()
         for listener in self._task_listeners:
             listener(task_id, None)

@@ -6,7 +6,7 @@ import msgspec
 import yaml
 
 from runner.attempt import Llm
-from server.settings import Settings
+from server.settings import Settings, without_credentials
 
 OPENAI = "https://api.openai.com/v1"
 DEMO = "demo"
@@ -52,14 +52,16 @@ def _from_settings(settings: Settings) -> Choice:
         )
     base_url = settings.llm_base_url or OPENAI
     if not base_url.startswith(("http://", "https://")):
-        raise LlmSettingsError(f"METAGPT_LIVE_LLM_BASE_URL must begin with http:// or https://, not {base_url!r}.")
+        raise LlmSettingsError(
+            f"METAGPT_LIVE_LLM_BASE_URL must begin with http:// or https://, not {without_credentials(base_url)!r}."
+        )
     config = {
         "api_type": "openai",
         "base_url": base_url,
         "api_key": settings.llm_api_key or "not-needed",  # MetaGPT refuses an empty one
         "model": settings.llm_model,
     }
-    return Choice(Llm(config=config), f"{settings.llm_model} at {base_url}")
+    return Choice(Llm(config=config), f"{settings.llm_model} at {without_credentials(base_url)}")
 
 
 def _read(file: Path) -> dict[str, object] | None:
@@ -71,4 +73,6 @@ def _read(file: Path) -> dict[str, object] | None:
     section = content.get("llm") if isinstance(content, dict) else None
     if not isinstance(section, dict) or str(section.get("api_key", "")) in _PLACEHOLDERS:
         return None
+    if not section.get("model"):
+        raise LlmSettingsError(f"MetaGPT's config {file} names no model: add `model` to its `llm` section.")
     return {str(name): value for name, value in section.items()}

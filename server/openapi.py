@@ -77,7 +77,7 @@ def _operation(
         content = {"application/json": {"schema": schema_of[operation.body]}}
         described["requestBody"] = {"required": required, "content": content}
     for status, answer in operation.answers.items():
-        described["responses"][str(status)] = _response(status, answer and schema_of[answer], "application/json")
+        described["responses"][str(status)] = _response(status, answer and schema_of[answer], operation.media_type)
     for status in operation.problems:
         described["responses"][str(status)] = _response(status, schema_of[Problem], MEDIA_TYPE)
     return described

@@ -15,9 +15,11 @@ MEDIA_TYPE = "application/problem+json"
 # The first class that fits counts.
 _RUNNER_ERRORS: tuple[tuple[type[errors.RunnerError], int, str], ...] = (
     (errors.TaskNotFound, 404, "task_not_found"),
+    (errors.ArtifactNotFound, 404, "artifact_not_found"),
     (errors.KeyReused, 422, "idempotency_key_reused"),
     (errors.AlreadyAnswered, 409, "already_answered"),
     (errors.Conflict, 409, "wrong_status"),
+    (errors.EventsExpired, 410, "events_expired"),
     (errors.CursorAhead, 422, "cursor_ahead"),
     (errors.ChildLost, 409, "run_ended"),
 )

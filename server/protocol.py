@@ -104,6 +104,15 @@ class CaughtUp(_Server, frozen=True, kw_only=True, tag="caught_up"):
     event_id: int
 
 
+class Gap(_Server, frozen=True, kw_only=True, tag="gap"):
+    """Events that are no more, from the first to the last of them."""
+
+    task_id: str
+    first: int = msgspec.field(name="from")
+    last: int = msgspec.field(name="to")
+    reason: str
+
+
 class State(_Server, frozen=True, kw_only=True, tag="state"):
     """state: null when the task was deleted."""
 
@@ -126,7 +135,7 @@ class Error(_Server, frozen=True, kw_only=True, tag="error", omit_defaults=True)
     task_id: str | None = None
 
 
-ServerFrame = Hello | CaughtUp | State | End | Pong | Error
+ServerFrame = Hello | CaughtUp | Gap | State | End | Pong | Error
 
 
 class Frame:

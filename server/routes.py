@@ -1,24 +1,28 @@
 """The REST endpoints, and the table of them from which routes and OpenAPI are made."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Annotated, Any, BinaryIO
+from urllib.parse import quote
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from runner.base import Filter, Page, Runner, Stopped
+from runner.errors import ArtifactNotFound
 from runner.events import Event, EventType
 from runner.states import Status
 from runner.task import NewTask
 from server import schemas
 from server.hub import Hub
+from server.polls import content, etag
 from server.problems import BadRequest
 from server.settings import VERSION
 from server.topic import Position
 from server.validation import body, query
 
+_CHUNK = 256 * 1024  # bytes of a file sent at once
 PAGE_BYTES = 4 * 1024 * 1024  # of events in one answer, about
 
 
@@ -32,13 +36,22 @@ class TasksQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """since_event_id: only events after it. wait: seconds to wait for the first one. types, agent_role: only these."""
+    """since_event_id: only events after it. before: instead, the last events before it. wait: seconds to wait for the
+    first one. types, agent_role: only these.
+    """
 
     since_event_id: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
+    before: Annotated[int, msgspec.Meta(ge=1, le=2**53)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=5000)] = 500
     types: list[EventType] = []
     agent_role: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     wait: Annotated[float, msgspec.Meta(ge=0, le=30)] = 0
+
+
+class ArtifactQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """version: only if it is this one."""
+
+    version: Annotated[int, msgspec.Meta(ge=1, le=2**53)] | None = None
 
 
 class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -49,20 +62,50 @@ class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An empty object."""
 
 
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """Events that are no more, from the first to the last of them."""
+
+    first: int = msgspec.field(name="from")
+    last: int = msgspec.field(name="to")
+    reason: str
+
+
 class Events(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of a log. total: of this page. terminal: the run has ended, and this page reaches the head."""
+    """A stretch of a log, ascending. total: of this page. terminal: the run has ended, and this page reaches the head.
+
+    gap: events that would stand before these, but were deleted.
+    """
 
     events: list[Event]
     total: int
     head: int
     terminal: bool
+    gap: Gap | None
+
+
+class DigestQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """through: the event up to which to compute; the head if not given."""
+
+    through: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+
+
+class Digest(msgspec.Struct, frozen=True, kw_only=True):
+    """The running hash of a log. count: the events it is about; sha256: hexadecimal."""
+
+    task_id: str
+    count: int
+    sha256: str
 
 
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One endpoint. answers: the type of the JSON body by status, None for no body; problems: further statuses."""
+    """One endpoint.
+
+    path: `{path}` stands for a path with slashes. answers: the type of the body by status, None for no body.
+    media_type: of that body. problems: further statuses.
+    """
 
     method: str
     path: str
@@ -71,6 +114,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     query: type[Any] = NoQuery
     body: type[Any] | None = None
     answers: Mapping[int, type[Any] | None]
+    media_type: str = "application/json"
     problems: tuple[int, ...] = ()
 
 
@@ -156,6 +200,15 @@ class Api:
                 problems=(404, 422),
             ),
             Operation(
+                method="GET",
+                path=f"{task}/digest",
+                handler=self.get_digest,
+                summary="The running hash of the log: whoever computes the same one holds the whole log.",
+                query=DigestQuery,
+                answers={200: Digest},
+                problems=(404, 410, 422),
+            ),
+            Operation(
                 method="POST",
                 path=f"{task}/messages",
                 handler=self.say,
@@ -172,6 +225,33 @@ class Api:
                 body=schemas.Input,
                 answers={200: schemas.TaskState},
                 problems=(400, 404, 409, 413, 415, 422),
+            ),
+            Operation(
+                method="GET",
+                path=f"{task}/artifacts",
+                handler=self.list_artifacts,
+                summary="The files of a task, each in its newest version.",
+                answers={200: schemas.ArtifactList},
+                problems=(404,),
+            ),
+            Operation(
+                method="GET",
+                path=f"{task}/artifacts/{{path}}",
+                handler=self.get_artifact,
+                summary="A file, in its newest version, always as plain text to download.",
+                query=ArtifactQuery,
+                answers={200: str},
+                media_type="text/plain",
+                problems=(404, 422),
+            ),
+            Operation(
+                method="GET",
+                path=f"{task}/artifacts.zip",
+                handler=self.get_archive,
+                summary="All files of a task.",
+                answers={200: str},
+                media_type="application/zip",
+                problems=(404,),
             ),
             Operation(
                 method="GET",
@@ -232,6 +312,12 @@ class Api:
     async def get_events(self, request: Request) -> Response:
         wanted = query(request, EventsQuery, lists=frozenset({"types"}))
         task_id = _task_id(request)
+        if wanted.before is not None:
+            if wanted.since_event_id or wanted.wait:
+                message = "before cannot be given together with since_event_id or wait."
+                raise BadRequest(message, code="invalid", field="before")
+            page = await self._read_before(task_id, wanted, wanted.before)
+            return _events_response(request, page, await self._hub.position(task_id), epoch=self._hub.epoch)
         bell = asyncio.Event()
         with self._hub.watch(task_id, bell.set):
             try:
@@ -240,7 +326,7 @@ class Api:
                         bell.clear()
                         page = await self._read(task_id, wanted)
                         position = await self._hub.position(task_id)
-                        if page.events or not wanted.wait or position.ended:
+                        if page.events or page.gap or not wanted.wait or position.ended:
                             patience.reschedule(None)
                             break
                         await bell.wait()
@@ -258,6 +344,21 @@ class Api:
             filter=Filter(frozenset(wanted.types), wanted.agent_role),
         )
 
+    async def _read_before(self, task_id: str, wanted: EventsQuery, before: int) -> Page:
+        return await self._runner.get_task_events_before(
+            task_id,
+            before=before,
+            limit=wanted.limit,
+            size=PAGE_BYTES,
+            filter=Filter(frozenset(wanted.types), wanted.agent_role),
+        )
+
+    async def get_digest(self, request: Request) -> Response:
+        wanted = query(request, DigestQuery)
+        task_id = _task_id(request)
+        digest = await self._runner.get_task_digest(task_id, wanted.through)
+        return _json(Digest(task_id=task_id, count=digest.count, sha256=digest.sha256))
+
     async def say(self, request: Request) -> Response:
         message = await body(request, schemas.Message)
         task_id = _task_id(request)
@@ -272,6 +373,25 @@ class Api:
         task = await self._runner.answer(_task_id(request), given.request_id, given.answer)
         return _json(schemas.state(task))
 
+    async def list_artifacts(self, request: Request) -> Response:
+        task_id = _task_id(request)
+        await self._hub.position(task_id)
+        return _json(schemas.ArtifactList(artifacts=await self._runner.get_task_artifacts(task_id)))
+
+    async def get_artifact(self, request: Request) -> Response:
+        wanted = query(request, ArtifactQuery)
+        task_id, path = _task_id(request), str(request.path_params["path"])
+        known = {artifact.path: artifact for artifact in await self._runner.get_task_artifacts(task_id)}
+        artifact = known.get(path)
+        if artifact is None or wanted.version not in (None, artifact.version):
+            raise ArtifactNotFound(path if wanted.version is None else f"{path} in version {wanted.version}")
+        return _download(await self._runner.open_artifact(task_id, path), path.rpartition("/")[2], "text/plain")
+
+    async def get_archive(self, request: Request) -> Response:
+        task_id = _task_id(request)
+        await self._hub.position(task_id)
+        return _download(await self._runner.open_archive(task_id), f"{task_id}.zip", "application/zip")
+
     async def health(self, _: Request) -> Response:
         return _json(schemas.Health(version=VERSION, epoch=self._hub.epoch, model=self._model, demo=self._demo))
 
@@ -282,18 +402,27 @@ class Api:
 
 
 def _events_response(request: Request, page: Page, position: Position, *, epoch: str) -> Response:
-    terminal = position.ended and page.cursor >= position.head
-    etag = f'"{epoch}-{page.head}-{page.cursor}-{position.status}"'
-    headers = {"ETag": etag, "Cache-Control": "no-cache"}
-    if etag in [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]:
+    tag = etag(epoch, page, position)
+    headers = {"ETag": tag.decode(), "Cache-Control": "no-cache"}
+    if tag.decode() in [known.strip() for known in request.headers.get("if-none-match", "").split(",")]:
         return Response(status_code=304, headers=headers)
-    content = b'{"events":[%b],"total":%d,"head":%d,"terminal":%s}' % (
-        b",".join(page.events),
-        len(page.events),
-        page.head,
-        b"true" if terminal else b"false",
+    return Response(content(page, position), media_type="application/json", headers=headers)
+
+
+def _download(file: BinaryIO, name: str, media_type: str) -> Response:
+    """A file to be kept, not shown: whatever is in it, it does not run in our origin."""
+    disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
+    return StreamingResponse(
+        _chunks(file),
+        media_type=media_type,
+        headers={"Content-Disposition": disposition},
     )
-    return Response(content, media_type="application/json", headers=headers)
+
+
+def _chunks(file: BinaryIO) -> Iterator[bytes]:
+    with file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
 
 
 def _json(value: msgspec.Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from runner.attempt import Options, Role
+from runner.base import Artifact
 from runner.states import Status
 from runner.task import Question, Task, Usage
 
@@ -82,6 +83,12 @@ class TaskState(msgspec.Struct, frozen=True, kw_only=True):
 class TaskList(msgspec.Struct, frozen=True, kw_only=True):
     tasks: list[TaskSummary]
     next_cursor: str | None
+
+
+class ArtifactList(msgspec.Struct, frozen=True, kw_only=True):
+    """The newest version of every file."""
+
+    artifacts: list[Artifact]
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):

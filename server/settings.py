@@ -1,9 +1,12 @@
 """What can be set. The command line fills it in: from flags, then METAGPT_LIVE_* variables, then defaults."""
 
+import re
 from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
+
+from runner.base import Durability
 
 VERSION = version("metagpt-live")
 
@@ -12,13 +15,16 @@ PREFIX = "METAGPT_LIVE"
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """data: the folder for the database and the workspaces. concurrency: runs at the same time. stop_grace: seconds
-    that a stopped run has to end by itself before it is killed. llm_*: the model, see `server.llm`. demo_pace: a factor
-    model's speed, 1 for a human pace, 0 for no waiting.
+    that a stopped run has to end by itself before it is killed. durability: what a commit survives, "normal" the death
+    of the process, "full" that of the machine. keep_days: days after its end that a run's events are kept. llm_*: the
+    model, see `server.llm`. demo_pace: a factor on the demo model's waiting, 1 for a human pace, 0 for none.
     """
 
     data: Path
     concurrency: int
     stop_grace: float
+    durability: Durability
+    keep_days: float | None
     llm_base_url: str | None
     llm_api_key: str | None
     llm_model: str | None
@@ -31,3 +37,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def masked(value: str) -> str:
     """A secret, recognisable to who knows it and useless to who does not."""
     return f"{value[:3]}…{value[-2:]}" if len(value) >= 12 else "…"
+
+
+def without_credentials(url: str) -> str:
+    """A URL to be shown: without the name and password that it may hold."""
+    return re.sub(r"(?<=://)[^/?#]*@", "…@", url)

@@ -8,6 +8,7 @@ is something to send: an idle connection costs one waiting coroutine.
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 import msgspec
@@ -74,13 +75,13 @@ class Subscription:
         self.leave()
         self._stack.close()
 
-    async def advance(self, hub: Hub) -> list[Frame]:
+    async def advance(self, hub: Hub) -> Sequence[Frame]:
         """The next frames; none when it stands at the head and has said so. Raises `TaskNotFound`, `CursorAhead`."""
         while True:
-            page = await hub.read_frame(self.task_id, after=self.cursor, filter=self.filter)
+            page = await hub.read_framed(self.task_id, after=self.cursor, filter=self.filter)
             self.cursor = page.cursor
-            if page.frame is not None:
-                return [page.frame]
+            if page.frames:
+                return page.frames
             position = await hub.position(self.task_id)
             if self.cursor >= position.head:
                 return self._news_at_head(position)
@@ -90,7 +91,8 @@ class Subscription:
         if not self._caught_up:
             self._caught_up = True
             news.append(protocol.CaughtUp(task_id=self.task_id, event_id=self.cursor))
-        if position.ended and not self.done:
+        # A cursor beyond the position means that more was committed, of which the hub is about to hear.
+        if position.ended and self.cursor == position.head and not self.done:
             self._ended_at = self.cursor
             news.append(protocol.End(task_id=self.task_id, status=position.status))
         return [protocol.encode(frame) for frame in news]

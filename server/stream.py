@@ -9,7 +9,7 @@ server the extension is missing, and everything goes through ASGI, slower, with 
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame as ReceivedFrame
 from websockets.http11 import Request
@@ -100,6 +100,8 @@ class AsgiStream:
         self._websocket = websocket
 
     async def send(self, frame: Frame) -> None:
+        if self._websocket.application_state is not WebSocketState.CONNECTED:
+            raise WebSocketDisconnect  # it was closed by us
         await self._websocket.send({"type": "websocket.send", "text": frame.payload.decode()})
 
     async def drained(self) -> None:

@@ -80,7 +80,7 @@ async def _ask(runner: Runner, task: Task) -> None:
     if question is None or not sys.stdin.isatty():
         return
     choices = f" [{'/'.join(question.choices)}, or words]" if question.choices else ""
-    answer = await asyncio.to_thread(input, f"{question.question}{choices} ")
+    answer = await asyncio.to_thread(input, f"{_printable(question.question)}{choices} ")
     await runner.answer(task.id, question.request_id, answer)
 
 

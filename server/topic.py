@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from runner.base import Commit, Committed, Filter, Page
+from runner.base import Commit, Filter, Page, Placed
 from runner.states import TERMINAL, Status
 from server.protocol import FRAME_BYTES, FRAME_EVENTS, encode_events
 
@@ -81,7 +81,7 @@ class Topic:
         self.deleted = False
         self._doorbells: dict[Doorbell, None] = {}
         self._feeds: dict[Filter, Feed] = {}
-        self._ring: deque[Committed] = deque()
+        self._ring: deque[Placed] = deque()
         self._size = 0  # bytes
         self._pump: Iterator[None] | None = None
 
@@ -139,8 +139,10 @@ class Topic:
         self._ring_doorbells()
 
     def page(self, *, after: int, limit: int, size: int, filter: Filter) -> Page | None:
-        """A page from the ring; None if the ring does not reach back to the cursor."""
-        if self.position is None or not self._ring or after < self._ring[0].event_id - 1:
+        """A page from the ring; None if the cursor is not within the ring, behind it or ahead of it."""
+        if self.position is None or not self._ring:
+            return None
+        if not self._ring[0].event_id - 1 <= after <= self._ring[-1].event_id:
             return None
         events: list[bytes] = []
         cursor = after
@@ -151,8 +153,7 @@ class Topic:
             if filter.passes(event.event_type, event.agent_role):
                 events.append(event.encoded)
                 size -= len(event.encoded)
-        # A page from the store may have been ahead of the hub by a moment.
-        return Page(events, cursor, max(self.position.head, cursor))
+        return Page(events, cursor, self.position.head)
 
     def _ring_doorbells(self) -> None:
         for doorbell in tuple(self._doorbells):
@@ -189,11 +190,14 @@ class Topic:
         after, feed.position = feed.position, page.cursor
         wire = encode_events(self.task_id, page.events, page.head).wire if page.events else b""
         for number, member in enumerate(feed.members(), 1):
-            # Some have left since, and some have joined at a later event.
+            # Some have left since, and some have joined at a later event: after this page, or within it.
             if member.live and member.cursor == after:
                 member.cursor = page.cursor
                 if wire:
                     member.write(wire)
+            elif member.live and after < member.cursor < page.cursor:
+                self.leave(member, feed.filter)
+                member.retire()
             if number % PUMP_STEP == 0:
                 yield
 

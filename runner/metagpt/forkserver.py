@@ -56,6 +56,8 @@ class ForkServer:
                         self._wakeup.recv(4096)
                         self._reap()
                     elif not self._receive():
+                        for pid in self._children:  # the kernel would kill them, but not what they have started
+                            _kill_group(pid)
                         return
 
     def _receive(self) -> bool:

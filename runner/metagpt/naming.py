@@ -16,10 +16,10 @@ NAME_CHARS = 40
 
 def project_name(idea: str) -> str:
     """A folder name for what a task asks for, which is also a Python package's: "Write a 2048 game" -> "game_2048"."""
-    words = re.findall(r"[a-z0-9]+", idea.lower())
+    words = re.findall(r"[a-z0-9]+(?:-[a-z0-9]+)*", idea.lower())
     words = [word for word in words if word not in FILLER][:NAME_WORDS] or words[:NAME_WORDS]
     words.sort(key=lambda word: word[0].isdigit())
-    name = "_".join(words)[:NAME_CHARS].strip("_")
+    name = "_".join(words).replace("-", "_")[:NAME_CHARS].strip("_")
     if not name or name[0].isdigit() or name in TAKEN_NAMES:
         return f"project_{name}".rstrip("_")
     if keyword.iskeyword(name) or name in sys.stdlib_module_names:

@@ -1,0 +1,68 @@
+/** The team: one card per role, with what it does now. Pressing a card shows only that role in the feed. */
+
+import { avatar } from "./cards.js";
+import { arrange, el, setText, visible } from "./dom.js";
+import { amount } from "./format.js";
+import { roleName, text } from "./text.js";
+
+export class Agents {
+  #cards = new Map();
+  #role = null;
+  #onFilter;
+  node = el("section", { class: "agents", "aria-label": text.agents.heading });
+
+  /** @param {{onFilter: (role: string | null) => void}} options */
+  constructor({ onFilter }) {
+    this.#onFilter = onFilter;
+  }
+
+  /** Shows the cards of all roles again. */
+  clearFilter() {
+    this.#filter(this.#role);
+  }
+
+  /** @param {import("./model.js").TaskModel} model */
+  render(model) {
+    const nodes = [];
+    for (const agent of model.agents.values()) {
+      if (!this.#cards.has(agent.role)) this.#cards.set(agent.role, this.#card(agent.role));
+      const card = this.#cards.get(agent.role);
+      card.update(agent);
+      nodes.push(card.node);
+    }
+    arrange(this.node, nodes);
+  }
+
+  #card(role) {
+    const state = el("span", { class: "agent-state" });
+    const action = el("span", { class: "agent-action" });
+    const file = el("bdi", { class: "agent-file" });
+    const tail = el("span", { class: "agent-tail", dir: "auto", "aria-hidden": "true" });
+    const tokens = el("span", { class: "agent-tokens" });
+    const node = el(
+      "button",
+      { type: "button", class: "agent", title: text.agents.only(roleName(role)), "aria-pressed": "false", data: { role }, on: { click: () => this.#filter(role) } },
+      el("span", { class: "agent-head" }, avatar(role), el("span", { class: "agent-name" }, roleName(role)), state),
+      el("span", { class: "agent-now" }, action, " ", file),
+      tail,
+      tokens,
+    );
+    return {
+      node,
+      update(agent) {
+        node.dataset.state = agent.state;
+        setText(state, text.agents.states[agent.state]);
+        setText(action, visible(agent.action ?? ""));
+        setText(file, visible(agent.file ?? ""));
+        setText(tail, agent.tail || agent.summary || "");
+        setText(tokens, agent.tokens ? text.agents.tokens(amount(agent.tokens), agent.tokens) : "");
+      },
+    };
+  }
+
+  #filter(role) {
+    this.#role = this.#role === role ? null : role;
+    for (const [known, { node }] of this.#cards) node.setAttribute("aria-pressed", String(known === this.#role));
+    this.#onFilter(this.#role);
+  }
+}

@@ -1,0 +1,89 @@
+/** The REST API of the server. */
+
+import { text } from "./text.js";
+
+/** An answer that is not a success, or none at all (status 0). `fields` names what is wrong in a form. */
+export class ApiError extends Error {
+  /** @param {number} status @param {string} message @param {{code?: string, fields?: {field: string, message: string}[]}} [more] */
+  constructor(status, message, { code = "", fields = [] } = {}) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.fields = fields;
+  }
+}
+
+/** How far the server's clock is ahead of this one, from its Date headers. */
+let aheadMs = 0;
+
+/** The server's time in milliseconds, so that elapsed times are right where the two clocks differ. */
+export function serverNow() {
+  return Date.now() + aheadMs;
+}
+
+/** @param {string} path @param {{method?: string, body?: any, headers?: Record<string, string>, signal?: AbortSignal}} [options] */
+async function request(path, { method = "GET", body, headers = {}, signal } = {}) {
+  let response;
+  try {
+    response = await fetch(path, {
+      method,
+      signal,
+      headers: body === undefined ? headers : { "Content-Type": "application/json", ...headers },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, text.errors.network);
+  }
+  const date = Date.parse(response.headers.get("Date") ?? "");
+  // The header has whole seconds: a difference below two says nothing.
+  if (!Number.isNaN(date)) aheadMs = Math.abs(date - Date.now()) > 2000 ? date - Date.now() : 0;
+  if (!response.ok) throw await problem(response);
+  return response;
+}
+
+async function problem(response) {
+  const body = await response.json().catch(() => ({}));
+  const message = body.detail || body.title || text.errors.unexpected(response.status);
+  return new ApiError(response.status, message, { code: body.code, fields: body.errors });
+}
+
+const json = async (path, options) => (await request(path, options)).json();
+const task = (id) => `/api/tasks/${encodeURIComponent(id)}`;
+
+export const fileUrl = (id, path, version) =>
+  `${task(id)}/artifacts/${path.split("/").map(encodeURIComponent).join("/")}${version ? `?version=${version}` : ""}`;
+export const archiveUrl = (id) => `${task(id)}/artifacts.zip`;
+export const eventUrl = (id, eventId) => `${task(id)}/events?since_event_id=${eventId - 1}&limit=1`;
+
+export const api = {
+  health: (signal) => json("/healthz", { signal }),
+
+  /** @param {{status?: string, q?: string, limit?: number, cursor?: string}} query */
+  tasks(query, signal) {
+    const params = new URLSearchParams();
+    for (const [name, value] of Object.entries(query)) if (value) params.set(name, String(value));
+    return json(`/api/tasks?${params}`, { signal });
+  },
+
+  /** Creating twice with one key creates once. */
+  createTask: (body, key) => json("/api/tasks", { method: "POST", body, headers: { "Idempotency-Key": key } }),
+  runTask: (id) => json(`${task(id)}/run`, { method: "POST" }),
+  stopTask: (id) => json(`${task(id)}/stop`, { method: "POST" }),
+  deleteTask: (id) => request(task(id), { method: "DELETE" }),
+  task: (id, signal) => json(task(id), { signal }),
+  answer: (id, requestId, answer) => json(`${task(id)}/input`, { method: "POST", body: { request_id: requestId, answer } }),
+  say: (id, content, sendTo) =>
+    json(`${task(id)}/messages`, { method: "POST", body: sendTo ? { content, send_to: sendTo } : { content } }),
+
+  /** A page of events; waits on the server up to `wait` seconds when there are none yet. */
+  events: (id, { since, limit, wait }, signal) =>
+    json(`${task(id)}/events?since_event_id=${since}&limit=${limit}&wait=${wait}`, { signal }),
+
+  fileText: async (id, path, version, signal) => (await request(fileUrl(id, path, version), { signal })).text(),
+};
+
+/** A key for an idempotent request. crypto.randomUUID is missing on plain-http hosts other than localhost. */
+export function newKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,84 @@
+/** Wires the parts together and shows what the address says: `/` or `/tasks/{id}`. */
+
+import { api } from "./api.js";
+import { Connection } from "./connection.js";
+import { TaskForm } from "./form.js";
+import { TaskList } from "./list.js";
+import { TaskView } from "./task.js";
+import { text } from "./text.js";
+import { Topbar } from "./topbar.js";
+
+const shell = document.getElementById("shell");
+const main = document.getElementById("main");
+
+const connection = new Connection({
+  url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`,
+  onMode: (mode, reason) => {
+    topbar.show(mode, reason);
+    view?.connectionChanged(mode);
+    if (mode === "live" || mode === "polling") showModel();
+  },
+});
+const topbar = new Topbar({
+  bar: document.getElementById("topbar"),
+  strip: document.getElementById("connection-strip"),
+  onRetry: () => connection.open(),
+});
+const list = new TaskList();
+const form = new TaskForm({ onStarted: (taskId) => go(`/tasks/${taskId}`) });
+/** @type {TaskView | null} */
+let view = null;
+let shownId = null;
+
+document.getElementById("skip").textContent = text.skip;
+document.getElementById("tasks").append(list.node);
+connection.watchTasks({
+  state(taskId, state) {
+    list.state(taskId, state);
+    if (state === null && taskId === shownId) view.gone();
+  },
+  reload: () => list.reload(),
+});
+document.addEventListener("click", follow);
+addEventListener("popstate", () => show());
+connection.open();
+show();
+
+/** Follows a link inside the page without loading the page again. */
+function follow(event) {
+  const link = event.target.closest("a[data-link]");
+  if (!link || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  event.preventDefault();
+  go(link.pathname);
+  if (link.dataset.link === "new") form.focus();
+}
+
+function go(path) {
+  if (path !== location.pathname) {
+    history.pushState(null, "", path);
+    show();
+    scrollTo(0, 0);
+    main.focus({ preventScroll: true });
+  }
+}
+
+function show() {
+  const match = /^\/tasks\/([^/]+)\/?$/.exec(location.pathname);
+  view?.destroy();
+  view = null;
+  shownId = match && match[1];
+  shell.dataset.page = shownId ? "task" : "home";
+  list.select(shownId);
+  if (!shownId) {
+    document.title = text.brand;
+    return main.replaceChildren(form.node);
+  }
+  view = new TaskView({ taskId: shownId, connection, onDeleted: () => go("/") });
+  main.replaceChildren(view.node);
+}
+
+/** Which model new tasks will run with; asked again after a reconnect, for the server may have been set up anew. */
+async function showModel() {
+  const health = await api.health().catch(() => null);
+  if (health) form.showModel(health);
+}

@@ -1,0 +1,226 @@
+/** How each kind of entry of the feed looks. A card is built once and then brought up to date when its entry changes. */
+
+import { eventUrl } from "./api.js";
+import { el, setText, visible, words } from "./dom.js";
+import { duration, time } from "./format.js";
+import { icon } from "./icons.js";
+import { Prose } from "./prose.js";
+import { roleName, roleShort, text } from "./text.js";
+
+/** A text longer than this, in characters or lines, is folded until it is asked for. */
+const LONG_CHARS = 700;
+const LONG_LINES = 9;
+const FOLDED_CHARS = 3000;
+
+/**
+ * @param {import("./feed-model.js").Entry & Record<string, any>} entry
+ * @param {string} taskId
+ * @returns {{node: HTMLElement, update: () => void}}
+ */
+export function card(entry, taskId) {
+  return CARDS[entry.kind](entry, taskId);
+}
+
+const CARDS = { step, message, files, error, status, question, result, gap };
+
+function step(entry, taskId) {
+  const passage = new Passage(entry, taskId);
+  const file = el("span", { class: "card-file" });
+  const state = el("span", { class: "card-state" });
+  const chips = el("span", { class: "chips" });
+  const node = frame(entry, {
+    kind: "step",
+    who: roleName(entry.role ?? text.team),
+    what: [words(entry.action ?? text.feed.thinking, { class: "card-what" }), file, state],
+    body: [passage.node, chips],
+  });
+  return {
+    node,
+    update() {
+      node.dataset.state = entry.state;
+      setText(file, visible(entry.file ?? ""));
+      setText(state, stepState(entry));
+      passage.update(entry.state === "running");
+      fill(chips, entry.files);
+    },
+  };
+}
+
+function stepState(entry) {
+  if (entry.state === "running") return text.feed.writing;
+  if (entry.state === "interrupted") return text.feed.interrupted;
+  return entry.durationMs === null ? "" : duration(entry.durationMs);
+}
+
+function message(entry, taskId) {
+  const passage = new Passage(entry, taskId);
+  const to = addressees(entry);
+  const isFolded = entry.lead !== null;
+  const node = frame(entry, {
+    kind: "message",
+    badge: entry.role ? null : icon("person"),
+    who: sender(entry),
+    what: [to && el("span", { class: "card-to" }, `${text.feed.to} `, words(to)), entry.cause && words(lastPart(entry.cause), { class: "card-what" })],
+    body: isFolded
+      ? [el("p", { class: "lead-line", dir: "auto" }, entry.lead), entry.text && el("details", {}, el("summary", {}, text.feed.content), passage.node)]
+      : [passage.node],
+  });
+  return { node, update: () => passage.update(false) };
+}
+
+function files(entry) {
+  const chips = el("span", { class: "chips" });
+  const node = frame(entry, { kind: "files", who: roleName(entry.role ?? text.team), what: [text.feed.file], body: [chips] });
+  return { node, update: () => fill(chips, entry.files) };
+}
+
+function error(entry, taskId) {
+  const passage = new Passage(entry, taskId);
+  const node = frame(entry, {
+    kind: entry.fatal ? "error fatal" : "error",
+    badge: icon("alert"),
+    who: entry.fatal ? text.feed.fatal : text.feed.warning,
+    what: [entry.role && roleName(entry.role), entry.type && words(entry.type, { class: "card-what" })],
+    body: [
+      passage.node,
+      entry.traceback && el("details", {}, el("summary", {}, text.feed.traceback), el("pre", { class: "code", dir: "ltr" }, visible(entry.traceback))),
+    ],
+  });
+  return { node, update: () => passage.update(false) };
+}
+
+function question(entry, taskId) {
+  const passage = new Passage(entry, taskId);
+  const answer = el("p", { class: "answer" });
+  const node = frame(entry, {
+    kind: "question",
+    badge: icon("question"),
+    who: roleName(entry.role ?? text.team),
+    what: [text.feed.asked],
+    body: [passage.node, answer],
+  });
+  return {
+    node,
+    update() {
+      passage.update(false);
+      const given = entry.answer === null ? text.feed.noAnswer : `${text.feed.answered}: ${entry.answer}`;
+      setText(answer, given);
+      answer.dir = "auto";
+    },
+  };
+}
+
+function result(entry, taskId) {
+  const passage = new Passage(entry, taskId);
+  const node = frame(entry, {
+    kind: "result",
+    badge: icon("check"),
+    who: text.feed.result,
+    what: [entry.project && words(entry.project, { class: "card-what" }), text.feed.resultFiles(entry.fileCount)],
+    body: [passage.node],
+  });
+  return { node, update: () => passage.update(false) };
+}
+
+function status(entry) {
+  const label = text.statuses[entry.status] ?? entry.status;
+  const attempt = entry.attempt > 1 ? text.task.attempt(entry.attempt) : null;
+  const node = el(
+    "li",
+    { class: "milestone", data: { status: entry.status } },
+    el("span", { class: "milestone-label" }, label),
+    attempt && el("span", {}, attempt),
+    entry.text && words(entry.text),
+    el("time", { dateTime: entry.at }, time(entry.at)),
+  );
+  return { node, update() {} };
+}
+
+function gap(entry) {
+  const node = el("li", { class: "milestone", data: { status: "FAILED" } }, text.feed.gap(entry.from, entry.to));
+  return { node, update() {} };
+}
+
+/** What all cards share: badge, head line, body. */
+function frame(entry, { kind, badge, who, what, body }) {
+  return el(
+    "li",
+    { class: `card ${kind}`, data: { role: entry.role ?? "" } },
+    avatar(entry.role, badge),
+    el(
+      "div",
+      { class: "card-main" },
+      el("div", { class: "card-head" }, words(who, { class: "card-who" }), ...what, el("time", { dateTime: entry.at }, time(entry.at))),
+      ...body,
+    ),
+  );
+}
+
+export function avatar(role, badge = null) {
+  return el("span", { class: "avatar", data: { role: role ?? "" }, "aria-hidden": "true" }, badge ?? (role ? roleShort(role) : icon("pulse")));
+}
+
+/** A text that may be long: the end of it while it is written, its start when it is done, all of it when asked. */
+class Passage {
+  #entry;
+  #prose = new Prose();
+  #isOpen = false;
+  #isWriting = false;
+  #box = el("div", { class: "passage" }, this.#prose.node);
+  #toggle = el("button", { type: "button", class: "link", hidden: true, "aria-expanded": "false", on: { click: () => this.#flip() } });
+  #rest;
+
+  constructor(entry, taskId) {
+    this.#entry = entry;
+    this.#rest = el("a", { class: "rest", href: eventUrl(taskId, entry.key), target: "_blank", rel: "noopener", hidden: true });
+    this.node = el("div", {}, this.#box, this.#toggle, this.#rest);
+  }
+
+  update(isWriting) {
+    this.#isWriting = isWriting;
+    const { text: words, cut } = this.#entry;
+    const isLong = words.length > LONG_CHARS || lineCount(words) > LONG_LINES;
+    const isFolded = isLong && !this.#isOpen;
+    this.#prose.show(words, isFolded && !isWriting ? FOLDED_CHARS : Infinity);
+    this.#box.classList.toggle("folded", isFolded && !isWriting);
+    this.#box.classList.toggle("writing", isFolded && isWriting);
+    this.#toggle.hidden = !isLong;
+    setText(this.#toggle, this.#isOpen ? text.feed.less : text.feed.all);
+    this.#toggle.setAttribute("aria-expanded", String(this.#isOpen));
+    this.#rest.hidden = !cut || isFolded;
+    if (cut) setText(this.#rest, text.feed.rest(cut));
+    if (isFolded) this.#box.scrollTop = isWriting ? this.#box.scrollHeight : 0;
+  }
+
+  #flip() {
+    this.#isOpen = !this.#isOpen;
+    this.update(this.#isWriting);
+  }
+}
+
+/** Lines, counted no further than what is long. */
+function lineCount(words) {
+  let lines = 1;
+  for (let at = words.indexOf("\n"); at >= 0 && lines <= LONG_LINES; at = words.indexOf("\n", at + 1)) lines += 1;
+  return lines;
+}
+
+/** Adds chips for the files that have none yet. */
+function fill(chips, list) {
+  for (const { path, version } of list.slice(chips.childElementCount))
+    chips.append(el("span", { class: "chip" }, icon("file"), words(path), version > 1 && ` ${text.files.version(version)}`));
+}
+
+const lastPart = (name) => name.split(".").at(-1);
+
+function sender(entry) {
+  if (entry.role) return roleName(entry.role);
+  const name = lastPart(entry.from || "");
+  return text.roles[name] ? roleName(name) : text.human;
+}
+
+/** Whom a message is for, in words; a message for nobody only records something. */
+function addressees(entry) {
+  const names = (entry.to ?? []).filter((name) => name !== "<none>");
+  return names.map((name) => (name === "<all>" ? text.everyone : name === entry.role ? text.itself : roleName(lastPart(name)))).join(", ");
+}

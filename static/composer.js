@@ -1,0 +1,49 @@
+/** A line to say something to the team while it works. */
+
+import { api } from "./api.js";
+import { el, setText } from "./dom.js";
+import { icon } from "./icons.js";
+import { roleName, text } from "./text.js";
+
+/** The statuses in which a message reaches the team. */
+const LISTENING = new Set(["RUNNING", "WAITING"]);
+
+export class Composer {
+  #taskId;
+  #field = el("input", { class: "input", placeholder: text.composer.placeholder, "aria-label": text.composer.label, maxLength: 20_000, autocomplete: "off" });
+  #to = el("select", { class: "input", "aria-label": text.composer.to }, el("option", { value: "" }, text.composer.everyone));
+  #send = el("button", { class: "button primary", title: text.composer.send, "aria-label": text.composer.send }, icon("send"));
+  #said = el("p", { class: "composer-said", role: "status" });
+  node = el("form", { class: "composer", hidden: true, on: { submit: (event) => this.#submit(event) } }, this.#to, this.#field, this.#send, this.#said);
+
+  /** @param {string} taskId */
+  constructor(taskId) {
+    this.#taskId = taskId;
+  }
+
+  /** @param {import("./model.js").TaskModel} model */
+  render(model) {
+    this.node.hidden = !LISTENING.has(model.status);
+    const known = this.#to.options.length - 1;
+    for (const role of [...model.agents.keys()].slice(known)) this.#to.append(el("option", { value: role }, roleName(role)));
+  }
+
+  async #submit(event) {
+    event.preventDefault();
+    const content = this.#field.value.trim();
+    if (!content) return;
+    this.#send.disabled = true;
+    this.#said.classList.remove("bad");
+    try {
+      await api.say(this.#taskId, content, this.#to.value || null);
+      this.#field.value = "";
+      setText(this.#said, text.composer.sent);
+    } catch (error) {
+      this.#said.classList.add("bad");
+      setText(this.#said, error.message);
+    } finally {
+      this.#send.disabled = false;
+      this.#field.focus();
+    }
+  }
+}

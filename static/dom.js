@@ -1,0 +1,73 @@
+/** Small helpers that build DOM. Text goes in as text nodes only: nothing that a model wrote is ever parsed as HTML. */
+
+/**
+ * An element with properties and children.
+ * `on` holds listeners, `data` the data-attributes; a property of the element is set as one, the rest as attributes.
+ * @param {string} tag
+ * @param {Record<string, any>} [props]
+ * @param {...(Node | string | null | undefined | false)} children
+ * @returns {any}
+ */
+export function el(tag, props = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(props)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name === "on") for (const [type, listener] of Object.entries(value)) node.addEventListener(type, listener);
+    else if (name === "data") Object.assign(node.dataset, value);
+    else if (name === "class") node.className = value;
+    else if (name in node) node[name] = value;
+    else node.setAttribute(name, value === true ? "" : String(value));
+  }
+  for (const child of children) if (child !== null && child !== undefined && child !== false) node.append(child);
+  return node;
+}
+
+/** Sets text only when it differs, so that an unchanged frame touches nothing. */
+export function setText(node, value) {
+  if (node.textContent !== value) node.textContent = value;
+}
+
+/** Words from outside (a title, a name): isolated, so that right-to-left text cannot reorder what stands beside it. */
+export function words(value, props = {}) {
+  return el("bdi", { dir: "auto", ...props }, visible(value));
+}
+
+const BIDI_CONTROLS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** Bidirectional control characters made visible, for paths, names and code, where they serve only to deceive. */
+export function visible(value) {
+  return value.replace(BIDI_CONTROLS, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/**
+ * Brings the children of `parent` to the order of `nodes`, moving as few as possible.
+ * @param {Element} parent
+ * @param {Element[]} nodes
+ */
+export function arrange(parent, nodes) {
+  const keep = new Set(nodes);
+  for (const child of [...parent.children]) if (!keep.has(child)) child.remove();
+  let at = parent.firstElementChild;
+  for (const node of nodes) {
+    if (node === at) at = at.nextElementSibling;
+    else parent.insertBefore(node, at);
+  }
+}
+
+/** Calls `draw` at most once per animation frame, however often the returned function is called. */
+export function perFrame(draw) {
+  let asked = false;
+  return () => {
+    if (asked) return;
+    asked = true;
+    requestAnimationFrame(() => {
+      asked = false;
+      draw();
+    });
+  };
+}
+
+/** Says something to screen readers, once. */
+export function announce(message) {
+  document.getElementById("announcer").textContent = message;
+}

@@ -1,0 +1,140 @@
+/** The story of a run as a bounded list of entries, oldest first. No DOM here. */
+
+/** Beyond this many entries the oldest are dropped; some at once, so that it costs little per event. */
+const ENTRIES_MAX = 300;
+const DROP_AT_ONCE = 50;
+/** Characters kept per entry; the log on the server has all. */
+const TEXT_MAX = 100_000;
+const FILES_MAX = 50;
+/** MetaGPT's structured answers, and other JSON. */
+export const STRUCTURED = /^\s*[[{]/;
+
+/**
+ * @typedef {object} Entry
+ * @property {number} key the event_id that began it
+ * @property {string} kind step | message | files | error | status | question | result | gap
+ * @property {string | null} role
+ * @property {string} at timestamp
+ * @property {number} version grows with every change
+ * @property {string} [text]
+ * @property {number} [cut] characters of the text that were not kept
+ */
+
+export class FeedModel {
+  /** @type {Entry[]} */
+  entries = [];
+  dropped = 0;
+  version = 0;
+
+  /** The steps that each role has open, innermost last. @type {Map<string | null, Entry[]>} */
+  #open = new Map();
+  #calls = new Map();
+  #questions = new Map();
+
+  /** @param {import("./cursor.js").Event} event */
+  add(event, kind, fields = {}) {
+    const entry = { key: event.event_id, kind, role: event.agent_role, at: event.timestamp, version: 0, ...fields };
+    this.entries.push(entry);
+    if (this.entries.length >= ENTRIES_MAX + DROP_AT_ONCE) {
+      this.entries.splice(0, DROP_AT_ONCE);
+      this.dropped += DROP_AT_ONCE;
+    }
+    this.version += 1;
+    return entry;
+  }
+
+  message(event) {
+    const { message, content, cause_by: cause, sent_from: from, send_to: to } = event.payload;
+    // What one role hands to the next is often JSON: then the sentence about it is what a person reads.
+    const lead = !content || STRUCTURED.test(content) ? message : null;
+    const entry = this.add(event, "message", { cause, from, to, lead, text: "", cut: 0 });
+    append(entry, content ?? "");
+  }
+
+  startStep(event) {
+    const { action, file } = event.payload;
+    const entry = this.add(event, "step", { ...newStep(), action, file });
+    const steps = this.#open.get(event.agent_role);
+    if (steps) steps.push(entry);
+    else this.#open.set(event.agent_role, [entry]);
+  }
+
+  endStep(event) {
+    const { action, file, duration_ms: durationMs } = event.payload;
+    const steps = this.#open.get(event.agent_role) ?? [];
+    const at = steps.findLastIndex((step) => step.action === action && (!file || !step.file || step.file === file));
+    if (at < 0) return;
+    const [entry] = steps.splice(at, 1);
+    this.#change(entry, { state: "done", durationMs, file: file ?? entry.file });
+  }
+
+  token(event) {
+    const { call, delta } = event.payload;
+    let entry = this.#calls.get(call);
+    if (!entry) {
+      entry = this.#openStep(event.agent_role) ?? this.add(event, "step", { ...newStep(), alone: true });
+      if (entry.text) append(entry, "\n\n");
+      this.#calls.set(call, entry);
+    }
+    append(entry, delta);
+    this.#change(entry);
+  }
+
+  endCall(event) {
+    const { call, error } = event.payload;
+    const entry = this.#calls.get(call) ?? this.#openStep(event.agent_role);
+    this.#calls.delete(call);
+    if (entry?.alone) this.#change(entry, { state: "done", durationMs: event.payload.duration_ms });
+    if (error) this.add(event, "error", { text: error, cut: 0, fatal: false });
+  }
+
+  file(event) {
+    const { path, version } = event.payload;
+    const last = this.entries.at(-1);
+    const entry =
+      this.#openStep(event.agent_role) ??
+      (last?.files && last.role === event.agent_role ? last : this.add(event, "files", { files: [] }));
+    if (entry.files.length < FILES_MAX) entry.files.push({ path, version });
+    this.#change(entry);
+  }
+
+  question(event) {
+    const entry = this.add(event, "question", { role: event.payload.role ?? event.agent_role, text: "", cut: 0, answer: null });
+    append(entry, event.payload.question);
+    this.#questions.set(event.payload.request_id, entry);
+  }
+
+  answer(event) {
+    const entry = this.#questions.get(event.payload.request_id);
+    this.#questions.delete(event.payload.request_id);
+    if (entry) this.#change(entry, { answer: event.payload.answer ?? event.payload.message });
+  }
+
+  /** The attempt is over: what is still open will not go on. */
+  endAttempt() {
+    for (const entry of [...[...this.#open.values()].flat(), ...this.#calls.values()])
+      if (entry.state === "running") this.#change(entry, { state: "interrupted" });
+    this.#open.clear();
+    this.#calls.clear();
+    this.#questions.clear();
+  }
+
+  #openStep(role) {
+    return this.#open.get(role)?.at(-1);
+  }
+
+  #change(entry, fields = {}) {
+    Object.assign(entry, fields);
+    entry.version += 1;
+    this.version += 1;
+  }
+}
+
+/** An entry's text, bounded. */
+export function append(entry, addition) {
+  const room = TEXT_MAX - entry.text.length;
+  entry.text += room < addition.length ? addition.slice(0, Math.max(0, room)) : addition;
+  entry.cut += Math.max(0, addition.length - Math.max(0, room));
+}
+
+const newStep = () => ({ state: "running", action: null, file: null, text: "", cut: 0, files: [], durationMs: null });

@@ -1,0 +1,115 @@
+/** The files that the team wrote, and a viewer that shows one as text, whatever is in it. */
+
+import { api, fileUrl } from "./api.js";
+import { arrange, el, setText, visible, words } from "./dom.js";
+import { bytes } from "./format.js";
+import { icon } from "./icons.js";
+import { text } from "./text.js";
+
+const LISTED_MAX = 200;
+const SHOWN_CHARS = 200_000;
+
+export class Files {
+  #taskId;
+  #rows = new Map();
+  #folders = new Map();
+  #viewer;
+  #count = el("span", { class: "count" });
+  #list = el("ul", { class: "file-list" });
+  #blank = el("p", { class: "blank small" }, text.files.empty);
+  #more = el("p", { class: "note", hidden: true });
+  node = el(
+    "details",
+    { class: "panel", open: true },
+    el("summary", {}, el("h2", {}, text.files.heading), this.#count),
+    this.#blank,
+    this.#list,
+    this.#more,
+  );
+
+  /** @param {string} taskId */
+  constructor(taskId) {
+    this.#taskId = taskId;
+    this.#viewer = new Viewer(taskId);
+    this.node.append(this.#viewer.node);
+  }
+
+  /** @param {import("./model.js").TaskModel} model */
+  render(model) {
+    const files = [...model.artifacts.values()].sort(byFolder);
+    const nodes = [];
+    let folder = null;
+    for (const file of files.slice(0, LISTED_MAX)) {
+      if (folderOf(file.path) !== folder) nodes.push(this.#folder((folder = folderOf(file.path))));
+      nodes.push(this.#row(file));
+    }
+    arrange(this.#list, nodes);
+    this.#blank.hidden = files.length > 0;
+    setText(this.#count, files.length ? String(files.length) : "");
+    this.#more.hidden = files.length <= LISTED_MAX;
+    setText(this.#more, text.files.more(files.length - LISTED_MAX));
+  }
+
+  #folder(path) {
+    if (!this.#folders.has(path)) this.#folders.set(path, el("li", { class: "folder" }, words(path || "/")));
+    return this.#folders.get(path);
+  }
+
+  #row(file) {
+    let row = this.#rows.get(file.path);
+    if (!row) {
+      const version = el("span", { class: "file-version" });
+      const size = el("span", { class: "file-size" });
+      const button = el("button", { type: "button", class: "file", title: visible(file.path) }, icon("file"), words(nameOf(file.path), { class: "file-name" }), version, size);
+      row = { node: el("li", {}, button), button, version, size };
+      this.#rows.set(file.path, row);
+    }
+    row.button.onclick = () => this.#viewer.open(file);
+    setText(row.version, text.files.version(file.version));
+    setText(row.size, bytes(file.size));
+    return row.node;
+  }
+}
+
+const folderOf = (path) => path.slice(0, path.lastIndexOf("/") + 1);
+const nameOf = (path) => path.slice(path.lastIndexOf("/") + 1);
+
+function byFolder(a, b) {
+  const [left, right] = [folderOf(a.path), folderOf(b.path)];
+  if (left !== right) return left < right ? -1 : 1;
+  return a.path < b.path ? -1 : 1;
+}
+
+class Viewer {
+  #taskId;
+  #abort = new AbortController();
+  #name = el("h2", { dir: "ltr" });
+  #body = el("pre", { class: "code", dir: "ltr", tabIndex: 0 });
+  #note = el("p", { class: "note", hidden: true });
+  #download = el("a", { class: "button quiet", download: "" }, icon("download"), text.files.download);
+  #close = el("button", { type: "button", class: "button quiet", on: { click: () => this.node.close() } }, icon("close"), text.close);
+  node = el("dialog", { class: "viewer", on: { close: () => this.#abort.abort() } }, el("header", {}, this.#name, this.#download, this.#close), this.#body, this.#note);
+
+  constructor(taskId) {
+    this.#taskId = taskId;
+  }
+
+  async open({ path, version }) {
+    this.#abort.abort();
+    this.#abort = new AbortController();
+    const { signal } = this.#abort;
+    setText(this.#name, `${visible(path)} · ${text.files.version(version)}`);
+    this.#download.href = fileUrl(this.#taskId, path, version);
+    this.#note.hidden = true;
+    setText(this.#body, text.files.loading);
+    if (!this.node.open) this.node.showModal();
+    try {
+      const content = await api.fileText(this.#taskId, path, version, signal);
+      setText(this.#body, visible(content.slice(0, SHOWN_CHARS)));
+      this.#note.hidden = content.length <= SHOWN_CHARS;
+      setText(this.#note, text.files.tooLong(content.length - SHOWN_CHARS));
+    } catch (error) {
+      if (!signal.aborted) setText(this.#body, `${text.files.failed} ${error.message}`);
+    }
+  }
+}

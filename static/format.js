@@ -1,0 +1,54 @@
+/** Figures for people. No DOM here. */
+
+import { text } from "./text.js";
+
+const compact = new Intl.NumberFormat(text.locale, { notation: "compact", maximumFractionDigits: 1 });
+const relative = new Intl.RelativeTimeFormat(text.locale, { numeric: "auto", style: "narrow" });
+const clock = new Intl.DateTimeFormat(text.locale, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+
+/** 950 → "950", 12 345 → "12.3K" */
+export function amount(number) {
+  return number < 10_000 ? number.toLocaleString(text.locale) : compact.format(number);
+}
+
+/** US dollars, with as many digits as a small amount needs. */
+export function cost(usd) {
+  if (usd === null || usd === undefined) return text.task.costUnknown;
+  const digits = usd > 0 && usd < 1 ? 4 : 2;
+  return `$${usd.toFixed(digits)}`;
+}
+
+/** Milliseconds as "420 ms", "3.2 s", "4:05" or "1:02:03". */
+export function duration(ms) {
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+  return stopwatch(ms);
+}
+
+/** Milliseconds as "0:07", "4:05" or "1:02:03". */
+export function stopwatch(ms) {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const pair = (number) => String(number).padStart(2, "0");
+  const hours = Math.floor(seconds / 3600);
+  const minutes = Math.floor(seconds / 60) % 60;
+  return hours ? `${hours}:${pair(minutes)}:${pair(seconds % 60)}` : `${minutes}:${pair(seconds % 60)}`;
+}
+
+export function bytes(size) {
+  if (size < 1024) return `${size} B`;
+  if (size < 1024 * 1024) return `${(size / 1024).toFixed(1)} kB`;
+  return `${(size / 1024 / 1024).toFixed(1)} MB`;
+}
+
+/** "2m ago" */
+export function age(timestamp, now) {
+  const seconds = Math.min(0, (Date.parse(timestamp) - now) / 1000);
+  if (seconds > -60) return relative.format(0, "second");
+  if (seconds > -3600) return relative.format(Math.trunc(seconds / 60), "minute");
+  if (seconds > -86_400) return relative.format(Math.trunc(seconds / 3600), "hour");
+  return relative.format(Math.trunc(seconds / 86_400), "day");
+}
+
+export function time(timestamp) {
+  return clock.format(new Date(timestamp));
+}

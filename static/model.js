@@ -1,0 +1,206 @@
+/**
+ * A task as the page sees it: a fold over its events, cheap enough for a replay of a whole log. No DOM here.
+ *
+ * It may be seeded with the task's state, which is the sum of the log up to `state.head`. Then events up to there still
+ * build the feed, the agents and the files, but the figures in the header are taken from the state and only go on from
+ * newer events: they are right at once, and also where a long log is not read from its start.
+ */
+
+import { FeedModel, append } from "./feed-model.js";
+
+export const ROLES = ["ProductManager", "Architect", "ProjectManager", "Engineer", "QaEngineer"];
+export const ACTIVE = new Set(["QUEUED", "RUNNING", "WAITING", "STOPPING"]);
+export const TERMINAL = new Set(["SUCCEEDED", "FAILED", "CANCELLED"]);
+
+const LOG_MAX = 200;
+const AGENTS_MAX = 12;
+/** The end of what a role is writing, shown on its card. */
+const TAIL_CHARS = 60;
+
+export class TaskModel {
+  title = "";
+  prompt = "";
+  status = null;
+  reason = null;
+  attempt = 0;
+  demo = false;
+  model = null;
+  startedAt = null;
+  completedAt = null;
+  progress = null;
+  usage = { llm_calls: 0, prompt_tokens: 0, completion_tokens: 0, cost_usd: null };
+  waiting = null;
+  resources = null;
+  head = 0;
+  /** @type {Map<string, ReturnType<typeof newAgent>>} */
+  agents = new Map();
+  /** @type {Map<string, {path: string, version: number, size: number}>} */
+  artifacts = new Map();
+  /** @type {{key: number, at: string, level: string, message: string}[]} */
+  log = [];
+  feed = new FeedModel();
+  /** The attempt that the folded events are in. */
+  foldedAttempt = 0;
+  #seededTo = 0;
+
+  /** @param {string} taskId */
+  constructor(taskId) {
+    this.taskId = taskId;
+  }
+
+  /** @param {any} task the task as REST or a `state` frame gives it */
+  seed(task) {
+    this.title = task.title || this.title;
+    this.prompt = task.input_prompt ?? this.prompt;
+    if (task.head < this.#seededTo) return;
+    this.#seededTo = this.head = task.head;
+    this.status = task.status;
+    this.reason = task.reason;
+    this.attempt = task.attempt;
+    this.demo = task.demo;
+    this.model = task.model;
+    this.startedAt = task.started_at;
+    this.completedAt = task.completed_at;
+    this.progress = task.progress;
+    this.usage = { ...this.usage, ...task.usage };
+    this.waiting = task.waiting;
+    if (!this.agents.size) for (const role of ROLES) if (role !== "QaEngineer" || task.options?.run_tests) this.agent(role);
+  }
+
+  /** @param {import("./cursor.js").Event} event */
+  fold(event) {
+    if (event.event_id > this.head) this.head = event.event_id;
+    FOLDS[event.event_type]?.(this, event, event.event_id > this.#seededTo);
+  }
+
+  /** Events that retention deleted, so that they are not silently missing. */
+  gap({ from, to }) {
+    this.feed.add({ event_id: from, agent_role: null, timestamp: null }, "gap", { from, to });
+  }
+
+  agent(role) {
+    let agent = this.agents.get(role);
+    if (!agent && this.agents.size < AGENTS_MAX) this.agents.set(role, (agent = newAgent(role)));
+    return agent ?? newAgent(role);
+  }
+}
+
+const newAgent = (role) => ({ role, state: "idle", action: null, file: null, tail: "", tokens: 0, summary: null, turns: 0, before: "idle" });
+
+/** What each type of event does to a model; `news`: it is not yet in the state that the model was seeded with. */
+const FOLDS = {
+  STATUS(model, event, news) {
+    const { status, attempt, reason, message } = event.payload;
+    const isNewAttempt = status === "RUNNING" && model.foldedAttempt !== attempt;
+    if (isNewAttempt) model.foldedAttempt = attempt;
+    if (news) {
+      if (isNewAttempt) Object.assign(model, { startedAt: event.timestamp, completedAt: null, progress: null });
+      Object.assign(model, { status, attempt: attempt ?? model.attempt, reason: reason ?? null });
+      if (status !== "WAITING") model.waiting = null;
+      if (status === "SUCCEEDED") model.progress = 1;
+      if (TERMINAL.has(status)) model.completedAt = event.timestamp;
+    }
+    if (TERMINAL.has(status) || isNewAttempt || status === "QUEUED") {
+      model.feed.endAttempt();
+      for (const agent of model.agents.values()) rest(agent, status === "SUCCEEDED" && agent.turns ? "done" : "idle");
+      model.resources = null;
+    }
+    // What is waited for is the question, which has a card of its own.
+    model.feed.add(event, "status", { status, attempt, text: status === "WAITING" ? "" : reason || message });
+  },
+
+  AGENT_START(model, event) {
+    const agent = model.agent(event.agent_role);
+    rest(agent, "working");
+    agent.turns += 1;
+  },
+
+  AGENT_COMPLETE(model, event) {
+    const agent = model.agent(event.agent_role);
+    rest(agent, "done");
+    agent.summary = event.payload.summary || null;
+  },
+
+  ACTION_START(model, event) {
+    if (event.agent_role) {
+      const agent = model.agent(event.agent_role);
+      Object.assign(agent, { state: "working", action: event.payload.action, file: event.payload.file, tail: "" });
+    }
+    model.feed.startStep(event);
+  },
+
+  ACTION_COMPLETE(model, event, news) {
+    if (event.agent_role) model.agent(event.agent_role).tail = "";
+    const progress = event.payload.progress ?? null;
+    if (news && progress !== null) model.progress = Math.max(model.progress ?? 0, progress);
+    model.feed.endStep(event);
+  },
+
+  MESSAGE: (model, event) => model.feed.message(event),
+
+  TOKEN(model, event) {
+    if (event.agent_role) {
+      const agent = model.agent(event.agent_role);
+      agent.tail = (agent.tail + event.payload.delta).slice(-TAIL_CHARS);
+    }
+    model.feed.token(event);
+  },
+
+  LLM_CALL(model, event, news) {
+    const { prompt_tokens: prompt = 0, completion_tokens: completion = 0, cost_usd: cost } = event.payload;
+    if (event.agent_role) model.agent(event.agent_role).tokens += prompt + completion;
+    if (news) {
+      const usage = model.usage;
+      usage.llm_calls += 1;
+      usage.prompt_tokens += prompt;
+      usage.completion_tokens += completion;
+      if (cost !== null && cost !== undefined) usage.cost_usd = (usage.cost_usd ?? 0) + cost;
+    }
+    model.feed.endCall(event);
+  },
+
+  ARTIFACT(model, event) {
+    const { path, version, size } = event.payload;
+    model.artifacts.set(path, { path, version, size });
+    model.feed.file(event);
+  },
+
+  LOG(model, event) {
+    model.log.push({ key: event.event_id, at: event.timestamp, level: event.payload.level, message: event.payload.message });
+    if (model.log.length > LOG_MAX * 1.25) model.log.splice(0, model.log.length - LOG_MAX);
+  },
+
+  RESOURCE(model, event) {
+    model.resources = { cpu: event.payload.cpu_percent, memory: event.payload.rss_bytes };
+  },
+
+  INPUT_REQUEST(model, event, news) {
+    const { request_id, question, choices, deadline, role } = event.payload;
+    if (news) model.waiting = { request_id, question, choices, deadline, role: role ?? event.agent_role };
+    for (const agent of model.agents.values())
+      if (agent.role === (role ?? event.agent_role)) Object.assign(agent, { state: "waiting", before: agent.state });
+    model.feed.question(event);
+  },
+
+  INPUT_RESPONSE(model, event, news) {
+    if (news && model.waiting?.request_id === event.payload.request_id) model.waiting = null;
+    for (const agent of model.agents.values()) if (agent.state === "waiting") agent.state = agent.before;
+    model.feed.answer(event);
+  },
+
+  ERROR(model, event) {
+    const { message, error_type: type, traceback, fatal } = event.payload;
+    const entry = model.feed.add(event, "error", { type, traceback, fatal, text: "", cut: 0 });
+    append(entry, message);
+  },
+
+  RESULT(model, event) {
+    const { artifacts = [], project } = event.payload.final_result ?? {};
+    for (const { path, version, size } of artifacts) model.artifacts.set(path, { path, version, size });
+    model.feed.add(event, "result", { project, fileCount: artifacts.length, text: event.payload.message, cut: 0 });
+  },
+};
+
+function rest(agent, state) {
+  Object.assign(agent, { state, action: null, file: null, tail: "" });
+}

@@ -1,0 +1,145 @@
+/** The head of a task: what it is, how it stands, what it used, and what can be done with it. */
+
+import { archiveUrl, serverNow } from "./api.js";
+import { el, setText, visible } from "./dom.js";
+import { amount, bytes, cost, stopwatch } from "./format.js";
+import { icon } from "./icons.js";
+import { ACTIVE } from "./model.js";
+import { text } from "./text.js";
+
+export class Summary {
+  #title = el("h1", { class: "task-title", dir: "auto" });
+  #status = el("span", { class: "status" });
+  #demo = el("span", { class: "demo", hidden: true, title: text.demoNote }, text.demo);
+  #attempt = el("span", { class: "attempt" });
+  #reason = el("p", { class: "reason", dir: "auto" });
+  #notice = el("p", { class: "notice", role: "alert", hidden: true });
+  #bar = el("div", { class: "bar", role: "progressbar", "aria-label": text.task.progress, "aria-valuemin": "0", "aria-valuemax": "100" }, el("div", { class: "bar-fill" }));
+  #percent = el("span", { class: "percent" });
+  #idea = el("p", { class: "idea-text", dir: "auto" });
+  #figures = new Map();
+  #buttons;
+  #archive;
+
+  /**
+   * @param {{taskId: string, actions: Record<"stop" | "run" | "remove", () => Promise<void>>}} options
+   */
+  constructor({ taskId, actions }) {
+    this.#buttons = {
+      stop: this.#button("stop", "stop", text.task.stop, actions.stop),
+      run: this.#button("play", "primary", text.task.run, actions.run),
+      remove: this.#button("trash", "quiet", text.task.remove, actions.remove),
+    };
+    this.#archive = el("a", { class: "button quiet", href: archiveUrl(taskId), download: "" }, icon("download"), text.task.archive);
+    const figures = el("dl", { class: "figures", "aria-label": text.task.stats });
+    for (const name of ["elapsed", "tokens", "cost", "calls", "events", "resources"]) {
+      const value = el("dd");
+      const pair = el("div", { data: { figure: name } }, el("dt", {}, text.task[name]), value);
+      this.#figures.set(name, { pair, value });
+      figures.append(pair);
+    }
+    this.node = el(
+      "header",
+      { class: "summary" },
+      el("a", { class: "back", href: "/", data: { link: "" } }, icon("back"), text.back),
+      el(
+        "div",
+        { class: "summary-top" },
+        el("div", { class: "summary-name" }, this.#title, el("p", { class: "badges" }, this.#status, this.#demo, this.#attempt)),
+        el("div", { class: "buttons" }, this.#buttons.stop.node, this.#buttons.run.node, this.#archive, this.#buttons.remove.node),
+      ),
+      this.#reason,
+      this.#notice,
+      el("div", { class: "progress-line" }, this.#bar, this.#percent),
+      figures,
+      el("details", { class: "idea" }, el("summary", {}, text.task.idea), this.#idea),
+    );
+  }
+
+  /** Says how an action went; `message` null takes the words away. */
+  notice(message, isError = false) {
+    this.#notice.hidden = message === null;
+    this.#notice.classList.toggle("bad", isError);
+    setText(this.#notice, message ?? "");
+  }
+
+  /** @param {import("./model.js").TaskModel} model */
+  render(model) {
+    const isActive = ACTIVE.has(model.status);
+    setText(this.#title, visible(model.title || text.list.untitled));
+    this.#status.dataset.status = model.status;
+    setText(this.#status, text.statuses[model.status] ?? model.status);
+    this.#demo.hidden = !model.demo;
+    setText(this.#attempt, model.attempt > 1 ? text.task.attempt(model.attempt) : "");
+    setText(this.#reason, model.waiting ? "" : (model.reason ?? ""));
+    setText(this.#idea, model.prompt);
+    this.#renderProgress(model, isActive);
+    this.#renderButtons(model, isActive);
+    this.renderFigures(model);
+  }
+
+  /** The figures alone, for the clock. */
+  renderFigures(model) {
+    const end = model.completedAt ? Date.parse(model.completedAt) : serverNow();
+    const { llm_calls: calls, prompt_tokens: prompt, completion_tokens: completion, cost_usd: usd } = model.usage;
+    this.#figure("elapsed", model.startedAt ? stopwatch(end - Date.parse(model.startedAt)) : "–");
+    this.#figure("tokens", amount(prompt + completion), text.task.tokensHint(prompt, completion));
+    this.#figure("cost", cost(usd));
+    this.#figure("calls", amount(calls));
+    this.#figure("events", amount(model.head));
+    const process = model.resources;
+    this.#figure("resources", process ? `${Math.round(process.cpu)} % · ${bytes(process.memory)}` : null);
+  }
+
+  #figure(name, shown, hint = "") {
+    const { pair, value } = this.#figures.get(name);
+    pair.hidden = shown === null;
+    if (hint) pair.title = hint;
+    setText(value, shown ?? "");
+  }
+
+  #renderProgress(model, isActive) {
+    const isUnknown = isActive && model.progress === null;
+    const share = Math.round((model.progress ?? 0) * 100);
+    this.#bar.dataset.status = model.status;
+    this.#bar.classList.toggle("unknown", isUnknown);
+    this.#bar.style.setProperty("--share", String(share / 100));
+    if (isUnknown) {
+      this.#bar.removeAttribute("aria-valuenow");
+      this.#bar.setAttribute("aria-valuetext", text.task.working);
+    } else {
+      this.#bar.setAttribute("aria-valuenow", String(share));
+      this.#bar.removeAttribute("aria-valuetext");
+    }
+    setText(this.#percent, isUnknown ? "" : text.task.percent(model.progress ?? 0));
+    this.#bar.title = isUnknown ? text.task.working : "";
+  }
+
+  #renderButtons(model, isActive) {
+    const canRun = ["PENDING", "FAILED", "CANCELLED"].includes(model.status);
+    this.#buttons.stop.node.hidden = !isActive;
+    this.#buttons.stop.label(model.status === "STOPPING" ? text.task.stopping : text.task.stop);
+    this.#buttons.run.node.hidden = !canRun;
+    this.#buttons.run.label(model.status === "PENDING" ? text.task.run : text.task.runAgain);
+    this.#buttons.remove.node.hidden = isActive;
+    this.#archive.hidden = model.artifacts.size === 0;
+  }
+
+  /** A button that cannot be pressed twice and says what went wrong. */
+  #button(symbol, kind, words, action) {
+    const label = el("span", {}, words);
+    const press = async () => {
+      node.disabled = true;
+      this.notice(null);
+      try {
+        await action();
+      } catch (error) {
+        this.notice(error.message, true);
+      } finally {
+        node.disabled = false;
+      }
+    };
+    const node = el("button", { type: "button", class: `button ${kind}`, on: { click: press } }, icon(symbol), label);
+    return { node, label: (shown) => setText(label, shown) };
+  }
+}

@@ -1,0 +1,235 @@
+/** Every word that the dashboard shows. Translate this module and the page is translated. */
+
+const count = (number, one, many) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
+
+export const text = {
+  locale: "en",
+  brand: "metagpt-live",
+  skip: "Skip to the content",
+  home: "metagpt-live: all tasks",
+  newTask: "New task",
+  back: "All tasks",
+  retry: "Try again",
+  cancel: "Cancel",
+  close: "Close",
+  demo: "Demo model",
+  demoNote: "Demo model: the answers are scripted and no LLM is called.",
+
+  roles: {
+    ProductManager: { name: "Product manager", short: "PM" },
+    Architect: { name: "Architect", short: "AR" },
+    ProjectManager: { name: "Project manager", short: "PJ" },
+    Engineer: { name: "Engineer", short: "EN" },
+    QaEngineer: { name: "QA engineer", short: "QA" },
+  },
+  human: "A person",
+  itself: "itself",
+  everyone: "everyone",
+  team: "Team",
+
+  statuses: {
+    PENDING: "Not started",
+    QUEUED: "Queued",
+    RUNNING: "Running",
+    WAITING: "Waiting for you",
+    STOPPING: "Stopping",
+    SUCCEEDED: "Succeeded",
+    FAILED: "Failed",
+    CANCELLED: "Cancelled",
+  },
+
+  connection: {
+    modes: {
+      connecting: "Connecting",
+      live: "Live",
+      polling: "Polling",
+      reconnecting: "Reconnecting",
+      offline: "Offline",
+    },
+    connecting: "Opening the live connection.",
+    live: "Events arrive over WebSocket as they happen.",
+    polling: "Events are asked for over HTTP instead; WebSocket is tried again now and then.",
+    retry: "Try now",
+    reasons: {
+      lost: "The connection was cut.",
+      silent: "The server went silent.",
+      refused: "WebSocket could not be opened: something on the way refuses it.",
+      browser: "This browser is offline.",
+      server: "The server does not answer.",
+      1012: "The server is restarting.",
+      1013: "The server is too busy for a WebSocket just now.",
+      4400: "The server did not understand a frame of this page.",
+      4401: "The server wants a token.",
+      4403: "The server refuses WebSockets from this origin.",
+      4408: "The server heard nothing in time.",
+    },
+  },
+
+  list: {
+    heading: "Tasks",
+    search: "Search tasks",
+    filter: "Status",
+    all: "All",
+    more: "Show more",
+    empty: "No tasks yet.",
+    emptyHint: "Describe an idea, and your first team starts here.",
+    noMatch: "No task matches.",
+    failed: "The tasks could not be loaded.",
+    untitled: "Untitled",
+  },
+
+  form: {
+    heading: "What should the team build?",
+    lead: "A product manager, an architect, a project manager and an engineer take your idea to working code. You watch every step.",
+    idea: "Your idea",
+    placeholder: "A command-line snake game in Python, with a high-score file",
+    examplesLabel: "For example",
+    examples: ["A snake game for the terminal", "A to-do list with due dates", "A Markdown to HTML converter"],
+    options: "Options",
+    title: "Title",
+    titleHint: "Made from the idea when left empty",
+    rounds: "Rounds",
+    roundsHint: "At most; code is written in the fourth",
+    budget: "Budget, US$",
+    budgetHint: "The run ends at this LLM cost",
+    minutes: "Time limit, minutes",
+    minutesHint: "The run is stopped after this time",
+    byDefault: (value) => `${value} if empty`,
+    codeReview: "Review the code",
+    codeReviewHint: "The engineer reviews each file",
+    runTests: "Write and run tests",
+    runTestsHint: "A QA engineer joins the team",
+    review: "Ask me before the work of these roles goes on",
+    submit: "Start the team",
+    submitting: "Starting…",
+    shortcut: "Ctrl + Enter",
+    noIdea: "Describe what the team should build.",
+    notANumber: "Enter a number.",
+  },
+
+  task: {
+    loading: "Loading the task…",
+    missing: "There is no such task",
+    missingHint: "It may have been deleted.",
+    failed: "The task could not be loaded",
+    replaying: (at, head) => `Replaying ${at.toLocaleString("en")} of ${head.toLocaleString("en")} events`,
+    idea: "Idea",
+    attempt: (number) => `Attempt ${number}`,
+    stop: "Stop",
+    stopping: "Stopping…",
+    stopped: (how, ms) => `Stopped ${how === "killed" ? "by force" : "gracefully"} in ${ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`}.`,
+    run: "Run",
+    runAgain: "Run again",
+    remove: "Delete",
+    removeQuestion: "Delete this task?",
+    removeHint: "Its events and files are deleted with it.",
+    archive: "Download files",
+    progress: "Progress",
+    working: "Working; how much is left is not known yet",
+    percent: (share) => `${Math.floor(share * 100)} %`,
+    elapsed: "Elapsed",
+    tokens: "Tokens",
+    tokensHint: (prompt, completion) => `${prompt.toLocaleString("en")} in, ${completion.toLocaleString("en")} out`,
+    cost: "Cost",
+    costUnknown: "unknown",
+    calls: "LLM calls",
+    resources: "Process",
+    events: "Events",
+    stats: "Figures of this run",
+  },
+
+  agents: {
+    heading: "Team",
+    states: { idle: "Idle", working: "Working", waiting: "Waiting", done: "Done" },
+    tokens: (shown, number) => `${shown} ${number === 1 ? "token" : "tokens"}`,
+    only: (name) => `Show only ${name}`,
+  },
+
+  feed: {
+    heading: "Live",
+    dropped: (number) => `${count(number, "older card is", "older cards are")} not shown here. Every event is kept in the log.`,
+    started: (id) => `This is a long log: shown from event ${id.toLocaleString("en")} on.`,
+    fromStart: "Show it from the start",
+    latest: "Latest",
+    all: "Show all",
+    less: "Show less",
+    rest: (number) => `${count(number, "more character is", "more characters are")} in the log`,
+    to: "to",
+    content: "Content",
+    writing: "writing",
+    interrupted: "stopped",
+    thinking: "Thinking",
+    traceback: "Traceback",
+    fatal: "Error",
+    warning: "Problem",
+    asked: "asks",
+    answered: "Answer",
+    noAnswer: "No answer yet",
+    result: "The team has finished",
+    resultFiles: (number) => count(number, "file", "files"),
+    gap: (from, to) => `Events ${from} to ${to} were deleted by retention.`,
+    file: "wrote",
+    onlyRole: (name) => `Only ${name}`,
+    showAll: "Show everyone",
+    empty: {
+      PENDING: "Not started yet. Press Run, and the team begins.",
+      QUEUED: "Queued. It starts as soon as there is a free place.",
+      RUNNING: "The team is getting ready.",
+      other: "Nothing was recorded.",
+    },
+  },
+
+  files: {
+    heading: "Files",
+    empty: "Files appear here as the team writes them.",
+    version: (number) => `v${number}`,
+    open: (path) => `Show ${path}`,
+    loading: "Loading…",
+    failed: "The file could not be loaded.",
+    download: "Download",
+    tooLong: (number) => `${count(number, "more character", "more characters")}: download the file to see all of it.`,
+    more: (number) => `${count(number, "more file", "more files")} in the download`,
+  },
+
+  log: {
+    heading: "Log",
+    empty: "No log lines.",
+  },
+
+  question: {
+    heading: "The team asks you",
+    from: (name) => `${name} asks you`,
+    words: "Answer in your own words",
+    send: "Answer",
+    until: (time) => `Answer within ${time}`,
+    overdue: "The time to answer is over",
+  },
+
+  composer: {
+    label: "Message to the team",
+    placeholder: "Tell the team something…",
+    to: "To",
+    everyone: "Everyone",
+    send: "Send",
+    sent: "Sent to the team.",
+  },
+
+  announce: {
+    status: (title, status) => `${title}: ${status}`,
+    question: "The team asks a question.",
+  },
+
+  errors: {
+    network: "The server cannot be reached.",
+    unexpected: (status) => `The server answered with an unexpected error (${status}).`,
+  },
+};
+
+/** The words for a role's class name; one that is not known is shown as it is. */
+export function roleName(role) {
+  return text.roles[role]?.name ?? role;
+}
+
+export function roleShort(role) {
+  return text.roles[role]?.short ?? role.slice(0, 2).toUpperCase();
+}

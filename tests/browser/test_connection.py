@@ -1,0 +1,151 @@
+"""Cuts, refusals and restarts: the page says how it is connected, and no event is lost or shown twice."""
+
+import json
+
+from playwright.async_api import WebSocketRoute, expect
+
+from tests.browser.conftest import PACE, NewPage
+from tests.browser.pages import (
+    EPOCH,
+    TASK_ID,
+    MadeUpTask,
+    event,
+    expect_every_id,
+    expect_mode,
+    expect_status,
+    record_ids,
+    start,
+)
+from tests.browser.proxy import Proxy
+from tests.support import Server
+
+
+async def test_cuts_in_mid_run_lose_nothing(demo_server: Server, new_page: NewPage) -> None:
+    """Whenever the connection is cut, the page comes back by itself and goes on from its cursor."""
+    async with Proxy(demo_server.url) as proxy:
+        page = await new_page(cuts=True)
+        await page.goto(proxy.url)
+        await record_ids(page)
+        await start(page, "A snake game", options=["Write and run tests", "Review the code"])
+        for action in ("WritePRD", "WriteTasks", "WriteCode"):
+            await expect(page.locator(".card.step", has_text=action).first).to_be_attached()
+            proxy.cut()
+        await expect_status(page, "SUCCEEDED")
+        await expect_mode(page, "live")
+        await expect_every_id(page)
+
+
+async def test_an_offline_browser_says_so_and_comes_back(demo_server: Server, new_page: NewPage) -> None:
+    page = await new_page(cuts=True)
+    await page.goto(demo_server.url)
+    await record_ids(page)
+    await start(page, "A snake game", options=["Write and run tests"])
+    await expect(page.locator(".card.step", has_text="WritePRD")).to_be_attached()
+    await page.context.set_offline(True)
+    await expect_mode(page, "offline")
+    await expect(page.locator(".connection-strip")).to_contain_text("This browser is offline")
+    await page.context.set_offline(False)
+    await expect_mode(page, "live")
+    await expect(page.locator(".connection-strip")).to_be_hidden()
+    await expect_status(page, "SUCCEEDED")
+    await expect_every_id(page)
+
+
+async def test_without_websocket_it_polls_and_says_so(demo_server: Server, new_page: NewPage) -> None:
+    """Behind a proxy that refuses WebSockets everything works over REST, list included."""
+    async with Proxy(demo_server.url) as proxy:
+        proxy.refuses_upgrades = True
+        page = await new_page(cuts=True)
+        await page.goto(proxy.url)
+        await record_ids(page)
+        await expect_mode(page, "polling")
+        await expect(page.locator(".connection-strip")).to_contain_text("WebSocket could not be opened")
+        await start(page, "A snake game")
+        await expect_status(page, "SUCCEEDED")
+        await expect_every_id(page)
+        await expect_mode(page, "polling")
+        await expect(page.locator("a.row[aria-current=page]")).to_contain_text("Succeeded")
+
+
+async def test_the_transport_changes_in_mid_run(demo_server: Server, new_page: NewPage) -> None:
+    """From polling to WebSocket and back, with one cursor: nothing lost, nothing twice, in order."""
+    async with Proxy(demo_server.url) as proxy:
+        proxy.refuses_upgrades = True
+        page = await new_page(cuts=True)
+        await page.goto(proxy.url)
+        await record_ids(page)
+        await expect_mode(page, "polling")
+        await start(page, "A snake game", options=["Write and run tests", "Review the code"])
+        await expect(page.locator(".card.step", has_text="WritePRD")).to_be_attached()
+        proxy.refuses_upgrades = False
+        await page.get_by_role("button", name="Try now").click()
+        await expect_mode(page, "live")
+        await expect(page.locator(".card.step", has_text="WriteDesign")).to_be_attached()
+        proxy.refuses_upgrades = True
+        proxy.cut()
+        await expect_mode(page, "polling")
+        await expect_status(page, "SUCCEEDED")
+        await expect_every_id(page)
+
+
+async def test_a_killed_server_comes_back(slow_server: Server, new_page: NewPage) -> None:
+    """After kill -9 and a restart on the same data the page shows the end of the attempt, and can run it again."""
+    with Server(slow_server.data.parent / "killed", DEMO_PACE=100) as server:
+        async with Proxy(server.url) as proxy:
+            page = await new_page(cuts=True)
+            await page.goto(proxy.url)
+            await start(page, "A snake game")
+            await expect_status(page, "RUNNING")
+            server.kill()
+            await expect_mode(page, "offline")
+            await expect(page.locator(".connection-strip")).to_contain_text("The server does not answer")
+            with Server(server.data, DEMO_PACE=PACE) as again:
+                proxy.target = again.url
+                await expect_mode(page, "live")
+                await expect_status(page, "FAILED")
+                await page.get_by_role("button", name="Run again").click()
+                await expect_status(page, "SUCCEEDED")
+                await expect(page.locator(".attempt")).to_have_text("Attempt 2")
+
+
+async def test_a_hole_is_asked_for_again(demo_server: Server, new_page: NewPage) -> None:
+    """Of an overlapping frame only what is new is taken, of one after a hole nothing: the page asks again, once."""
+    events = [event(number, "LOG", level="INFO", logger="test") for number in range(1, 31)]
+
+    class Holey(MadeUpTask):
+        def frames(self, events: object) -> list[object]:  # type: ignore[override]
+            whole = list(self.events)
+            if len(self.subscribed_from) == 1:
+                return [whole[:10], whole[5:12], whole[20:], whole[25:]]
+            return [whole[self.subscribed_from[-1] - 3 :]]
+
+    task = Holey(events)
+    page = await new_page()
+    await task.attach(page)
+    await page.goto(demo_server.url)
+    await record_ids(page)
+    await page.locator("a.row").click()
+    await page.wait_for_function("() => taken.length >= 30")
+    assert await page.evaluate("() => taken") == list(range(1, 31))
+    assert task.subscribed_from == [0, 12]
+
+
+async def test_a_new_epoch_starts_from_zero(demo_server: Server, new_page: NewPage) -> None:
+    """A log that is another one since the last connection is read anew, and nothing of the old one stays."""
+    task = MadeUpTask([event(1, "ERROR", message="of the old log", error_type="Old", fatal=False)])
+    page = await new_page()
+    await task.attach(page)
+    sockets: list[WebSocketRoute] = []
+    answer = task._socket
+
+    def socket(route: WebSocketRoute) -> None:
+        sockets.append(route)
+        answer(route)
+
+    await page.route_web_socket("**/ws", socket)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    await expect(page.get_by_text("of the old log")).to_be_visible()
+    task.events = [event(1, "ERROR", message="of the new log", error_type="New", fatal=False)]
+    sockets[0].send(json.dumps({"op": "hello", "epoch": f"not {EPOCH}"}))
+    await expect(page.get_by_text("of the new log")).to_be_visible()
+    await expect(page.get_by_text("of the old log")).to_have_count(0)

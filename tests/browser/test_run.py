@@ -1,0 +1,107 @@
+"""A person starts teams, watches them, and takes part."""
+
+import re
+
+from playwright.async_api import expect
+
+from tests.browser.conftest import NewPage
+from tests.browser.pages import expect_every_id, expect_status, record_ids, see, start
+from tests.support import Server
+
+ROLES = ("ProductManager", "Architect", "ProjectManager", "Engineer", "QaEngineer")
+
+
+async def test_an_idea_becomes_files_before_the_eyes(demo_server: Server, new_page: NewPage) -> None:
+    """Typed in the form, an idea runs to its end with every role, their messages and their files shown."""
+    page = await new_page()
+    await page.goto(demo_server.url)
+    await record_ids(page)
+    await start(page, "A snake game for the terminal", options=["Write and run tests"])
+    await see(page, ".card.step[data-state=running] .prose:not(:empty)")
+    await expect(page.locator(".summary .demo")).to_be_visible()
+    await expect_status(page, "SUCCEEDED")
+    await expect_every_id(page)
+    for role in ROLES:
+        await expect(page.locator(f".agent[data-role={role}]")).to_have_attribute("data-state", "done")
+        await expect(page.locator(f".agent[data-role={role}] .agent-tokens")).to_contain_text("tokens")
+        await expect(page.locator(f".card.message[data-role={role}]").first).to_be_attached()
+    await expect(page.locator(".card.message").first).to_contain_text("A snake game for the terminal")
+    await expect(page.locator(".file-name", has_text=re.compile(r"^main\.py$"))).to_be_visible()
+    await expect(page.locator(".bar").first).to_have_attribute("aria-valuenow", "100")
+    row = page.locator("a.row[aria-current=page]")
+    await expect(row).to_contain_text("Succeeded")
+    await expect(row).to_contain_text("Demo model")
+
+
+async def test_a_wrong_option_is_told_beside_its_field(demo_server: Server, new_page: NewPage) -> None:
+    """What the server refuses is said where it was typed, and what was typed is kept."""
+    page = await new_page(cuts=True)  # the refusal is an error in Chromium's console
+    await page.goto(demo_server.url)
+    await page.get_by_label("Your idea").fill("Anything")
+    await page.get_by_text("Options", exact=True).click()
+    await page.get_by_label("Rounds").fill("1000")
+    await page.get_by_role("button", name="Start the team").click()
+    field = page.locator(".field", has=page.get_by_label("Rounds"))
+    await expect(field.locator(".field-error")).to_contain_text("100")
+    await expect(page.get_by_label("Rounds")).to_be_focused()
+    await expect(page.get_by_label("Your idea")).to_have_value("Anything")
+    await page.get_by_label("Your idea").fill("  ")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.get_by_text("Describe what the team should build.")).to_be_visible()
+
+
+async def test_stop_run_again_and_delete(slow_server: Server, new_page: NewPage) -> None:
+    """The buttons of a task do what they say, and appear when they can."""
+    page = await new_page()
+    await page.goto(slow_server.url)
+    task_id = await start(page, "Something that takes long")
+    await expect_status(page, "RUNNING")
+    await expect(page.locator(".bar").first).to_have_class(re.compile("unknown"))
+    await page.get_by_role("button", name="Stop").click()
+    await expect(page.locator(".notice")).to_contain_text("Stopped")
+    await expect_status(page, "CANCELLED")
+    await expect(page.get_by_role("button", name="Stop")).to_be_hidden()
+    await page.get_by_role("button", name="Run again").click()
+    await expect_status(page, "RUNNING")
+    await expect(page.locator(".attempt")).to_have_text("Attempt 2")
+    await page.get_by_role("button", name="Stop").click()
+    await expect_status(page, "CANCELLED")
+    await page.get_by_role("button", name="Delete").click()
+    await page.locator("dialog").get_by_role("button", name="Delete").click()
+    await page.wait_for_url(re.compile(r"/$"))
+    await expect(page.locator(f"a[href='/tasks/{task_id}']")).to_have_count(0)
+
+
+async def test_a_question_is_answered_and_a_message_is_sent(demo_server: Server, new_page: NewPage) -> None:
+    """The team asks, a person says something, answers by a button, and the run goes on to its end."""
+    page = await new_page()
+    await page.goto(demo_server.url)
+    await start(page, "A to-do list", options=["Architect"])
+    await expect_status(page, "WAITING")
+    await expect(page.locator(".agent[data-role=Architect]")).to_have_attribute("data-state", "waiting")
+    await page.get_by_label("Message to the team").fill("Keep it <b>short</b>")
+    await page.keyboard.press("Enter")
+    await expect(page.locator(".card.message", has_text="Keep it <b>short</b>")).to_be_visible()
+    await page.locator(".question-panel").get_by_role("button", name="approve").click()
+    await expect(page.locator(".question-panel")).to_be_hidden()
+    await expect_status(page, "SUCCEEDED")
+    await expect(page.locator(".card.question .answer")).to_contain_text("approve")
+
+
+async def test_two_pages_see_the_same_run(demo_server: Server, new_page: NewPage) -> None:
+    """A second page that opens the task's address in mid-run has its list and its feed up to date."""
+    first, second = await new_page(), await new_page()
+    await second.goto(demo_server.url)
+    await record_ids(second)
+    await first.goto(demo_server.url)
+    task_id = await start(first, "A calculator")
+    row = second.locator(f"a.row[href='/tasks/{task_id}']")
+    await row.click()
+    await expect_status(second, "SUCCEEDED")
+    await expect_every_id(second)
+
+
+async def test_an_unknown_task_is_said_to_be_missing(demo_server: Server, new_page: NewPage) -> None:
+    page = await new_page(cuts=True)  # a 404 is an error in Chromium's console
+    await page.goto(f"{demo_server.url}/tasks/no-such-task")
+    await expect(page.get_by_role("heading", name="There is no such task")).to_be_visible()

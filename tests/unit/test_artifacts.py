@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import pytest
+
+from runner.artifacts import open_inside
+from runner.errors import ArtifactNotFound
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "workspace"
+    (folder / "project").mkdir(parents=True)
+    (folder / "project" / "main.py").write_text("print()")
+    (tmp_path / "secret").write_text("secret")
+    return folder
+
+
+def test_opens_a_file(folder: Path) -> None:
+    """A file below the folder is opened by its path."""
+    with open_inside(folder, "project/main.py") as file:
+        assert file.read() == b"print()"
+
+
+@pytest.mark.parametrize(
+    "path", ["../secret", "project/../../secret", "/etc/passwd", "", ".", "project", "project//main.py", "a\0b", "none"]
+)
+def test_opens_nothing_else(folder: Path, path: str) -> None:
+    """A path that leads out, names a folder or names nothing is refused."""
+    with pytest.raises(ArtifactNotFound):
+        open_inside(folder, path)
+
+
+def test_follows_no_link_to_a_file(folder: Path) -> None:
+    """A symbolic link in place of a file is refused."""
+    (folder / "link").symlink_to(folder.parent / "secret")
+    with pytest.raises(ArtifactNotFound):
+        open_inside(folder, "link")
+
+
+def test_follows_no_link_to_a_folder(folder: Path) -> None:
+    """A symbolic link in place of a folder on the way is refused."""
+    (folder / "up").symlink_to(folder.parent)
+    with pytest.raises(ArtifactNotFound):
+        open_inside(folder, "up/secret")
