@@ -80,14 +80,21 @@ class Gap(msgspec.Struct, frozen=True):
 class Page(msgspec.Struct, frozen=True):
     """A stretch of a log, ascending.
 
-    cursor: where to go on; all events between the cursor asked for and this one were returned, filtered out, or are in
-    the gap, which lies before all events of the page.
+    body: its encoded events, joined by commas: ready to stand in an array. count: how many. cursor: where to go on; all
+    events between the cursor asked for and this one were returned, filtered out, or are in the gap, which lies before
+    all events of the page.
     """
 
-    events: Sequence[bytes]
+    body: bytes
+    count: int
     cursor: int
     head: int
     gap: Gap | None = None
+
+    @property
+    def events(self) -> list[bytes]:
+        """Each event by itself."""
+        return [bytes(event) for event in msgspec.json.decode(b"[%b]" % self.body, type=list[msgspec.Raw])]
 
 
 class Digest(msgspec.Struct, frozen=True):
@@ -146,10 +153,10 @@ class Store(Protocol):
         """
 
     async def read_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
-        """Events with an id above `after`: at most `limit`, and about `size` bytes. Raises `CursorAhead`."""
+        """Events with an id above `after`: at most `limit`, and `size` bytes or a single one. Raises `CursorAhead`."""
 
     async def read_events_before(self, task_id: str, *, before: int, limit: int, size: int, filter: Filter) -> Page:
-        """The last events with an id below `before`: at most `limit`, and about `size` bytes."""
+        """The last events with an id below `before`: at most `limit`, and `size` bytes or a single one."""
 
     async def digest(self, task_id: str, through: int) -> Digest:
         """The running hash through event `through`. Raises `CursorAhead`, and `EventsExpired` if it is in a gap."""
@@ -185,10 +192,10 @@ class Runner(Protocol):
         """The task as last committed."""
 
     async def get_task_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
-        """Events with an id above `after`: at most `limit`, and about `size` bytes. Raises `CursorAhead`."""
+        """Events with an id above `after`: at most `limit`, and `size` bytes or a single one. Raises `CursorAhead`."""
 
     async def get_task_events_before(self, task_id: str, *, before: int, limit: int, size: int, filter: Filter) -> Page:
-        """The last events with an id below `before`: at most `limit`, and about `size` bytes."""
+        """The last events with an id below `before`: at most `limit`, and `size` bytes or a single one."""
 
     async def get_task_digest(self, task_id: str, through: int | None) -> Digest:
         """The running hash through an event, or through the head. Raises `CursorAhead` and `EventsExpired`."""

@@ -144,7 +144,11 @@ class ForkServer:
 
     async def _run_once(self) -> None:
         control, theirs = socket.socketpair()
-        control.setblocking(False)
+        with control:
+            control.setblocking(False)
+            await self._run_with(control, theirs)
+
+    async def _run_with(self, control: socket.socket, theirs: socket.socket) -> None:
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,

@@ -1,59 +1,65 @@
-"""All SQL, named. A migration is never changed once released; a new one is added."""
+"""All SQL, named. A migration is a list of statements; it is never changed once released, a new one is added."""
 
 MIGRATIONS = (
-    """
-    CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-    INSERT INTO meta VALUES ('epoch', lower(hex(randomblob(8))));
-
-    CREATE TABLE tasks (
-        seq INTEGER PRIMARY KEY AUTOINCREMENT,
-        id TEXT NOT NULL UNIQUE,
-        title TEXT NOT NULL,
-        input_prompt TEXT NOT NULL,
-        priority INTEGER NOT NULL,
-        options TEXT NOT NULL,
-        created_at TEXT NOT NULL
-    );
-
-    -- Apart from tasks because it is written with every batch of events, and a prompt may be long.
-    CREATE TABLE task_states (
-        task_seq INTEGER PRIMARY KEY REFERENCES tasks (seq) ON DELETE CASCADE,
-        status TEXT NOT NULL,
-        attempt INTEGER NOT NULL,
-        head INTEGER NOT NULL,
-        first INTEGER NOT NULL,      -- event_id of the first event that is kept; head + 1 if none is
-        completed_at TEXT,
-        digest BLOB NOT NULL,        -- the running hash through the head
-        details TEXT NOT NULL,       -- the rest of what changes, as JSON
-        final_result TEXT NOT NULL   -- JSON
-    );
-    CREATE INDEX task_states_by_status ON task_states (status, task_seq);
-    CREATE INDEX task_states_by_end ON task_states (completed_at) WHERE first <= head;
-
-    CREATE TABLE events (
-        task_seq INTEGER NOT NULL REFERENCES tasks (seq) ON DELETE CASCADE,
-        event_id INTEGER NOT NULL,
-        event_type TEXT NOT NULL,
-        agent_role TEXT,
-        tail TEXT NOT NULL,          -- the event's JSON from "timestamp" on; what stands before it is in the key
-        PRIMARY KEY (task_seq, event_id)
-    ) WITHOUT ROWID;
-
-    -- The running hash at some events, from where that of any other is computed.
-    CREATE TABLE digests (
-        task_seq INTEGER NOT NULL REFERENCES tasks (seq) ON DELETE CASCADE,
-        event_id INTEGER NOT NULL,
-        digest BLOB NOT NULL,
-        PRIMARY KEY (task_seq, event_id)
-    ) WITHOUT ROWID;
-
-    CREATE TABLE idempotency_keys (
-        key TEXT PRIMARY KEY,
-        fingerprint TEXT NOT NULL,
-        task_seq INTEGER NOT NULL REFERENCES tasks (seq) ON DELETE CASCADE
-    ) WITHOUT ROWID;
-    CREATE INDEX idempotency_keys_by_task ON idempotency_keys (task_seq);
-    """,
+    (
+        "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        "INSERT INTO meta VALUES ('epoch', lower(hex(randomblob(8))))",
+        """
+        CREATE TABLE tasks (
+            seq INTEGER PRIMARY KEY AUTOINCREMENT,
+            id TEXT NOT NULL UNIQUE,
+            title TEXT NOT NULL,
+            input_prompt TEXT NOT NULL,
+            priority INTEGER NOT NULL,
+            options TEXT NOT NULL,
+            created_at TEXT NOT NULL
+        )
+        """,
+        """
+        -- Apart from tasks because it is written with every batch of events, and a prompt may be long.
+        CREATE TABLE task_states (
+            task_seq INTEGER PRIMARY KEY REFERENCES tasks (seq) ON DELETE CASCADE,
+            status TEXT NOT NULL,
+            attempt INTEGER NOT NULL,
+            head INTEGER NOT NULL,
+            first INTEGER NOT NULL,      -- event_id of the first event that is kept; head + 1 if none is
+            completed_at TEXT,
+            digest BLOB NOT NULL,        -- the running hash through the head
+            details TEXT NOT NULL,       -- the rest of what changes, as JSON
+            final_result TEXT NOT NULL   -- JSON
+        )
+        """,
+        "CREATE INDEX task_states_by_status ON task_states (status, task_seq)",
+        "CREATE INDEX task_states_by_end ON task_states (completed_at)",
+        """
+        CREATE TABLE events (
+            task_seq INTEGER NOT NULL REFERENCES tasks (seq) ON DELETE CASCADE,
+            event_id INTEGER NOT NULL,
+            event_type TEXT NOT NULL,
+            agent_role TEXT,
+            until INTEGER NOT NULL,      -- bytes of the log up to and with this event: to cut pages by size
+            tail TEXT NOT NULL,          -- the event's JSON from "timestamp" on; what stands before it is in the key
+            PRIMARY KEY (task_seq, event_id)
+        ) WITHOUT ROWID
+        """,
+        """
+        -- The running hash at some events, from where that of any other is computed.
+        CREATE TABLE digests (
+            task_seq INTEGER NOT NULL REFERENCES tasks (seq) ON DELETE CASCADE,
+            event_id INTEGER NOT NULL,
+            digest BLOB NOT NULL,
+            PRIMARY KEY (task_seq, event_id)
+        ) WITHOUT ROWID
+        """,
+        """
+        CREATE TABLE idempotency_keys (
+            key TEXT PRIMARY KEY,
+            fingerprint TEXT NOT NULL,
+            task_seq INTEGER NOT NULL REFERENCES tasks (seq) ON DELETE CASCADE
+        ) WITHOUT ROWID
+        """,
+        "CREATE INDEX idempotency_keys_by_task ON idempotency_keys (task_seq)",
+    ),
 )
 
 # "mgpl" in ASCII: tells our database files from others (PRAGMA application_id).
@@ -115,7 +121,9 @@ ADVANCE_TASK = """
     RETURNING task_seq
 """
 
-INSERT_EVENT = "INSERT INTO events (task_seq, event_id, event_type, agent_role, tail) VALUES (?, ?, ?, ?, ?)"
+INSERT_EVENT = "INSERT INTO events (task_seq, event_id, event_type, agent_role, until, tail) VALUES (?, ?, ?, ?, ?, ?)"
+
+GET_UNTIL = "SELECT until FROM events WHERE task_seq = ? AND event_id = ?"
 
 INSERT_DIGEST = "INSERT INTO digests (task_seq, event_id, digest) VALUES (?, ?, ?)"
 
@@ -135,6 +143,17 @@ GET_EXPIRED = """
 EXPIRE_EVENTS = "DELETE FROM events WHERE task_seq = :seq AND event_id < :first"
 
 EXPIRE_STATE = "UPDATE task_states SET first = :first WHERE task_seq = :seq AND first < :first"
+
+# Whole pages are joined by SQLite, where no interpreter lock is held: at least one event, and no more than :size bytes.
+READ_PAGE = """
+    SELECT count(*), max(event_id), CAST(group_concat('{"event_id":' || event_id || :middle || tail, ',') AS BLOB)
+    FROM (
+        SELECT event_id, until, tail FROM events
+        WHERE task_seq = :seq AND event_id > :after
+        ORDER BY event_id LIMIT :limit
+    )
+    WHERE until <= :start + :size OR event_id = :first
+"""
 
 READ_EVENTS = """
     SELECT event_id, CAST('{"event_id":' || event_id || :middle || tail AS BLOB) FROM events

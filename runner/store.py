@@ -1,26 +1,28 @@
 """The store on SQLite: one database file, one connection that writes and one that reads.
 
+Every method is one transaction, and one function below that runs it on the connection's thread.
+
 WAL lets the reader go on while the writer commits. What "durable" means is `Durability`'s to say.
 
 The running hash of a log is the SHA-256 of the hash before (32 zero bytes at first) and the event's encoded JSON. It is
 kept at the head, and at every `DIGEST_STEP`th event, from where that of any other event is computed.
 """
 
-import asyncio
 import json
 import sqlite3
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
-import aiosqlite
 import msgspec
 
 from runner import sql
 from runner.base import Commit, Digest, Durability, Filter, Gap, Page, TaskPage
+from runner.database import Database, open_database
 from runner.errors import CursorAhead, DatabaseUnusable, EventsExpired, KeyReused, TaskNotFound
 from runner.states import Status
 from runner.task import Task
@@ -29,9 +31,8 @@ DIGEST_STEP = 1000  # events from one stored running hash to the next
 DIGEST_START = bytes(32)  # the running hash of no events
 
 _NEWEST = 2**62  # above every seq
-_FIRST_ROWS = 32  # fetched from SQLite before the size of an event can be guessed
 _EXPIRED_AT_ONCE = 5000  # events deleted in one transaction, so that appends need not wait long
-_DIGEST_CACHE = 1000  # logs
+_ENDS = 1000  # logs whose end is remembered
 
 # The columns of GET_TASK. What else a task has is in `details`.
 _COLUMNS = (
@@ -51,6 +52,14 @@ _COLUMNS = (
 _DETAILS = tuple(field for field in Task.__struct_fields__ if field not in _COLUMNS)
 
 
+class _End(msgspec.Struct, frozen=True):
+    """The end of a log. until: its bytes."""
+
+    head: int
+    digest: bytes
+    until: int
+
+
 class SqliteStore:
     """A `Store` in the file `path`, which is made if it does not exist.
 
@@ -58,245 +67,75 @@ class SqliteStore:
     durability: "normal": a commit survives the death of the process; "full": of the machine too.
     """
 
-    def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection, epoch: str) -> None:
+    def __init__(self, writer: Database, reader: Database, epoch: str) -> None:
         self._writer = writer
         self._reader = reader
         self._epoch = epoch
-        self._writing = asyncio.Lock()
-        self._digests: OrderedDict[str, tuple[int, bytes]] = OrderedDict()  # by task: event_id, running hash
+        self._ends: OrderedDict[str, _End] = OrderedDict()  # by task; touched on the writer's thread only
 
     @classmethod
     async def open(cls, path: Path, *, durability: Durability = "normal") -> Self:
-        writer = await aiosqlite.connect(path)
+        writer = await open_database(path, writes=True)
         try:
-            await _migrate(writer, path)
-            await writer.execute("PRAGMA journal_mode = WAL")
-            await writer.execute(f"PRAGMA synchronous = {durability}")
-            await writer.execute("PRAGMA foreign_keys = ON")
-            epoch = await _one(writer, sql.GET_EPOCH)
-            reader = await aiosqlite.connect(_read_only(path), uri=True)
+            await writer.transaction(partial(_check, path))
+            await writer.run(partial(_configure, durability))
+            epoch = await writer.transaction(_migrate)
+            reader = await open_database(path, writes=False)
         except sqlite3.DatabaseError as error:
             await writer.close()
             raise DatabaseUnusable(f"The database {path} cannot be used: {error}.") from error
         except BaseException:
             await writer.close()
             raise
-        return cls(writer, reader, epoch["value"])
+        return cls(writer, reader, epoch)
 
     @property
     def epoch(self) -> str:
         return self._epoch
 
     async def create_task(self, task: Task, *, key: str | None, fingerprint: str) -> Task:
-        async with self._transaction() as writer:
-            if key is not None:
-                async with writer.execute(sql.GET_KEY, (key,)) as rows:
-                    used = await rows.fetchone()
-                if used is not None:
-                    if used[0] != fingerprint:
-                        raise KeyReused(key)
-                    return await self.get_task(used[1])
-            await writer.execute(sql.INSERT_TASK, _fixed(task))
-            await writer.execute(sql.INSERT_STATE, {"id": task.id, "digest": DIGEST_START} | _changing(task))
-            if key is not None:
-                await writer.execute(sql.INSERT_KEY, {"key": key, "fingerprint": fingerprint, "id": task.id})
-        return task
+        return await self._writer.transaction(partial(_create, task, key, fingerprint))
 
     async def get_task(self, task_id: str) -> Task:
-        rows = await self._query(sql.GET_TASK, (task_id,))
-        if not rows:
-            raise TaskNotFound(task_id)
-        return _task(rows[0])
+        return await self._reader.transaction(partial(_get, task_id))
 
     async def list_tasks(self, *, statuses: frozenset[Status], query: str, limit: int, cursor: int | None) -> TaskPage:
-        escaped = query.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        parameters = {
-            "pattern": f"%{escaped}%",
-            "cursor": _NEWEST if cursor is None else cursor,
-            "limit": limit + 1,
-            "statuses": json.dumps(sorted(statuses)),
-        }
-        found = await self._query(sql.LIST_TASKS_OF_STATUS if statuses else sql.LIST_TASKS, parameters)
-        page = found[:limit]
-        return TaskPage([_task(row[1:]) for row in page], page[-1][0] if len(found) > limit else None)
+        return await self._reader.transaction(partial(_list, statuses, query, limit, cursor))
 
     async def delete_task(self, task_id: str) -> None:
-        async with self._transaction() as writer, writer.execute(sql.DELETE_TASK, (task_id,)) as deleted:
-            if not deleted.rowcount:
-                raise TaskNotFound(task_id)
+        await self._writer.transaction(partial(_delete, task_id))
 
     async def append(self, commits: Sequence[Commit]) -> list[bool]:
-        taken = []
-        events: list[tuple[int, int, str, str | None, str]] = []
-        steps: list[tuple[int, int, bytes]] = []
-        digests: dict[str, tuple[int, bytes]] = {}
-        async with self._transaction() as writer:
-            for commit in commits:
-                digest, passed = await self._digest_after(commit)
-                seq = await self._advance(writer, commit, digest)
-                taken.append(seq is not None)
-                if seq is not None:
-                    events += _rows(seq, commit)
-                    steps += ((seq, event_id, step) for event_id, step in passed)
-                    digests[commit.task.id] = commit.task.head, digest
-            await writer.executemany(sql.INSERT_EVENT, events)
-            if steps:
-                await writer.executemany(sql.INSERT_DIGEST, steps)
-        self._keep_digests(digests)
-        return taken
+        return await self._writer.transaction(partial(_append, commits, self._ends))
 
     async def read_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
-        seq, head, first = await self._position(task_id)
-        if after > head:
-            raise CursorAhead(after, head)
-        query = sql.READ_EVENTS if filter == Filter() else sql.READ_FILTERED_EVENTS
-        parameters = _reading(seq, task_id, filter) | {"after": after}
-        events, cursor, complete = await self._read(query, parameters, limit=limit, size=size)
-        kept = max(after, first - 1)
-        cursor = max(cursor, kept)
-        contiguous = cursor - kept == len(events) and (cursor >= head or not complete)
-        if not contiguous and (await self._position(task_id))[2] != first:  # retention was at work
-            return await self.read_events(task_id, after=after, limit=limit, size=size, filter=filter)
-        gap = Gap(after + 1, first - 1, "retention") if after < kept else None
-        # The log may have grown since its head was read. At its end the cursor also passes what was filtered out.
-        head = max(head, cursor)
-        return Page(events, head if complete else cursor, head, gap)
+        return await self._reader.transaction(partial(_read_after, task_id, after, limit, size, filter))
 
     async def read_events_before(self, task_id: str, *, before: int, limit: int, size: int, filter: Filter) -> Page:
-        seq, head, first = await self._position(task_id)
-        parameters = _reading(seq, task_id, filter) | {"before": before}
-        events, oldest, complete = await self._read(sql.READ_EVENTS_BEFORE, parameters, limit=limit, size=size)
-        if (await self._position(task_id))[2] != first:  # retention was at work
-            return await self.read_events_before(task_id, before=before, limit=limit, size=size, filter=filter)
-        reached = min(oldest or before, first) if complete else oldest
-        gap = Gap(1, first - 1, "retention") if first > 1 and reached <= first else None
-        return Page(events[::-1], min(before - 1, head), head, gap)
+        return await self._reader.transaction(partial(_read_before, task_id, before, limit, size, filter))
 
     async def digest(self, task_id: str, through: int) -> Digest:
-        rows = await self._query(sql.GET_DIGEST, (task_id,))
-        if not rows:
-            raise TaskNotFound(task_id)
-        seq, head, first, digest = rows[0]
-        if through > head:
-            raise CursorAhead(through, head)
-        if through < head:
-            digest = await self._compute_digest(seq, task_id, through, first)
-        return Digest(through, digest.hex())
+        return await self._reader.transaction(partial(_digest, task_id, through))
 
     async def expire(self, before: str) -> list[str]:
-        expired = await self._query(sql.GET_EXPIRED, {"before": before})
+        expired = await self._reader.transaction(partial(_expired, before))
         for seq, _, first, head in expired:
-            for kept in range(min(first + _EXPIRED_AT_ONCE, head + 1), head + 1 + _EXPIRED_AT_ONCE, _EXPIRED_AT_ONCE):
-                parameters = {"seq": seq, "first": min(kept, head + 1)}
-                async with self._transaction() as writer:
-                    await writer.execute(sql.EXPIRE_EVENTS, parameters)
-                    await writer.execute(sql.EXPIRE_STATE, parameters)
+            while first <= head:
+                first = min(first + _EXPIRED_AT_ONCE, head + 1)
+                await self._writer.transaction(partial(_expire, seq, first))
         return [task_id for _, task_id, _, _ in expired]
 
     async def aclose(self) -> None:
         await self._reader.close()
         await self._writer.close()
 
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[aiosqlite.Connection]:
-        """The writer, for one transaction that is committed whole or rolled back."""
-        async with self._writing:
-            try:
-                yield self._writer
-                await self._writer.commit()
-            except BaseException:
-                await self._writer.rollback()
-                raise
 
-    async def _advance(self, writer: aiosqlite.Connection, commit: Commit, digest: bytes) -> int | None:
-        """Move the task on to what it is after a commit. Returns its seq, or None if the commit is refused."""
-        parameters = {"id": commit.task.id, "new_head": commit.task.head, "digest": digest}
-        parameters |= _changing(commit.task) | {"head": commit.head}
-        async with writer.execute(sql.ADVANCE_TASK, parameters) as rows:
-            row = await rows.fetchone()
-        return None if row is None else row[0]
-
-    async def _digest_after(self, commit: Commit) -> tuple[bytes, list[tuple[int, bytes]]]:
-        """The running hash after a commit, and those of the steps that it passes, by event_id."""
-        known = self._digests.get(commit.task.id)
-        if known is None or known[0] != commit.head:
-            async with self._writer.execute(sql.GET_DIGEST, (commit.task.id,)) as rows:
-                row = await rows.fetchone()
-            digest = DIGEST_START if row is None else row[3]
-        else:
-            digest = known[1]
-        passed = []
-        for event in commit.events:
-            digest = sha256(digest + event.encoded).digest()
-            if event.event_id % DIGEST_STEP == 0:
-                passed.append((event.event_id, digest))
-        return digest, passed
-
-    def _keep_digests(self, digests: Mapping[str, tuple[int, bytes]]) -> None:
-        for task_id, digest in digests.items():
-            self._digests[task_id] = digest
-            self._digests.move_to_end(task_id)
-        while len(self._digests) > _DIGEST_CACHE:
-            self._digests.popitem(last=False)
-
-    async def _compute_digest(self, seq: int, task_id: str, through: int, first: int) -> bytes:
-        rows = await self._query(sql.GET_DIGEST_BEFORE, (seq, through))
-        event_id, digest = rows[0] if rows else (0, DIGEST_START)
-        if event_id < through and event_id + 1 < first:
-            raise EventsExpired(task_id, first)
-        missing = through - event_id
-        parameters = _reading(seq, task_id, Filter()) | {"after": event_id}
-        events, _, _ = await self._read(sql.READ_EVENTS, parameters, limit=missing, size=_NEWEST)
-        if len(events) < missing:  # retention was at work
-            raise EventsExpired(task_id, (await self._position(task_id))[2])
-        for event in events:
-            digest = sha256(digest + event).digest()
-        return bytes(digest)
-
-    async def _position(self, task_id: str) -> tuple[int, int, int]:
-        """seq, head and first kept event_id of a task."""
-        rows = await self._query(sql.GET_POSITION, (task_id,))
-        if not rows:
-            raise TaskNotFound(task_id)
-        return rows[0][0], rows[0][1], rows[0][2]
-
-    async def _read(
-        self, query: str, parameters: dict[str, Any], *, limit: int, size: int
-    ) -> tuple[list[bytes], int, bool]:
-        """Events, the id of the last one (0 if there is none), and whether these are all there are.
-
-        Cut to about `size` bytes, but at least one event, so that a reader always moves on.
-        """
-        events: list[bytes] = []
-        last, room = 0, size
-        while len(events) < limit:
-            # As many as fit, to judge by those before.
-            guess = room * len(events) // (size - room) + 1 if events else _FIRST_ROWS
-            wanted = min(guess, limit - len(events))
-            rows = await self._query(query, parameters | {"limit": wanted})
-            for last, encoded in rows:
-                events.append(encoded)
-                room -= len(encoded)
-                if room <= 0:
-                    return events, last, False
-            if len(rows) < wanted:
-                return events, last, True
-            parameters |= {"after": last, "before": last}
-        return events, last, False
-
-    async def _query(self, query: str, parameters: Mapping[str, Any] | Sequence[Any]) -> list[Any]:
-        """All rows of a query.
-
-        Read to the end in one go: a statement that is left open keeps the whole connection, and whoever else reads
-        through it, in the past at which it began.
-        """
-        return list(await self._reader.execute_fetchall(query, parameters))
-
-
-async def _migrate(connection: aiosqlite.Connection, path: Path) -> None:
-    version = (await _one(connection, "PRAGMA user_version"))["user_version"]
-    application = (await _one(connection, "PRAGMA application_id"))["application_id"]
-    tables = (await _one(connection, "SELECT count(*) AS tables FROM sqlite_master"))["tables"]
+def _check(path: Path, connection: sqlite3.Connection) -> None:
+    """Raise unless the database is empty, or ours and not newer than we are."""
+    version, application, tables = (
+        connection.execute(query).fetchone()[0]
+        for query in ("PRAGMA user_version", "PRAGMA application_id", "SELECT count(*) FROM sqlite_master")
+    )
     if tables and application != sql.APPLICATION_ID:
         raise DatabaseUnusable(f"The file {path} is a database of another program.")
     if version > len(sql.MIGRATIONS):
@@ -304,21 +143,200 @@ async def _migrate(connection: aiosqlite.Connection, path: Path) -> None:
             f"The database {path} has version {version}; this metagpt-live knows versions up to "
             f"{len(sql.MIGRATIONS)}. Use a newer metagpt-live."
         )
+
+
+def _configure(durability: Durability, connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute(f"PRAGMA synchronous = {durability}")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _migrate(connection: sqlite3.Connection) -> str:
+    """Bring the tables to our version. Returns the epoch."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
     for number, migration in enumerate(sql.MIGRATIONS[version:], version + 1):
-        await connection.executescript(
-            f"BEGIN; {migration}; PRAGMA user_version = {number}; PRAGMA application_id = {sql.APPLICATION_ID}; COMMIT;"
-        )
+        for statement in migration:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute(f"PRAGMA application_id = {sql.APPLICATION_ID}")
+    return str(connection.execute(sql.GET_EPOCH).fetchone()[0])
 
 
-def _read_only(path: Path) -> str:
-    return f"{path.absolute().as_uri()}?mode=ro"
+def _create(task: Task, key: str | None, fingerprint: str, connection: sqlite3.Connection) -> Task:
+    used = None if key is None else connection.execute(sql.GET_KEY, (key,)).fetchone()
+    if used is not None:
+        if used[0] != fingerprint:
+            raise KeyReused(str(key))
+        return _get(used[1], connection)
+    connection.execute(sql.INSERT_TASK, _fixed(task))
+    connection.execute(sql.INSERT_STATE, {"id": task.id, "digest": DIGEST_START} | _changing(task))
+    if key is not None:
+        connection.execute(sql.INSERT_KEY, {"key": key, "fingerprint": fingerprint, "id": task.id})
+    return task
 
 
-async def _one(connection: aiosqlite.Connection, query: str) -> dict[str, Any]:
-    async with connection.execute(query) as rows:
-        row = await rows.fetchone()
-        assert row is not None, query
-        return {column[0]: value for column, value in zip(rows.description, row, strict=True)}
+def _get(task_id: str, connection: sqlite3.Connection) -> Task:
+    row = connection.execute(sql.GET_TASK, (task_id,)).fetchone()
+    if row is None:
+        raise TaskNotFound(task_id)
+    return _task(row)
+
+
+def _list(
+    statuses: frozenset[Status], query: str, limit: int, cursor: int | None, connection: sqlite3.Connection
+) -> TaskPage:
+    escaped = query.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    parameters = {
+        "pattern": f"%{escaped}%",
+        "cursor": _NEWEST if cursor is None else cursor,
+        "limit": limit + 1,
+        "statuses": json.dumps(sorted(statuses)),
+    }
+    found = connection.execute(sql.LIST_TASKS_OF_STATUS if statuses else sql.LIST_TASKS, parameters).fetchall()
+    page = found[:limit]
+    return TaskPage([_task(row[1:]) for row in page], page[-1][0] if len(found) > limit else None)
+
+
+def _delete(task_id: str, connection: sqlite3.Connection) -> None:
+    if not connection.execute(sql.DELETE_TASK, (task_id,)).rowcount:
+        raise TaskNotFound(task_id)
+
+
+def _append(commits: Sequence[Commit], ends: OrderedDict[str, _End], connection: sqlite3.Connection) -> list[bool]:
+    """ends: of some logs, which are used and kept up."""
+    taken = []
+    for commit in commits:
+        end, steps = _end_after(commit, ends.get(commit.task.id), connection)
+        parameters = {"id": commit.task.id, "head": commit.head, "new_head": commit.task.head, "digest": end.digest}
+        row = connection.execute(sql.ADVANCE_TASK, _changing(commit.task) | parameters).fetchone()
+        taken.append(row is not None)
+        if row is not None:
+            connection.executemany(sql.INSERT_EVENT, _rows(row[0], commit, end.until))
+            connection.executemany(sql.INSERT_DIGEST, ((row[0], event_id, step) for event_id, step in steps))
+            ends[commit.task.id] = end
+            ends.move_to_end(commit.task.id)
+    while len(ends) > _ENDS:
+        ends.popitem(last=False)
+    return taken
+
+
+def _end_after(
+    commit: Commit, known: _End | None, connection: sqlite3.Connection
+) -> tuple[_End, list[tuple[int, bytes]]]:
+    """The end of the log after a commit, and the running hashes at the steps that it passes, by event_id."""
+    end = known if known is not None and known.head == commit.head else _find_end(commit.task.id, connection)
+    digest, until = end.digest, end.until
+    steps = []
+    for event in commit.events:
+        digest = sha256(digest + event.encoded).digest()
+        until += len(event.encoded)
+        if event.event_id % DIGEST_STEP == 0:
+            steps.append((event.event_id, digest))
+    return _End(commit.task.head, digest, until), steps
+
+
+def _find_end(task_id: str, connection: sqlite3.Connection) -> _End:
+    row = connection.execute(sql.GET_DIGEST, (task_id,)).fetchone()
+    if row is None:
+        return _End(0, DIGEST_START, 0)
+    seq, head, _, digest = row
+    return _End(head, digest, _until(seq, head, connection))
+
+
+def _until(seq: int, event_id: int, connection: sqlite3.Connection) -> int:
+    """Bytes of the log up to and with an event; 0 if it is not there: an end after a gap is a new beginning."""
+    row = connection.execute(sql.GET_UNTIL, (seq, event_id)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def _read_after(
+    task_id: str, after: int, limit: int, size: int, filter: Filter, connection: sqlite3.Connection
+) -> Page:
+    seq, head, first = _position(task_id, connection)
+    if after > head:
+        raise CursorAhead(after, head)
+    gap = Gap(after + 1, first - 1, "retention") if after + 1 < first else None
+    parameters = _reading(seq, task_id, filter) | {"after": after, "limit": limit}
+    if filter != Filter():
+        events, last, complete = _read(sql.READ_FILTERED_EVENTS, parameters, size, connection)
+        # At its end the log has nothing more that passes the filter.
+        return Page(b",".join(events), len(events), head if complete else last, head, gap)
+    start = max(after, first - 1)
+    parameters |= {"start": _until(seq, start, connection), "size": size, "first": start + 1}
+    count, last, body = connection.execute(sql.READ_PAGE, parameters).fetchone()
+    return Page(body or b"", count, last or head, head, gap)
+
+
+def _read_before(
+    task_id: str, before: int, limit: int, size: int, filter: Filter, connection: sqlite3.Connection
+) -> Page:
+    seq, head, first = _position(task_id, connection)
+    parameters = _reading(seq, task_id, filter) | {"before": before, "limit": limit}
+    events, oldest, complete = _read(sql.READ_EVENTS_BEFORE, parameters, size, connection)
+    reached_first = complete or oldest == first
+    gap = Gap(1, first - 1, "retention") if first > 1 and reached_first else None
+    return Page(b",".join(reversed(events)), len(events), min(before - 1, head), head, gap)
+
+
+def _read(
+    query: str, parameters: Mapping[str, Any], size: int, connection: sqlite3.Connection
+) -> tuple[list[bytes], int, bool]:
+    """Events, the id of the last one read (0 if there is none), and whether these are all there are.
+
+    At most `size` bytes, but at least one event, so that a reader always moves on.
+    """
+    events: list[bytes] = []
+    last = 0
+    with closing(connection.execute(query, parameters)) as rows:
+        for event_id, encoded in rows:
+            size -= len(encoded)
+            if events and size < 0:
+                return events, last, False
+            events.append(encoded)
+            last = event_id
+    return events, last, len(events) < parameters["limit"]
+
+
+def _position(task_id: str, connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """seq, head and first kept event_id of a task."""
+    row = connection.execute(sql.GET_POSITION, (task_id,)).fetchone()
+    if row is None:
+        raise TaskNotFound(task_id)
+    return row[0], row[1], row[2]
+
+
+def _digest(task_id: str, through: int, connection: sqlite3.Connection) -> Digest:
+    row = connection.execute(sql.GET_DIGEST, (task_id,)).fetchone()
+    if row is None:
+        raise TaskNotFound(task_id)
+    seq, head, first, digest = row
+    if through > head:
+        raise CursorAhead(through, head)
+    if through < head:
+        digest = _compute_digest(seq, task_id, through, first, connection)
+    return Digest(through, digest.hex())
+
+
+def _compute_digest(seq: int, task_id: str, through: int, first: int, connection: sqlite3.Connection) -> bytes:
+    step = connection.execute(sql.GET_DIGEST_BEFORE, (seq, through)).fetchone()
+    event_id, digest = step or (0, DIGEST_START)
+    if event_id < through and event_id + 1 < first:
+        raise EventsExpired(task_id, first)
+    parameters = _reading(seq, task_id, Filter()) | {"after": event_id, "limit": through - event_id}
+    with closing(connection.execute(sql.READ_EVENTS, parameters)) as rows:
+        for _, encoded in rows:
+            digest = sha256(digest + encoded).digest()
+    return bytes(digest)
+
+
+def _expired(before: str, connection: sqlite3.Connection) -> list[tuple[int, str, int, int]]:
+    """seq, id, first kept event_id and head of the tasks whose events are too old."""
+    return connection.execute(sql.GET_EXPIRED, {"before": before}).fetchall()
+
+
+def _expire(seq: int, first: int, connection: sqlite3.Connection) -> None:
+    connection.execute(sql.EXPIRE_EVENTS, {"seq": seq, "first": first})
+    connection.execute(sql.EXPIRE_STATE, {"seq": seq, "first": first})
 
 
 def _fixed(task: Task) -> Mapping[str, Any]:
@@ -345,11 +363,14 @@ def _changing(task: Task) -> dict[str, Any]:
     }
 
 
-def _rows(seq: int, commit: Commit) -> Iterator[tuple[int, int, str, str | None, str]]:
-    """The parameters of INSERT_EVENT for a commit."""
-    for event in commit.events:
+def _rows(seq: int, commit: Commit, until: int) -> Sequence[tuple[int, int, str, str | None, int, str]]:
+    """The parameters of INSERT_EVENT for a commit. until: bytes of the log after it."""
+    rows = []
+    for event in reversed(commit.events):
         tail = event.encoded[event.encoded.index(b'"timestamp"') :]
-        yield seq, event.event_id, event.event_type, event.agent_role, tail.decode()
+        rows.append((seq, event.event_id, event.event_type, event.agent_role, until, tail.decode()))
+        until -= len(event.encoded)
+    return rows[::-1]
 
 
 def _reading(seq: int, task_id: str, filter: Filter) -> dict[str, Any]:

@@ -113,7 +113,7 @@ class Hub:
         return position if deletions != self._deletions else self._remember(task_id, position)
 
     async def read(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
-        """Events with an id above `after`: at most `limit`, and about `size` bytes.
+        """Events with an id above `after`: at most `limit`, and `size` bytes or a single one.
 
         Raises `TaskNotFound`, and `CursorAhead` if the cursor is beyond the head of the log.
         """
@@ -147,10 +147,10 @@ class Hub:
         if page.gap is not None:
             gap = protocol.Gap(task_id=task_id, first=page.gap.first, last=page.gap.last, reason=page.gap.reason)
             frames.append(protocol.encode(gap))
-        if page.events:
-            frames.append(protocol.encode_events(task_id, page.events, page.head))
+        if page.count:
+            frames.append(protocol.encode_events(task_id, page.body, page.head))
         framed = FramedPage(tuple(frames), page.cursor)
-        if page.events and page.cursor < page.head and task_id in self._topics:  # full: it will never be another
+        if page.count and page.cursor < page.head and task_id in self._topics:  # full: it will never be another
             self._keep(place, framed)
         return framed
 

@@ -26,8 +26,8 @@ def content(page: Page, position: Position) -> bytes:
     # A cursor beyond the position means that more was committed, of which the hub is about to hear.
     terminal = position.ended and page.cursor == position.head
     return b'{"events":[%b],"total":%d,"head":%d,"terminal":%b,"gap":%b}' % (
-        b",".join(page.events),
-        len(page.events),
+        page.body,
+        page.count,
         page.head,
         b"true" if terminal else b"false",
         _gap(page.gap),
@@ -52,7 +52,7 @@ class Polls:
         if position is None:
             await self._app(scope, receive, send)
             return
-        page = Page((), position.head, position.head)
+        page = Page(b"", 0, position.head, position.head)
         tag = etag(self._hub.epoch, page, position)
         headers = [(b"etag", tag), _CACHE_CONTROL]
         if (b"if-none-match", tag) in scope["headers"]:

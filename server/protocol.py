@@ -1,7 +1,6 @@
 """The WebSocket protocol: the frames of both sides and the close codes. No I/O here."""
 
 import struct
-from collections.abc import Sequence
 from enum import IntEnum
 from typing import Annotated
 
@@ -14,7 +13,7 @@ from runner.task import Task
 from server.schemas import TaskSummary, summary
 
 FRAME_LIMIT = 64 * 1024  # bytes of a client's frame
-FRAME_EVENTS = 512  # events of one `events` frame
+FRAME_EVENTS = 1024  # events of one `events` frame
 FRAME_BYTES = 256 * 1024  # bytes of one `events` frame, about
 
 _TEXT = 0x81  # RFC 6455 5.2: the final fragment of a text message
@@ -167,9 +166,9 @@ def encode(frame: ServerFrame) -> Frame:
     return Frame(msgspec.json.encode(frame))
 
 
-def encode_events(task_id: str, events: Sequence[bytes], head: int) -> Frame:
-    """An `events` frame of events that are encoded already. head: of the log, as of when the frame was made."""
-    payload = b'{"op":"events","task_id":"%b","events":[%b],"head":%d}' % (task_id.encode(), b",".join(events), head)
+def encode_events(task_id: str, body: bytes, head: int) -> Frame:
+    """An `events` frame. body: encoded events, joined by commas; head: of the log, as of when the frame was made."""
+    payload = b'{"op":"events","task_id":"%b","events":[%b],"head":%d}' % (task_id.encode(), body, head)
     return Frame(payload)
 
 

@@ -326,7 +326,7 @@ class Api:
                         bell.clear()
                         page = await self._read(task_id, wanted)
                         position = await self._hub.position(task_id)
-                        if page.events or page.gap or not wanted.wait or position.ended:
+                        if page.count or page.gap or not wanted.wait or position.ended:
                             patience.reschedule(None)
                             break
                         await bell.wait()

@@ -146,14 +146,14 @@ class Topic:
             return None
         events: list[bytes] = []
         cursor = after
-        for event in islice(self._ring, max(0, after - self._ring[0].event_id + 1), None):
-            if len(events) >= limit or size <= 0:
-                break
-            cursor = event.event_id
+        for event in islice(self._ring, after - self._ring[0].event_id + 1, None):
             if filter.passes(event.event_type, event.agent_role):
-                events.append(event.encoded)
                 size -= len(event.encoded)
-        return Page(events, cursor, self.position.head)
+                if len(events) == limit or (events and size < 0):
+                    break
+                events.append(event.encoded)
+            cursor = event.event_id
+        return Page(b",".join(events), len(events), cursor, self.position.head)
 
     def _ring_doorbells(self) -> None:
         for doorbell in tuple(self._doorbells):
@@ -188,7 +188,7 @@ class Topic:
 
     def _write(self, feed: Feed, page: Page) -> Iterator[None]:
         after, feed.position = feed.position, page.cursor
-        wire = encode_events(self.task_id, page.events, page.head).wire if page.events else b""
+        wire = encode_events(self.task_id, page.body, page.head).wire if page.count else b""
         for number, member in enumerate(feed.members(), 1):
             # Some have left since, and some have joined at a later event: after this page, or within it.
             if member.live and member.cursor == after:

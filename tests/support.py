@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, overload
 
 import httpx
 import jsonschema
@@ -123,12 +123,16 @@ class Server:
         self.process.stdout.close()
 
 
-async def until(get: Callable[[], Awaitable[_T] | _T], holds: Callable[[_T], object] = bool) -> _T:
+@overload
+async def until(get: Callable[[], Awaitable[_T]], holds: Callable[[_T], object] = ...) -> _T: ...
+@overload
+async def until(get: Callable[[], _T], holds: Callable[[_T], object] = ...) -> _T: ...
+async def until(get: Callable[[], Any], holds: Callable[[Any], object] = bool) -> Any:
     """What `get` answers, once it holds. Raises after `DEADLINE` seconds."""
     deadline = time.monotonic() + DEADLINE
     while True:
         answer = get()
-        value: _T = await answer if isinstance(answer, Awaitable) else answer
+        value = await answer if isinstance(answer, Awaitable) else answer
         if holds(value):
             return value
         assert time.monotonic() < deadline, f"still {value!r:.500}"

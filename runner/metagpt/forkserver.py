@@ -31,6 +31,10 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _FDS_PER_MESSAGE = 64
 
 
+class _NeverTold(Exception):
+    """The supervisor closed its end before it had said what to do."""
+
+
 class ForkServer:
     def __init__(self, control: socket.socket) -> None:
         self._control = control
@@ -94,6 +98,8 @@ class ForkServer:
             for inherited in (self._control, self._wakeup, self._wake):
                 inherited.close()
             code = _run(socket.socket(fileno=fd))
+        except _NeverTold:
+            pass  # the run was stopped at once
         except BaseException:
             traceback.print_exc()
         finally:
@@ -152,7 +158,7 @@ def _receive_exactly(connection: socket.socket, size: int) -> bytes:
     while len(data) < size:
         more = connection.recv(size - len(data))
         if not more:
-            raise EOFError("The supervisor has gone before it said what to do.")
+            raise _NeverTold
         data += more
     return data
 

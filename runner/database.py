@@ -1,0 +1,57 @@
+"""A database connection whose transactions are functions.
+
+aiosqlite hands every statement to its thread and back, which costs more than most statements do; and between two
+statements of one caller come those of others. Here a whole transaction is one visit to the thread: nothing comes in
+between, all its reads see one state of the database, and a caller who is cancelled leaves nothing half done.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import aiosqlite
+
+_T = TypeVar("_T")
+
+_CHUNK = 64  # rows, of aiosqlite's own iteration, which is not used
+_BUSY = 5.0  # seconds to wait for a lock that another process holds
+
+
+class Database(aiosqlite.Connection):
+    """Make one with `open_database`; close it with `close`."""
+
+    async def transaction(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Run `work` in a transaction of its own: committed when it returns, rolled back when it raises."""
+        return await self.run(partial(_transact, work))
+
+    async def run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Run `work` outside of a transaction: for pragmas."""
+        execute: Callable[..., Awaitable[_T]] = self._execute
+        return await asyncio.shield(execute(work, self._conn))
+
+
+async def open_database(path: Path, *, writes: bool) -> Database:
+    """A connection to the file `path`, which is made if it does not exist and is to be written."""
+    database = Database(partial(_connect, path, "rwc" if writes else "ro"), _CHUNK)
+    await database
+    return database
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY)
+
+
+def _transact(work: Callable[[sqlite3.Connection], _T], connection: sqlite3.Connection) -> _T:
+    connection.execute("BEGIN")
+    try:
+        result = work(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return result

@@ -1,0 +1,112 @@
+"""Children that do what a test tells them, under a real supervisor and a real store."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from runner.attempt import AttemptSpec, Llm
+from runner.errors import ChildLost
+from runner.events import EventType, draft
+from runner.forkserver import Child, ForkServer
+from runner.recorder import Recorder
+from runner.store import SqliteStore
+from runner.supervisor import Supervisor
+from tests.support import DEADLINE
+
+
+class ToldChild(Child):
+    """A child whose side of the pipe the test holds. deaf: it does not end on SIGTERM."""
+
+    def __init__(self, server: ForkServer, connection: socket.socket, theirs: socket.socket, spec: AttemptSpec) -> None:
+        super().__init__(server, os.getpid(), connection)
+        self.spec = spec
+        self.deaf = False
+        self.signals: list[signal.Signals] = []
+        self._theirs = theirs
+
+    def signal(self, number: signal.Signals) -> None:
+        if self.exited.done():
+            return
+        self.signals.append(number)
+        if number == signal.SIGKILL:
+            self.exit(-number)
+        elif not self.deaf:
+            self.exit(143)
+
+    def emit(self, event_type: EventType, payload: dict[str, Any], *, agent_role: str | None = None) -> None:
+        self.write(msgspec.json.encode(draft(event_type, payload, agent_role=agent_role)) + b"\n")
+
+    def write(self, data: bytes) -> None:
+        self._theirs.sendall(data)
+
+    def finish(self) -> None:
+        """End well."""
+        self.emit(EventType.RESULT, {"message": "done", "final_result": {"artifacts": []}})
+        self.exit(0)
+
+    def exit(self, code: int | None) -> None:
+        self._theirs.close()
+        self.exited.set_result(code)
+
+    async def received(self) -> dict[str, Any]:
+        """The next line that the supervisor has sent."""
+        line = b""
+        async with asyncio.timeout(DEADLINE):
+            while not line.endswith(b"\n"):
+                line += await asyncio.get_running_loop().sock_recv(self._theirs, 1)
+        decoded: dict[str, Any] = msgspec.json.decode(line)
+        return decoded
+
+
+class ToldForks(ForkServer):
+    """A fork server whose children are told what to do. refuses: why no child can be made; None if it can."""
+
+    def __init__(self) -> None:
+        self.refuses: str | None = None
+        self.held = asyncio.Event()
+        """Set as long as forks are served."""
+        self.held.set()
+        self._made: asyncio.Queue[ToldChild] = asyncio.Queue()
+
+    async def fork(self, spec: AttemptSpec) -> Child:
+        await self.held.wait()
+        if self.refuses is not None:
+            raise ChildLost(self.refuses)
+        ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            end.setblocking(False)
+        child = ToldChild(self, ours, theirs, spec)
+        self._made.put_nowait(child)
+        return child
+
+    async def child(self) -> ToldChild:
+        """The next child that was forked."""
+        async with asyncio.timeout(DEADLINE):
+            return await self._made.get()
+
+
+@asynccontextmanager
+async def told_supervisor(folder: Path, *, grace: float = 0.2) -> AsyncIterator[tuple[Supervisor, ToldForks]]:
+    """A supervisor, and the fork server whose children the test tells what to do."""
+    forks = ToldForks()
+    store = await SqliteStore.open(folder / "tasks.db")
+    async with Recorder(store) as recorder:
+        supervisor = Supervisor(
+            store=store,
+            recorder=recorder,
+            forks=forks,
+            llm=Llm(demo_pace=0),
+            folder=folder / "tasks",
+            concurrency=2,
+            grace=grace,
+        )
+        yield supervisor, forks
+        await supervisor.aclose()
+    await store.aclose()

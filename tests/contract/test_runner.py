@@ -1,0 +1,293 @@
+"""What every Runner keeps to. To have another one tested, add how it is opened to `OPENERS`."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from runner.attempt import Llm, Options
+from runner.base import Commit, Deleted, Filter, Runner
+from runner.errors import AlreadyAnswered, Conflict, CursorAhead, DataFolderBusy, KeyReused, TaskNotFound
+from runner.states import TERMINAL, Status
+from runner.supervisor import open_supervisor
+from runner.task import NewTask, Task
+from tests.support import DEADLINE
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+Opener = Callable[[Path, Llm], AbstractAsyncContextManager[Runner]]
+OPENERS: list[Opener] = [lambda folder, llm: open_supervisor(folder, llm=llm, concurrency=2, grace=1.5)]
+EVERYTHING = Filter()
+
+
+class Ears:
+    """A listener that remembers."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
+        self.changes: list[Commit | Deleted] = []
+        self._heard = asyncio.Event()
+        runner.watch(self._hear)
+
+    def _hear(self, change: Commit | Deleted) -> None:
+        self.changes.append(change)
+        self._heard.set()
+
+    async def until(self, task_id: str, holds: Callable[[Task], object]) -> Task:
+        """The task as of the first commit at which this holds."""
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                for change in self.changes:
+                    if isinstance(change, Commit) and change.task.id == task_id and holds(change.task):
+                        return change.task
+                self._heard.clear()
+                await self._heard.wait()
+
+    async def end(self, task_id: str, attempt: int = 1) -> Task:
+        return await self.until(task_id, lambda task: task.status in TERMINAL and task.attempt == attempt)
+
+    def heard(self, task_id: str) -> list[dict[str, Any]]:
+        """The events of a task, in the order in which they were told."""
+        return [
+            json.loads(event.encoded)
+            for change in self.changes
+            if isinstance(change, Commit) and change.task.id == task_id
+            for event in change.events
+        ]
+
+
+@pytest_asyncio.fixture(params=OPENERS, ids=["supervisor"], scope="module", loop_scope="module")
+async def ears(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ears]:
+    opener: Opener = request.param
+    async with opener(tmp_path_factory.mktemp("runner") / "data", Llm(demo_pace=0)) as runner:
+        yield Ears(runner)
+
+
+@pytest_asyncio.fixture(params=OPENERS, ids=["supervisor"], scope="module", loop_scope="module")
+async def slow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Ears]:
+    """A runner whose runs do not end by themselves."""
+    opener: Opener = request.param
+    async with opener(tmp_path_factory.mktemp("slow") / "data", Llm(demo_pace=100)) as runner:
+        yield Ears(runner)
+
+
+async def _started(ears: Ears, idea: str = "hangman", **options: Any) -> str:
+    task = await ears.runner.create_task(NewTask(input_prompt=idea, options=Options(**options)))
+    await ears.runner.start_task(task.id)
+    return task.id
+
+
+async def _log(runner: Runner, task_id: str) -> list[dict[str, Any]]:
+    page = await runner.get_task_events(task_id, after=0, limit=100_000, size=10**9, filter=EVERYTHING)
+    return [json.loads(event) for event in page.events]
+
+
+async def test_a_run(ears: Ears) -> None:
+    """A run goes from PENDING over QUEUED and RUNNING to SUCCEEDED, with a result."""
+    task_id = await _started(ears)
+    task = await ears.end(task_id)
+    assert task.status is Status.SUCCEEDED, task.reason
+    assert task.final_result is not None and task.attempt == 1
+    told = [event["payload"]["status"] for event in ears.heard(task_id) if event["event_type"] == "STATUS"]
+    assert told == ["QUEUED", "RUNNING", "SUCCEEDED"]
+
+
+async def test_what_is_told_is_what_is_kept(ears: Ears) -> None:
+    """Listeners are told every event of the log, in its order, once, and with it the task as of the last of them."""
+    task_id = await _started(ears, "snake")
+    task = await ears.end(task_id)
+    assert ears.heard(task_id) == await _log(ears.runner, task_id)
+    assert [event["event_id"] for event in ears.heard(task_id)] == list(range(1, task.head + 1))
+    assert await ears.runner.get_task_state(task_id) == task
+
+
+async def test_commit_then_deliver(ears: Ears) -> None:
+    """When a listener hears of an event, another reader of the store finds it there already."""
+    missing: list[asyncio.Task[None]] = []
+
+    async def find(commit: Commit) -> None:
+        assert (await ears.runner.get_task_state(commit.task.id)).head >= commit.task.head
+
+    ears.runner.watch(lambda c: missing.append(asyncio.ensure_future(find(c))) if isinstance(c, Commit) else None)
+    await ears.end(await _started(ears, "2048"))
+    await asyncio.gather(*missing)
+    assert missing
+
+
+async def test_every_event_is_about_its_task(ears: Ears) -> None:
+    """Of two runs at the same time, no event gets into the other's log, nor a file into the other's workspace."""
+    task_ids = [await _started(ears, idea) for idea in ("snake game", "todo list")]
+    tasks = [await ears.end(task_id) for task_id in task_ids]
+    for task in tasks:
+        assert {event["task_id"] for event in await _log(ears.runner, task.id)} == {task.id}
+    workspaces = {task.workspace for task in tasks}
+    assert len(workspaces) == 2
+    projects = [task.final_result["project"] for task in tasks if task.final_result]
+    assert projects[0] != projects[1]
+
+
+async def test_what_does_not_exist(ears: Ears) -> None:
+    """Whatever is asked of a task that does not exist: TaskNotFound."""
+    runner = ears.runner
+    for ask in (
+        runner.start_task("x"),
+        runner.stop_task("x"),
+        runner.delete_task("x"),
+        runner.get_task_state("x"),
+        runner.answer("x", "r", "a"),
+        runner.say("x", "hello", None),
+        runner.get_task_events("x", after=0, limit=1, size=1, filter=EVERYTHING),
+    ):
+        with pytest.raises(TaskNotFound):
+            await ask
+
+
+async def test_a_cursor_ahead(ears: Ears) -> None:
+    """A cursor beyond the head raises."""
+    task = await ears.runner.create_task(NewTask(input_prompt="x"))
+    with pytest.raises(CursorAhead):
+        await ears.runner.get_task_events(task.id, after=1, limit=1, size=1, filter=EVERYTHING)
+
+
+async def test_starting_what_is_active(slow: Ears) -> None:
+    """An active task cannot be started, nor deleted; both raise and change nothing."""
+    task_id = await _started(slow)
+    with pytest.raises(Conflict):
+        await slow.runner.start_task(task_id)
+    with pytest.raises(Conflict):
+        await slow.runner.delete_task(task_id)
+    await slow.runner.stop_task(task_id)
+    assert (await slow.runner.get_task_state(task_id)).attempt == 1
+
+
+async def test_starting_at_the_same_time(slow: Ears) -> None:
+    """Of many simultaneous starts one counts."""
+    task = await slow.runner.create_task(NewTask(input_prompt="x"))
+    outcomes = await asyncio.gather(*(slow.runner.start_task(task.id) for _ in range(10)), return_exceptions=True)
+    assert sum(isinstance(outcome, Conflict) for outcome in outcomes) == 9
+    await slow.runner.stop_task(task.id)
+    assert len(await _log(slow.runner, task.id)) < 100
+    assert (await slow.runner.get_task_state(task.id)).attempt <= 1
+
+
+async def test_stopping_at_the_same_time(slow: Ears) -> None:
+    """However many stop a run, each answer is about a run that has ended."""
+    task_id = await _started(slow)
+    await slow.until(task_id, lambda task: task.current_agent)
+    stopped = await asyncio.gather(*(slow.runner.stop_task(task_id) for _ in range(10)))
+    assert {answer.status for answer in stopped} == {Status.CANCELLED}
+
+
+async def test_stopping_the_queued_at_the_same_time(slow: Ears) -> None:
+    """However many stop a queued task, each answer is about a task that is cancelled, and none of them fails."""
+    running = [await _started(slow), await _started(slow)]
+    queued = await _started(slow)
+    stopped = await asyncio.gather(*(slow.runner.stop_task(queued) for _ in range(10)))
+    assert {answer.status for answer in stopped} == {Status.CANCELLED}
+    for task_id in running:
+        await slow.runner.stop_task(task_id)
+
+
+async def test_starting_what_is_just_being_stopped(slow: Ears) -> None:
+    """A start beside the stop of a queued task either comes too early, or begins the next turn; the log stays whole."""
+    running = [await _started(slow), await _started(slow)]
+    queued = await _started(slow)
+    outcomes = await asyncio.gather(
+        slow.runner.stop_task(queued),
+        slow.runner.start_task(queued),
+        slow.runner.delete_task(queued),
+        return_exceptions=True,
+    )
+    assert {type(outcome) for outcome in outcomes[1:]} <= {Conflict, Task, type(None)}
+    assert not isinstance(outcomes[0], BaseException)
+    for task_id in running:
+        await slow.runner.stop_task(task_id)
+
+
+async def test_running_again(slow: Ears) -> None:
+    """A cancelled task runs again as attempt 2, with a clean state and a log that goes on."""
+    task_id = await _started(slow)
+    await slow.until(task_id, lambda task: task.current_agent)
+    await slow.runner.stop_task(task_id)
+    await slow.runner.start_task(task_id)
+    again = await slow.until(task_id, lambda task: task.attempt == 2 and task.status is Status.RUNNING)
+    assert again.completed_at is None and again.reason is None
+    await slow.runner.stop_task(task_id)
+    log = await _log(slow.runner, task_id)
+    assert [event["event_id"] for event in log] == list(range(1, len(log) + 1))
+
+
+async def test_a_review(ears: Ears) -> None:
+    """A reviewed run waits for a person; the answer counts once, a wrong one never, and then it goes on."""
+    task_id = await _started(ears, review=["ProductManager"])
+    waiting = await ears.until(task_id, lambda task: task.status is Status.WAITING)
+    assert waiting.waiting is not None
+    request_id = waiting.waiting.request_id
+    with pytest.raises(AlreadyAnswered):
+        await ears.runner.answer(task_id, "input-9-9", "approve")
+    answers = await asyncio.gather(
+        *(ears.runner.answer(task_id, request_id, "approve") for _ in range(5)), return_exceptions=True
+    )
+    assert sum(isinstance(answer, AlreadyAnswered) for answer in answers) == 4
+    assert (await ears.end(task_id)).status is Status.SUCCEEDED
+    kinds = [event["event_type"] for event in ears.heard(task_id)]
+    assert kinds.count("INPUT_REQUEST") == kinds.count("INPUT_RESPONSE") == 1
+
+
+async def test_stopping_while_waiting(ears: Ears) -> None:
+    """A run that waits for a person can be stopped, and asks nothing any more."""
+    task_id = await _started(ears, review=["ProductManager"])
+    await ears.until(task_id, lambda task: task.status is Status.WAITING)
+    assert (await ears.runner.stop_task(task_id)).how == "graceful"
+    task = await ears.runner.get_task_state(task_id)
+    assert (task.status, task.waiting) == (Status.CANCELLED, None)
+
+
+async def test_a_persons_message(ears: Ears) -> None:
+    """What a person says is in the team's queue, as a MESSAGE; a finished team cannot be spoken to."""
+    task_id = await _started(ears, review=["ProductManager"])
+    task = await ears.until(task_id, lambda task: task.status is Status.WAITING)
+    await ears.runner.say(task_id, "Make it blue.", "Engineer")
+    assert task.waiting is not None
+    await ears.runner.answer(task_id, task.waiting.request_id, "approve")
+    await ears.end(task_id)
+    contents = [e["payload"]["content"] for e in ears.heard(task_id) if e["event_type"] == "MESSAGE"]
+    assert "Make it blue." in contents
+    with pytest.raises(Conflict):
+        await ears.runner.say(task_id, "Make it red.", None)
+
+
+async def test_an_idempotency_key(ears: Ears) -> None:
+    """The same task with the same key is made once, and told once."""
+    new = NewTask(input_prompt="once")
+    made = [await ears.runner.create_task(new, key="k") for _ in range(3)]
+    assert len({task.id for task in made}) == 1
+    told = [change for change in ears.changes if isinstance(change, Commit) and change.task.id == made[0].id]
+    assert len(told) == 1
+    with pytest.raises(KeyReused):
+        await ears.runner.create_task(NewTask(input_prompt="twice"), key="k")
+
+
+async def test_deletion(ears: Ears) -> None:
+    """A deletion is told, once, and takes the workspace with it."""
+    task_id = await _started(ears)
+    task = await ears.end(task_id)
+    await ears.runner.delete_task(task_id)
+    assert ears.changes.count(Deleted(task_id)) == 1
+    assert task.workspace is not None
+    assert not await asyncio.to_thread(Path(task.workspace).exists)
+
+
+async def test_one_runner_for_one_folder(tmp_path: Path) -> None:
+    """A second runner on the same folder is refused, and the folder is free again after the first."""
+    async with open_supervisor(tmp_path, llm=Llm(demo_pace=0), concurrency=1, grace=1):
+        with pytest.raises(DataFolderBusy):
+            async with open_supervisor(tmp_path, llm=Llm(demo_pace=0), concurrency=1, grace=1):
+                pass
+    async with open_supervisor(tmp_path, llm=Llm(demo_pace=0), concurrency=1, grace=1):
+        pass

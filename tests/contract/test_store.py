@@ -1,0 +1,432 @@
+"""What every Store keeps to. To have another one tested, add how it is opened to `OPENERS`."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import closing
+from pathlib import Path
+
+import msgspec
+import pytest
+import pytest_asyncio
+
+from runner.attempt import Options
+from runner.base import Filter, Page, Store
+from runner.errors import CursorAhead, DatabaseUnusable, KeyReused, TaskNotFound
+from runner.events import EventType, now
+from runner.sql import APPLICATION_ID
+from runner.states import Status
+from runner.store import SqliteStore
+from runner.task import Question, Usage
+from tests.logs import ids, make_commit, make_task, messages
+
+Opener = Callable[[Path], Awaitable[Store]]
+OPENERS: list[Opener] = [lambda folder: SqliteStore.open(folder / "tasks.db")]
+EVERYTHING = Filter()
+
+
+@pytest.fixture(params=OPENERS, ids=["sqlite"])
+def opener(request: pytest.FixtureRequest) -> Opener:
+    opener: Opener = request.param
+    return opener
+
+
+@pytest_asyncio.fixture
+async def store(opener: Opener, tmp_path: Path) -> AsyncIterator[Store]:
+    store = await opener(tmp_path)
+    yield store
+    await store.aclose()
+
+
+async def _read(
+    store: Store, after: int = 0, limit: int = 1000, size: int = 10**9, filter: Filter = EVERYTHING
+) -> Page:
+    return await store.read_events("task", after=after, limit=limit, size=size, filter=filter)
+
+
+async def _list(
+    store: Store, query: str = "", limit: int = 100, cursor: int | None = None, *statuses: Status
+) -> list[str]:
+    page = await store.list_tasks(statuses=frozenset(statuses), query=query, limit=limit, cursor=cursor)
+    return [task.id for task in page.tasks]
+
+
+async def test_events_come_back_as_they_went_in(store: Store) -> None:
+    """What is read are the very bytes that were committed, in order, with the head."""
+    task = await store.create_task(make_task(), key=None, fingerprint="")
+    commit = make_commit(task, ["one", "two", "three"])
+    assert await store.append([commit]) == [True]
+    page = await _read(store)
+    assert list(page.events) == [event.encoded for event in commit.events]
+    assert (page.cursor, page.head) == (3, 3)
+
+
+async def test_the_log_goes_on(store: Store) -> None:
+    """Appends of one task, also of later attempts, give one log 1, 2, 3, ..."""
+    task = await store.create_task(make_task(), key=None, fingerprint="")
+    for attempt in range(1, 6):
+        commit = make_commit(task, ["a", "b"], attempt=attempt)
+        assert await store.append([commit]) == [True]
+        task = commit.task
+    assert ids((await _read(store)).events) == list(range(1, 11))
+
+
+async def test_an_older_attempt_is_refused(store: Store) -> None:
+    """Fencing: what an attempt writes after a later one has begun changes nothing."""
+    task = await store.create_task(make_task(), key=None, fingerprint="")
+    second = make_commit(task, ["second"], attempt=2)
+    await store.append([second])
+    before = await store.get_task("task")
+    stale = make_commit(msgspec.structs.replace(second.task, attempt=1), ["stale"], status=Status.FAILED)
+    assert await store.append([stale]) == [False]
+    assert await store.get_task("task") == before
+    assert messages((await _read(store)).events) == ["second"]
+
+
+@pytest.mark.parametrize("head", [0, 1, 3, 9])
+async def test_a_wrong_head_is_refused(store: Store, head: int) -> None:
+    """An append that does not follow on the head, behind it or ahead of it, changes nothing."""
+    task = await store.create_task(make_task(), key=None, fingerprint="")
+    commit = make_commit(task, ["one", "two"])
+    await store.append([commit])
+    wrong = make_commit(msgspec.structs.replace(commit.task, head=head), ["wrong"], title="wrong")
+    assert await store.append([wrong]) == [False]
+    assert messages((await _read(store)).events) == ["one", "two"]
+    assert await store.get_task("task") == commit.task
+
+
+async def test_a_refusal_harms_nobody_else(store: Store) -> None:
+    """The other appends of the same batch are taken."""
+    one, two, three = [await store.create_task(make_task(name), key=None, fingerprint="") for name in "abc"]
+    batch = [
+        make_commit(one, ["x"]),
+        make_commit(msgspec.structs.replace(two, head=7), ["x"]),
+        make_commit(make_task("nobody"), ["x"]),
+        make_commit(three, ["x"]),
+    ]
+    assert await store.append(batch) == [True, False, False, True]
+    assert [(await store.get_task(name)).head for name in "abc"] == [1, 0, 1]
+
+
+async def test_a_log_after_a_refusal(store: Store) -> None:
+    """A refused append leaves no trace in what comes after it."""
+    task = await store.create_task(make_task(), key=None, fingerprint="")
+    await store.append([make_commit(msgspec.structs.replace(task, head=5), ["wrong"])])
+    assert await store.append([make_commit(task, ["right"])]) == [True]
+    assert messages((await _read(store)).events) == ["right"]
+
+
+async def test_an_append_of_nothing(store: Store) -> None:
+    """A batch may be empty."""
+    assert await store.append([]) == []
+
+
+async def test_a_task_comes_back_whole(store: Store) -> None:
+    """Every field of a task survives, at its making and after an append."""
+    task = make_task(
+        title="t",
+        input_prompt="p\x00\n😀\u202e",
+        priority=-5,
+        options=Options(n_round=3, review=["Engineer"], budget_usd=None, timeout_s=0.5),
+    )
+    await store.create_task(task, key=None, fingerprint="")
+    assert await store.get_task("task") == task
+    changed = make_commit(
+        task,
+        ["x"],
+        status=Status.WAITING,
+        attempt=3,
+        queued_at=now(),
+        started_at=now(),
+        completed_at=now(),
+        progress=0.25,
+        current_agent="Engineer",
+        last_message="é\x00",
+        reason="r",
+        model="m",
+        demo=True,
+        usage=Usage(llm_calls=1, prompt_tokens=2, completion_tokens=3, cost_usd=0.1),
+        waiting=Question(request_id="q", question="?", choices=["a"]),
+        workspace="/w",
+        final_result={"artifacts": [{"path": "ü"}], "n": None},
+    )
+    await store.append([changed])
+    assert await store.get_task("task") == changed.task
+
+
+async def test_pages_by_limit(store: Store) -> None:
+    """A page has at most `limit` events; its cursor leads on until the head."""
+    task = await store.create_task(make_task(), key=None, fingerprint="")
+    await store.append([make_commit(task, [str(n) for n in range(1, 11)])])
+    cursor, seen = 0, []
+    while cursor < 10:
+        page = await _read(store, cursor, limit=4)
+        assert 0 < len(page.events) <= 4 and page.head == 10
+        seen += ids(page.events)
+        cursor = page.cursor
+    assert seen == list(range(1, 11))
+
+
+async def test_pages_by_size(store: Store) -> None:
+    """A page is about `size` bytes, and never empty while there is more, however large the next event is."""
+    task = await store.create_task(make_task(), key=None, fingerprint="")
+    await store.append([make_commit(task, ["x" * 10_000 for _ in range(20)])])
+    page = await _read(store, size=45_000)
+    assert 4 <= len(page.events) <= 6
+    assert page.cursor == len(page.events)
+    assert ids((await _read(store, 7, size=1)).events) == [8]
+
+
+async def test_a_filter_moves_the_cursor(store: Store) -> None:
+    """The cursor passes what was filtered out, up to the head, and no further than what was looked at."""
+    task = await store.create_task(make_task(), key=None, fingerprint="")
+    for event_type, role in [
+        (EventType.LOG, None),
+        (EventType.TOKEN, "Engineer"),
+        (EventType.LOG, "Engineer"),
+        (EventType.TOKEN, "Architect"),
+    ] * 3:
+        commit = make_commit(task, ["x"], event_type=event_type, agent_role=role)
+        await store.append([commit])
+        task = commit.task
+    tokens = Filter(frozenset({EventType.TOKEN}))
+    page = await _read(store, filter=tokens, limit=2)
+    assert (ids(page.events), page.cursor, page.head) == ([2, 4], 4, 12)
+    page = await _read(store, 4, filter=tokens)
+    assert (ids(page.events), page.cursor) == ([6, 8, 10, 12], 12)
+    page = await _read(store, filter=Filter(frozenset({EventType.TOKEN, EventType.LOG}), "Engineer"), limit=3)
+    assert ids(page.events) == [2, 3, 6]
+    page = await _read(store, 3, filter=Filter(frozenset({EventType.RESULT})))
+    assert (page.events, page.cursor, page.head) == ([], 12, 12)
+    assert ids((await _read(store, filter=Filter(agent_role="Architect"))).events) == [4, 8, 12]
+
+
+async def test_a_cursor_at_the_head(store: Store) -> None:
+    """At the head there is nothing more; one further is another log's cursor."""
+    task = await store.create_task(make_task(), key=None, fingerprint="")
+    await store.append([make_commit(task, ["x"])])
+    page = await _read(store, 1)
+    assert (page.events, page.cursor, page.head) == ([], 1, 1)
+    for ahead in (2, 2**53, 2**70):
+        with pytest.raises(CursorAhead):
+            await _read(store, ahead)
+
+
+async def test_what_does_not_exist(store: Store) -> None:
+    """Whatever is asked of a task that does not exist: TaskNotFound."""
+    for ask in (store.get_task("task"), store.delete_task("task"), _read(store)):
+        with pytest.raises(TaskNotFound):
+            await ask
+
+
+async def test_a_key_used_again(store: Store) -> None:
+    """The same key with the same fingerprint is the first task as it is now; with another one it is refused."""
+    first = await store.create_task(make_task("first"), key="k", fingerprint="f")
+    await store.append([make_commit(first, ["x"])])
+    assert await store.create_task(make_task("second"), key="k", fingerprint="f") == await store.get_task("first")
+    with pytest.raises(KeyReused):
+        await store.create_task(make_task("third"), key="k", fingerprint="other")
+    assert await _list(store) == ["first"]
+
+
+async def test_a_key_used_at_the_same_time(store: Store) -> None:
+    """Twenty simultaneous tasks with one key are one task."""
+    made = await asyncio.gather(*(store.create_task(make_task(f"t{n}"), key="k", fingerprint="f") for n in range(20)))
+    assert len({task.id for task in made}) == 1
+    assert len(await _list(store)) == 1
+
+
+async def test_a_key_of_a_deleted_task(store: Store) -> None:
+    """With its task a key is forgotten."""
+    await store.create_task(make_task("first"), key="k", fingerprint="f")
+    await store.delete_task("first")
+    assert (await store.create_task(make_task("second"), key="k", fingerprint="other")).id == "second"
+
+
+async def test_deletion(store: Store) -> None:
+    """A deleted task is gone with its log; a late append to it is refused; others stay."""
+    task = await store.create_task(make_task(), key=None, fingerprint="")
+    other = await store.create_task(make_task("other"), key=None, fingerprint="")
+    commit = make_commit(task, ["x"])
+    await store.append([commit, make_commit(other, ["y"])])
+    await store.delete_task("task")
+    with pytest.raises(TaskNotFound):
+        await _read(store)
+    assert await store.append([make_commit(commit.task, ["late"])]) == [False]
+    assert await _list(store) == ["other"]
+    page = await store.read_events("other", after=0, limit=10, size=1000, filter=EVERYTHING)
+    assert messages(page.events) == ["y"]
+
+
+async def test_a_task_made_anew(store: Store) -> None:
+    """A task with the id of a deleted one begins with an empty log."""
+    task = await store.create_task(make_task(), key=None, fingerprint="")
+    await store.append([make_commit(task, ["old"])])
+    await store.delete_task("task")
+    await store.create_task(task, key=None, fingerprint="")
+    assert await store.append([make_commit(task, ["new"])]) == [True]
+    assert messages((await _read(store)).events) == ["new"]
+
+
+async def test_the_list(store: Store) -> None:
+    """Tasks are listed newest first, by words, by status, page by page, without prompt and result."""
+    for n in range(5):
+        await store.create_task(
+            make_task(f"t{n}", title=f"Title {n}", input_prompt=f"100%_{n}", final_result={"x": 1}),
+            key=None,
+            fingerprint="",
+        )
+    await store.append([make_commit(await store.get_task("t2"), ["x"], status=Status.RUNNING)])
+    assert await _list(store) == ["t4", "t3", "t2", "t1", "t0"]
+    assert await _list(store, "title 3") == ["t3"]
+    assert await _list(store, "100%_") == ["t4", "t3", "t2", "t1", "t0"]
+    assert await _list(store, "%4") == []
+    assert await _list(store, "", 100, None, Status.RUNNING) == ["t2"]
+    assert await _list(store, "title", 100, None, Status.PENDING, Status.RUNNING) == ["t4", "t3", "t2", "t1", "t0"]
+    first = await store.list_tasks(statuses=frozenset(), query="", limit=3, cursor=None)
+    assert first.next_cursor is not None
+    assert await _list(store, "", 3, first.next_cursor) == ["t1", "t0"]
+    assert {(task.input_prompt, task.final_result) for task in first.tasks} == {("", None)}
+    last = await store.list_tasks(statuses=frozenset(), query="", limit=5, cursor=None)
+    assert last.next_cursor is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "é😀\u202e\u2028\ufeff", "a\x00b", '\\"\n\r\t', "'); DROP TABLE events; --", '"timestamp"', "x" * 5_000_000],
+    ids=["empty", "unicode", "NUL", "escapes", "SQL", "our own words", "5 MB"],
+)
+async def test_any_text(store: Store, text: str) -> None:
+    """Whatever a payload holds comes back as it was."""
+    task = await store.create_task(make_task(), key=None, fingerprint="")
+    commit = make_commit(task, [text, "after"], agent_role=text[:100])
+    await store.append([commit])
+    page = await _read(store)
+    assert list(page.events) == [event.encoded for event in commit.events]
+    assert messages(page.events) == [text, "after"]
+
+
+async def test_reading_while_writing(store: Store) -> None:
+    """A reader beside a writer sees a growing log without a gap, and never half of a commit."""
+    task = await store.create_task(make_task(), key=None, fingerprint="")
+
+    async def write() -> None:
+        nonlocal task
+        for _ in range(50):
+            commit = make_commit(task, ["a", "b", "c"])
+            assert await store.append([commit]) == [True]
+            task = commit.task
+
+    writing = asyncio.create_task(write())
+    seen: list[int] = []
+    while len(seen) < 150:
+        page = await _read(store, len(seen))
+        assert page.head % 3 == 0
+        seen += ids(page.events)
+    await writing
+    assert seen == list(range(1, 151))
+
+
+async def test_reopening(opener: Opener, tmp_path: Path) -> None:
+    """A store that is opened again has the same epoch, tasks and logs, and goes on with them."""
+    store = await opener(tmp_path)
+    commit = make_commit(await store.create_task(make_task(), key="k", fingerprint="f"), ["one", "two"])
+    await store.append([commit])
+    epoch = store.epoch
+    await store.aclose()
+    store = await opener(tmp_path)
+    try:
+        assert store.epoch == epoch
+        assert await store.get_task("task") == commit.task
+        assert await store.append([make_commit(commit.task, ["three"])]) == [True]
+        assert messages((await _read(store)).events) == ["one", "two", "three"]
+        with pytest.raises(KeyReused):
+            await store.create_task(make_task("other"), key="k", fingerprint="other")
+    finally:
+        await store.aclose()
+
+
+async def test_two_stores_have_two_epochs(opener: Opener, tmp_path: Path) -> None:
+    """Cursors of one database cannot be taken for those of another."""
+    epochs = set()
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        store = await opener(tmp_path / name)
+        epochs.add(store.epoch)
+        await store.aclose()
+    assert len(epochs) == 2
+
+
+async def test_a_cancelled_append(store: Store) -> None:
+    """An append whose caller gives up happens whole or not at all, wherever it is cancelled, and the store works on."""
+    for turns in range(12):
+        await store.create_task(make_task(f"t{turns}"), key=None, fingerprint="")
+        task = await store.get_task(f"t{turns}")
+        append = asyncio.create_task(store.append([make_commit(task, ["a", "b", "c"])]))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        append.cancel()
+        await asyncio.gather(append, return_exceptions=True)
+        await store.append([])  # its turn comes after whatever goes on
+        after = await store.get_task(task.id)
+        page = await store.read_events(task.id, after=0, limit=10, size=10**6, filter=EVERYTHING)
+        assert after.head in (0, 3) and len(page.events) == after.head
+        assert await store.append([make_commit(after, ["d"])]) == [True]
+
+
+async def _refused(path: Path) -> DatabaseUnusable:
+    """The error of a file that cannot be used; the file, and what lies beside it, is left as it was."""
+    before = {file.name: file.read_bytes() for file in path.parent.iterdir()}
+    with pytest.raises(DatabaseUnusable) as refusal:
+        await SqliteStore.open(path)
+    assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == before
+    assert str(path) in str(refusal.value)
+    return refusal.value
+
+
+async def test_a_newer_version(tmp_path: Path) -> None:
+    """A database of a version that we do not know is refused, untouched, and says which."""
+    path = tmp_path / "tasks.db"
+    await (await SqliteStore.open(path)).aclose()
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 999")
+    assert "999" in str(await _refused(path))
+
+
+async def test_a_database_of_another_program(tmp_path: Path) -> None:
+    """A foreign database is refused, untouched, whatever its version is."""
+    path = tmp_path / "tasks.db"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript("CREATE TABLE tasks (x); INSERT INTO tasks VALUES (1); PRAGMA user_version = 1;")
+    await _refused(path)
+
+
+@pytest.mark.parametrize("content", [b"hello", b"SQLite format 3\x00" + b"\xff" * 5000], ids=["text", "damaged"])
+async def test_a_file_that_is_no_database(tmp_path: Path, content: bytes) -> None:
+    """A file that is no database is refused, untouched."""
+    path = tmp_path / "tasks.db"
+    path.write_bytes(content)
+    await _refused(path)
+
+
+async def test_an_empty_file(tmp_path: Path) -> None:
+    """An empty file, as a crash at the very beginning leaves it, becomes a database."""
+    (tmp_path / "tasks.db").touch()
+    store = await SqliteStore.open(tmp_path / "tasks.db")
+    await store.aclose()
+    with closing(sqlite3.connect(tmp_path / "tasks.db")) as database:
+        assert database.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+
+
+async def test_the_integrity_of_the_file(tmp_path: Path) -> None:
+    """After all kinds of changes SQLite finds nothing wrong with the file, nor with its foreign keys."""
+    store = await SqliteStore.open(tmp_path / "tasks.db")
+    for n in range(3):
+        task = await store.create_task(make_task(f"t{n}"), key=f"k{n}", fingerprint="")
+        await store.append([make_commit(task, ["x"] * 50)])
+    await store.delete_task("t1")
+    await store.aclose()
+    with closing(sqlite3.connect(tmp_path / "tasks.db")) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert database.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert database.execute("SELECT count(*) FROM events").fetchone() == (100,)

@@ -1,0 +1,141 @@
+"""The hub over a real runner: where a page comes from, ring or store, makes no difference."""
+
+import contextlib
+import tracemalloc
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from runner.base import Filter
+from runner.errors import CursorAhead, TaskNotFound
+from runner.events import EventType
+from runner.supervisor import Supervisor
+from runner.task import NewTask
+from server.hub import Hub
+from server.topic import RING_BYTES
+from tests.children import ToldChild, told_supervisor
+from tests.support import until
+
+FILTERS = [Filter(), Filter(frozenset({EventType.TOKEN})), Filter(agent_role="Engineer"), Filter(agent_role="Nobody")]
+
+
+class Watched:
+    """A hub, a task that somebody watches, and its child."""
+
+    def __init__(self, hub: Hub, supervisor: Supervisor, task_id: str, child: ToldChild) -> None:
+        self.hub = hub
+        self.supervisor = supervisor
+        self.task_id = task_id
+        self.child = child
+
+    async def fill(self, count: int, size: int = 10) -> None:
+        """Have the child send events until the hub knows them."""
+        head = (await self.hub.position(self.task_id)).head
+        for n in range(count):
+            kind = EventType.TOKEN if n % 3 else EventType.LOG
+            self.child.emit(kind, {"message": "x" * size}, agent_role="Engineer" if n % 2 else None)
+            if size > 1000:  # the pipe takes one of these at a time
+                await self._until(head + n + 1)
+        await self._until(head + count)
+
+    async def _until(self, head: int) -> None:
+        await until(lambda: self.hub.position(self.task_id), lambda position: position.head >= head)
+
+
+@pytest_asyncio.fixture
+async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
+    async with told_supervisor(tmp_path) as (supervisor, forks):
+        hub = Hub(supervisor)
+        supervisor.watch(hub.publish)
+        task = await supervisor.create_task(NewTask(input_prompt="x"))
+        await supervisor.start_task(task.id)
+        yield Watched(hub, supervisor, task.id, await forks.child())
+
+
+@pytest.mark.parametrize("filter", FILTERS, ids=str)
+async def test_the_seam(watched: Watched, filter: Filter) -> None:
+    """Every page of a watched task, of any cursor, limit and size, is the one that the store gives."""
+    await watched.fill(20)
+    with watched.hub.watch(watched.task_id, lambda: None):
+        await watched.fill(20)
+        head = (await watched.hub.position(watched.task_id)).head
+        for after in range(head + 1):
+            for limit, size in ((1, 10**6), (7, 10**6), (1000, 10**6), (1000, 300)):
+                wanted = {"after": after, "limit": limit, "size": size, "filter": filter}
+                ours = await watched.hub.read(watched.task_id, **wanted)  # type: ignore[arg-type]
+                stored = await watched.supervisor.get_task_events(watched.task_id, **wanted)  # type: ignore[arg-type]
+                assert ours.events == stored.events
+                assert ours.head == stored.head
+                assert after <= ours.cursor <= head
+
+
+@pytest.mark.parametrize("filter", FILTERS, ids=str)
+async def test_following_the_cursor(watched: Watched, filter: Filter) -> None:
+    """Page by page along the cursor, a reader gets every event that passes, once, and arrives at the head."""
+    with watched.hub.watch(watched.task_id, lambda: None):
+        await watched.fill(30)
+        head = (await watched.hub.position(watched.task_id)).head
+        cursor = 0
+        seen: list[bytes] = []
+        while cursor < head:
+            page = await watched.hub.read(watched.task_id, after=cursor, limit=4, size=10**6, filter=filter)
+            assert page.cursor > cursor
+            cursor = page.cursor
+            seen += page.events
+        whole = await watched.supervisor.get_task_events(watched.task_id, after=0, limit=999, size=10**9, filter=filter)
+        assert seen == list(whole.events)
+
+
+async def test_a_cursor_ahead(watched: Watched) -> None:
+    """A cursor beyond the head raises, whether the task is watched or not."""
+    for watching in (contextlib.nullcontext(), watched.hub.watch(watched.task_id, lambda: None)):
+        with watching:
+            await watched.fill(3)
+            head = (await watched.hub.position(watched.task_id)).head
+            for ahead in (head + 1, head + 1000, 2**70):
+                with pytest.raises(CursorAhead):
+                    await watched.hub.read(watched.task_id, after=ahead, limit=1, size=1, filter=Filter())
+                with pytest.raises(CursorAhead):
+                    await watched.hub.read_framed(watched.task_id, after=ahead, filter=Filter())
+
+
+async def test_a_deleted_task(watched: Watched) -> None:
+    """Nothing of a deleted task can be read any more, also not what the hub had at hand."""
+    with watched.hub.watch(watched.task_id, lambda: None):
+        await watched.fill(10, size=100_000)
+        await watched.hub.read_framed(watched.task_id, after=0, filter=Filter())
+        await watched.supervisor.stop_task(watched.task_id)
+        await watched.supervisor.delete_task(watched.task_id)
+        with pytest.raises(TaskNotFound):
+            await watched.hub.position(watched.task_id)
+        with pytest.raises(TaskNotFound):
+            await watched.hub.read(watched.task_id, after=0, limit=1, size=1, filter=Filter())
+        with pytest.raises(TaskNotFound):
+            await watched.hub.read_framed(watched.task_id, after=0, filter=Filter())
+
+
+async def test_memory_of_a_watched_task(watched: Watched) -> None:
+    """However long the log, a watched task holds its newest part only, and an unwatched one nothing."""
+    tracemalloc.start()
+    try:
+        with watched.hub.watch(watched.task_id, lambda: None):
+            before = tracemalloc.get_traced_memory()[0]
+            await watched.fill(200, size=100_000)
+            held = tracemalloc.get_traced_memory()[0] - before
+            assert RING_BYTES / 2 < held < RING_BYTES * 2
+        assert tracemalloc.get_traced_memory()[0] - before < RING_BYTES / 2
+    finally:
+        tracemalloc.stop()
+
+
+async def test_the_doorbell(watched: Watched) -> None:
+    """A doorbell rings after every commit as long as it is there, and not after."""
+    rung: list[int] = []
+    with watched.hub.watch(watched.task_id, lambda: rung.append(1)):
+        await watched.fill(1)
+        assert rung
+    count = len(rung)
+    await watched.fill(3)
+    assert len(rung) == count

@@ -1,0 +1,253 @@
+"""One attempt, with a child that does what it should not."""
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from runner.base import Filter
+from runner.errors import AlreadyAnswered, Conflict
+from runner.events import EventType
+from runner.states import TERMINAL, Status
+from runner.supervisor import Supervisor
+from runner.task import NewTask, Task
+from tests.children import ToldChild, ToldForks, told_supervisor
+from tests.support import until
+
+QUESTION = {"message": "Good?", "request_id": "r1", "question": "Good?", "choices": ["approve"], "deadline": None}
+
+
+class Stage:
+    """A task that is being run, and its child."""
+
+    def __init__(self, supervisor: Supervisor, forks: ToldForks) -> None:
+        self.supervisor = supervisor
+        self.forks = forks
+        self.task_id = ""
+
+    async def start(self) -> None:
+        self.task_id = (await self.supervisor.create_task(NewTask(input_prompt="x"))).id
+        await self.supervisor.start_task(self.task_id)
+
+    async def child(self) -> ToldChild:
+        """The child of a run that has just begun."""
+        await self.start()
+        return await self.forks.child()
+
+    async def task(self) -> Task:
+        return await self.supervisor.get_task_state(self.task_id)
+
+    async def until(self, *statuses: Status) -> Task:
+        return await until(self.task, lambda task: task.status in statuses)
+
+    async def end(self) -> Task:
+        return await self.until(*TERMINAL)
+
+    async def log(self) -> list[dict[str, Any]]:
+        page = await self.supervisor.get_task_events(self.task_id, after=0, limit=10**5, size=10**9, filter=Filter())
+        return [json.loads(event) for event in page.events]
+
+    async def kinds(self) -> list[str]:
+        return [event["event_type"] for event in await self.log()]
+
+
+@pytest_asyncio.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with told_supervisor(tmp_path) as (supervisor, forks):
+        yield Stage(supervisor, forks)
+
+
+async def test_a_good_end(stage: Stage) -> None:
+    """RESULT and exit code 0 are success."""
+    (await stage.child()).finish()
+    assert (await stage.end()).status is Status.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [(0, "exit code 0"), (1, "exit code 1"), (-signal.SIGSEGV, "SIGSEGV"), (None, "fork server")],
+)
+async def test_an_end_without_a_result(stage: Stage, code: int | None, said: str) -> None:
+    """Whatever its exit code, a child that ends without RESULT has failed, and ERROR and reason say how."""
+    (await stage.child()).exit(code)
+    task = await stage.end()
+    assert task.status is Status.FAILED and task.reason is not None and said in task.reason
+    assert (await stage.kinds())[-2:] == ["ERROR", "STATUS"]
+
+
+async def test_a_result_and_a_bad_exit_code(stage: Stage) -> None:
+    """A RESULT does not make up for a crash after it."""
+    child = await stage.child()
+    child.emit(EventType.RESULT, {"message": "done", "final_result": {}})
+    child.exit(-signal.SIGKILL)
+    assert (await stage.end()).status is Status.FAILED
+
+
+async def test_the_childs_own_error_is_the_reason(stage: Stage) -> None:
+    """A fatal ERROR of the child is the reason of the end, and is not said twice."""
+    child = await stage.child()
+    child.emit(EventType.ERROR, {"message": "The key was refused.", "fatal": True})
+    child.exit(1)
+    assert (await stage.end()).reason == "The key was refused."
+    assert (await stage.kinds()).count("ERROR") == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"not JSON\n",
+        b"\n",
+        b"[]\n",
+        b"{}\n",
+        b'{"timestamp":"t","agent_role":null,"event_type":"NOISE","payload":{}}\n',
+        b'{"timestamp":"t","agent_role":null,"event_type":"LOG","payload":{},"event_id":1}\n',
+        b'{"timestamp":"t","agent_role":null,"event_type":"ERROR","payload":[]}\n',
+        b'{"timestamp":"t","agent_role":null,"event_type":"LOG","payload":{"message":"\xff"}}\n',
+        b'{"timestamp":"t","agent_role":null,"event_type":"INPUT_REQUEST","payload":{}}\n',
+        b'{"timestamp":"t","agent_role":null,"event_type":"LLM_CALL","payload":{"prompt_tokens":"many"}}\n',
+        b'{"timestamp":"t","agent_role":null,"event_type":"STATUS","payload":{"status":"SUCCEEDED"}}\n',
+        b'{"timestamp":"t","agent_role":null,"event_type":"RESOURCE","payload":{}}\n',
+        b'{"timestamp":"t","agent_role":null,"event_type":"INPUT_RESPONSE","payload":{}}\n',
+    ],
+)
+async def test_a_line_that_is_no_event(stage: Stage, line: bytes) -> None:
+    """A child that breaks the protocol, or says what is not its to say, is killed, and its attempt has failed."""
+    child = await stage.child()
+    child.write(line)
+    assert (await stage.end()).status is Status.FAILED
+    assert child.signals == [signal.SIGKILL]
+    log = await stage.log()
+    assert [event["event_id"] for event in log] == list(range(1, len(log) + 1))
+    assert [event["payload"]["status"] for event in log if event["event_type"] == "STATUS"][-1] == "FAILED"
+
+
+async def test_a_line_without_an_end(stage: Stage) -> None:
+    """What is left of a line when the child dies is no event."""
+    child = await stage.child()
+    child.write(b'{"timestamp":"t","agent_role":null,"event_type":"LOG","pay')
+    child.exit(-signal.SIGKILL)
+    assert (await stage.end()).status is Status.FAILED
+    assert "LOG" not in await stage.kinds()
+
+
+async def test_events_in_pieces(stage: Stage) -> None:
+    """Where the pipe cuts what the child writes has no influence on the events."""
+    child = await stage.child()
+    text = "é😀" * 100
+    line = json.dumps(
+        {"timestamp": "t", "agent_role": None, "event_type": "LOG", "payload": {"message": text}}, ensure_ascii=False
+    ).encode()
+    for byte in line + b"\n":
+        child.write(bytes([byte]))
+        await asyncio.sleep(0)
+    child.finish()
+    await stage.end()
+    assert [e["payload"]["message"] for e in await stage.log() if e["event_type"] == "LOG"] == [text]
+
+
+async def test_a_child_that_cannot_be_made(stage: Stage) -> None:
+    """When no process can be made the attempt has failed, and says why."""
+    stage.forks.refuses = "No process could be made: no memory."
+    await stage.start()
+    assert (await stage.end()).reason == "No process could be made: no memory."
+
+
+async def test_a_stop_before_there_is_a_child(stage: Stage) -> None:
+    """A run can be stopped while it waits for its child."""
+    stage.forks.held.clear()
+    await stage.start()
+    stopped = await stage.supervisor.stop_task(stage.task_id)
+    assert (stopped.status, stopped.how) == (Status.CANCELLED, "graceful")
+
+
+async def test_a_stop_of_the_deaf(stage: Stage) -> None:
+    """A child that does not hear SIGTERM is killed after the grace."""
+    child = await stage.child()
+    child.deaf = True
+    stopped = await stage.supervisor.stop_task(stage.task_id)
+    assert child.signals[:2] == [signal.SIGTERM, signal.SIGKILL]
+    assert stopped.how == "killed" and stopped.took_ms >= 200
+
+
+async def test_a_stop_that_comes_too_late(stage: Stage) -> None:
+    """A stop of a run that ends by itself at this moment is answered, and there is one terminal STATUS."""
+    child = await stage.child()
+    stop = asyncio.create_task(stage.supervisor.stop_task(stage.task_id))
+    child.finish()
+    assert (await stop).status in TERMINAL
+    told = [event["payload"]["status"] for event in await stage.log() if event["event_type"] == "STATUS"]
+    assert len([status for status in told if status in TERMINAL]) == 1
+
+
+async def test_an_end_while_a_person_is_asked(stage: Stage) -> None:
+    """A child that ends although its question was never answered has broken off, whatever it says."""
+    child = await stage.child()
+    child.emit(EventType.INPUT_REQUEST, QUESTION)
+    await stage.until(Status.WAITING)
+    child.finish()
+    task = await stage.end()
+    assert (task.status, task.waiting) == (Status.FAILED, None)
+
+
+async def test_a_crash_while_a_person_is_asked(stage: Stage) -> None:
+    """A question of a process that is gone is not asked any more."""
+    child = await stage.child()
+    child.emit(EventType.INPUT_REQUEST, QUESTION)
+    await stage.until(Status.WAITING)
+    child.exit(-signal.SIGKILL)
+    task = await stage.end()
+    assert (task.status, task.waiting) == (Status.FAILED, None)
+    with pytest.raises((AlreadyAnswered, Conflict)):
+        await stage.supervisor.answer(stage.task_id, "r1", "approve")
+
+
+async def test_an_answer_reaches_the_child(stage: Stage) -> None:
+    """The child gets the answer, once, and the log shows it."""
+    child = await stage.child()
+    child.emit(EventType.INPUT_REQUEST, QUESTION)
+    await stage.until(Status.WAITING)
+    await stage.supervisor.answer(stage.task_id, "r1", "approve")
+    assert await child.received() == {"op": "answer", "request_id": "r1", "answer": "approve"}
+    child.finish()
+    await stage.end()
+    assert [kind for kind in await stage.kinds() if kind.startswith(("INPUT", "STATUS"))] == [
+        "STATUS", "STATUS", "INPUT_REQUEST", "STATUS", "INPUT_RESPONSE", "STATUS", "STATUS",
+    ]  # fmt: skip
+
+
+async def test_a_flood_of_messages(stage: Stage) -> None:
+    """Messages of many people at once, to a child that does not read at the moment, arrive whole, each once."""
+    child = await stage.child()
+    child.emit(EventType.LOG, {"message": "ready"})
+    await until(stage.kinds, lambda kinds: "LOG" in kinds)
+    texts = {f"{n}:" + "x" * 20_000 for n in range(40)}
+    saying = [asyncio.create_task(stage.supervisor.say(stage.task_id, text, None)) for text in texts]
+    await asyncio.sleep(0.1)  # for the pipe to be full
+    assert not all(say.done() for say in saying)
+    seen: list[str] = []
+    buffer = b""
+    while len(seen) < len(texts):
+        buffer += await asyncio.wait_for(asyncio.get_running_loop().sock_recv(child._theirs, 1 << 20), 5)
+        *lines, buffer = buffer.split(b"\n")
+        seen += [json.loads(line)["content"] for line in lines]
+    assert sorted(seen) == sorted(texts)
+    await asyncio.gather(*saying)
+    child.finish()
+    await stage.end()
+
+
+async def test_the_end_of_the_server(stage: Stage) -> None:
+    """What runs when the supervisor is closed ends FAILED, and what is queued stays queued."""
+    children = [await stage.child(), await stage.child()]
+    running = stage.task_id
+    await stage.start()
+    queued = stage.task_id
+    await stage.supervisor.aclose()
+    assert all(child.exited.done() for child in children)
+    assert (await stage.supervisor.get_task_state(running)).status is Status.FAILED
+    assert (await stage.supervisor.get_task_state(queued)).status is Status.QUEUED
