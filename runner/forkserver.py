@@ -6,6 +6,7 @@ The protocol is described in runner/metagpt/forkserver.py, which is the process 
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -21,6 +22,8 @@ from runner.errors import ChildLost
 _RESTART_PAUSE = 1.0  # seconds
 _READ_SIZE = 256 * 1024
 _LINE_LIMIT = 64 * 1024 * 1024  # bytes; more without a newline is not our protocol
+
+_log = logging.getLogger(__name__)
 
 
 class Child:
@@ -139,7 +142,10 @@ class ForkServer:
         loop = asyncio.get_running_loop()
         while True:
             started = loop.time()
-            await self._run_once()
+            try:
+                await self._run_once()
+            except OSError:  # too many open files, or processes: it may be better in a moment
+                _log.exception("the fork server could not be started")
             await asyncio.sleep(max(0.0, _RESTART_PAUSE - (loop.time() - started)))
 
     async def _run_once(self) -> None:

@@ -23,12 +23,13 @@ from runner.events import Event, EventType, ago, now
 from runner.forkserver import ForkServer
 from runner.recorder import Recorder
 from runner.run import Run
-from runner.states import ACTIVE, IN_ATTEMPT, TERMINAL, Status, Trigger, follow
+from runner.states import IN_ATTEMPT, TERMINAL, Status, Trigger, follow
 from runner.store import SqliteStore
 from runner.task import NewTask, Task, derived_title
 
 _SHUTDOWN_GRACE = 1.0  # seconds that children have to end by themselves when the server ends
 _RETENTION_PERIOD = 3600.0  # seconds
+_ALL = 1_000_000  # tasks
 _ARTIFACTS = Filter(frozenset({EventType.ARTIFACT, EventType.STATUS}))
 _ARTIFACT_PAGE = 1000  # events
 _ARTIFACT_PAGE_BYTES = 4 * 1024 * 1024
@@ -176,16 +177,17 @@ class Supervisor:
         await run.say(Say(content=content, send_to=send_to))
 
     async def recover(self) -> None:
-        """Bring every task that the last server left active into a true state: queued again, or ended."""
-        page = await self._store.list_tasks(statuses=ACTIVE, query="", limit=1_000_000, cursor=None)
-        for row in reversed(page.tasks):
-            task = await self._store.get_task(row.id)
-            run = self._admit(task)
-            if task.status in IN_ATTEMPT:
-                self._forget(run)
-                _log.warning("attempt %d of task %s was interrupted by the end of the server", task.attempt, task.id)
-                reason = "The server ended while this run was going on."
-                await run.change(Trigger.LOSE, reason=reason, completed_at=now(), current_agent=None, waiting=None)
+        """End every attempt that the last server left open: its process is gone."""
+        for task in await self._left(IN_ATTEMPT):
+            _log.warning("attempt %d of task %s was interrupted by the end of the server", task.attempt, task.id)
+            reason = "The server ended while this run was going on."
+            run = self._new_run(task)
+            await run.change(Trigger.LOSE, reason=reason, completed_at=now(), current_agent=None, waiting=None)
+
+    async def resume_queue(self) -> None:
+        """Go on with the tasks that the last server left queued."""
+        for task in await self._left(frozenset({Status.QUEUED})):
+            self._admit(task)
         self._dispatch()
 
     async def aclose(self) -> None:
@@ -214,8 +216,18 @@ class Supervisor:
     def _workspace(self, task_id: str) -> Path:
         return self._folder / task_id / "workspace"
 
+    async def _left(self, statuses: frozenset[Status]) -> list[Task]:
+        """The tasks of these statuses, whole, oldest first."""
+        page = await self._store.list_tasks(statuses=statuses, query="", limit=_ALL, cursor=None)
+        return [await self._store.get_task(row.id) for row in reversed(page.tasks)]
+
     def _admit(self, task: Task) -> Run:
-        run = Run(
+        run = self._runs[task.id] = self._new_run(task)
+        self._queue.append(run)
+        return run
+
+    def _new_run(self, task: Task) -> Run:
+        return Run(
             task,
             recorder=self._recorder,
             store=self._store,
@@ -224,9 +236,6 @@ class Supervisor:
             workspace=self._workspace(task.id),
             grace=self._grace,
         )
-        self._runs[task.id] = run
-        self._queue.append(run)
-        return run
 
     def _forget(self, run: Run) -> None:
         self._queue.remove(run)
@@ -286,6 +295,8 @@ async def open_supervisor(
     keep_days: float | None = None,
 ) -> AsyncIterator[Supervisor]:
     """A supervisor over the folder `data`, with everything it needs; closed in order at the end.
+
+    Attempts that the last server left open are ended; what it left queued waits for `resume_queue`.
 
     keep_days: days after its end that a run's events are kept; None for ever. Raises `DataFolderBusy` and
     `DatabaseUnusable`.

@@ -150,7 +150,9 @@ async def _serve(host: str, port: int, settings: Settings, choice: Choice) -> No
                 click.echo(f"Model: {choice.source}")
                 click.echo(f"Data: {settings.data}. Press Ctrl-C to stop.")
 
-            await serve(create_app(supervisor, llm=choice.llm), listener, on_started=announce)
+            app = create_app(supervisor, llm=choice.llm)
+            await supervisor.resume_queue()
+            await serve(app, listener, on_started=announce, on_stopping=app.hub.close)
 
 
 async def _run_one(idea: str, settings: Settings, choice: Choice) -> int:

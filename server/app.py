@@ -9,67 +9,67 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.websockets import WebSocket
+from starlette.types import Receive, Scope, Send
 
 from runner.attempt import Llm
 from runner.base import Runner
 from runner.errors import RunnerError
 from server import openapi, problems
+from server.entrances import Entrances
 from server.headers import SecurityHeaders
 from server.hub import Hub
 from server.polls import Polls
-from server.protocol import Subscribe
 from server.routes import Api, Handler, Operation
-from server.sockets import Session, subscribe_from_query
-from server.validation import explain
 
 STATIC = Path(__file__).parent.parent / "static"
 
 
-def create_app(runner: Runner, *, llm: Llm) -> Starlette:
+class LiveApp(Starlette):
+    """Starlette, with the WebSocket entrances and the shortcut for polls in front of it."""
+
+    def __init__(self, hub: Hub, operations: Sequence[Operation]) -> None:
+        super().__init__(
+            routes=[
+                *_rest(operations),
+                Route("/openapi.json", _constant(msgspec.json.encode(openapi.document(operations)))),
+                Route("/", _page),
+                Route("/tasks/{task_id}", _page),
+                Mount("/static", StaticFiles(directory=STATIC)),
+            ],
+            middleware=[Middleware(SecurityHeaders)],
+            exception_handlers={
+                problems.BadRequest: problems.on_bad_request,
+                RunnerError: problems.on_runner_error,
+                HTTPException: problems.on_http_error,
+                Exception: problems.on_any_error,
+            },
+        )
+        self.hub = hub
+        self._entrances = Entrances(hub)
+        self._polls = Polls(super().__call__, hub)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await (self._entrances if scope["type"] == "websocket" else self._polls)(scope, receive, send)
+
+
+def create_app(runner: Runner, *, llm: Llm) -> LiveApp:
     """The ASGI application over a runner that is open already. llm: what the runs use, to be shown."""
     hub = Hub(runner)
     runner.watch(hub.publish)
-    operations = Api(runner, hub, model=llm.model, demo=llm.demo).operations()
-    description = msgspec.json.encode(openapi.document(operations))
+    return LiveApp(hub, Api(runner, hub, model=llm.model, demo=llm.demo).operations())
 
-    async def describe(_: Request) -> Response:
-        return Response(description, media_type="application/json")
 
-    async def page(_: Request) -> Response:
-        return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+async def _page(_: Request) -> Response:
+    return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
-    async def socket(websocket: WebSocket) -> None:
-        await Session(websocket, hub).serve()
 
-    async def task_socket(websocket: WebSocket) -> None:
-        try:
-            subscribe = subscribe_from_query(websocket)
-        except msgspec.ValidationError as error:
-            await Session(websocket, hub).reject(explain(error, Subscribe)[1])
-            return
-        await Session(websocket, hub).serve_task(subscribe)
+def _constant(content: bytes) -> Handler:
+    async def answer(_: Request) -> Response:
+        return Response(content, media_type="application/json")
 
-    return Starlette(
-        routes=[
-            *_rest(operations),
-            Route("/openapi.json", describe),
-            Route("/", page),
-            Route("/tasks/{task_id}", page),
-            Mount("/static", StaticFiles(directory=STATIC)),
-            WebSocketRoute("/ws", socket),
-            WebSocketRoute("/api/tasks/{task_id}/events", task_socket),
-        ],
-        middleware=[Middleware(SecurityHeaders), Middleware(Polls, hub)],
-        exception_handlers={
-            problems.BadRequest: problems.on_bad_request,
-            RunnerError: problems.on_runner_error,
-            HTTPException: problems.on_http_error,
-            Exception: problems.on_any_error,
-        },
-    )
+    return answer
 
 
 def _rest(operations: Sequence[Operation]) -> Iterator[Route]:

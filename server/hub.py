@@ -8,8 +8,7 @@ A topic lives as long as it is watched: events of tasks that nobody watches hold
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import msgspec
 
@@ -29,10 +28,14 @@ _Place = tuple[str, int, Filter]  # task_id, cursor, filter
 
 
 class FramedPage(msgspec.Struct, frozen=True):
-    """A page as frames: its events in one, after its gap if it has one. cursor: where to go on."""
+    """A page as frames: its events in one, after its gap if it has one.
+
+    cursor: where to go on. full: there was more when it was read.
+    """
 
     frames: tuple[Frame, ...]
     cursor: int
+    full: bool
 
     @property
     def size(self) -> int:
@@ -44,6 +47,7 @@ class Hub:
     """Between one runner and all who watch its tasks. `publish` is the runner's listener."""
 
     def __init__(self, runner: Runner) -> None:
+        self.closing = False
         self._runner = runner
         self._topics: dict[str, Topic] = {}
         self._positions: OrderedDict[str, Position] = OrderedDict()
@@ -70,30 +74,33 @@ class Hub:
             for listener in self._task_listeners:
                 listener(task.id, task)
 
-    @contextmanager
-    def watch(self, task_id: str, doorbell: Doorbell) -> Iterator[Topic]:
-        """Have the doorbell rung after every commit for a task, whether the task exists or not."""
+    def close(self) -> None:
+        """Have everyone who waits go on: the server is about to end."""
+        self.closing = True
+        for topic in tuple(self._topics.values()):
+            topic.ring_doorbells()
+
+    def watch(self, task_id: str, doorbell: Doorbell) -> Topic:
+        """Have the doorbell rung after every commit for a task, whether the task exists or not, until `unwatch`."""
         topic = self._topics.get(task_id)
         if topic is None:
             topic = self._topics[task_id] = Topic(task_id)
         topic.watch(doorbell)
-        try:
-            yield topic
-        finally:
-            topic.unwatch(doorbell)
-            if topic.idle and self._topics.get(task_id) is topic:
-                self._drop(task_id)
+        return topic
 
-    @contextmanager
-    def watch_tasks(self, listener: TaskListener) -> Iterator[None]:
+    def unwatch(self, topic: Topic, doorbell: Doorbell) -> None:
+        topic.unwatch(doorbell)
+        if topic.idle and self._topics.get(topic.task_id) is topic:
+            self._drop(topic.task_id)
+
+    def watch_tasks(self, listener: TaskListener) -> None:
         """Have the listener told of every task that changed in more than its events; None for one that is no more."""
         self._task_listeners.add(listener)
-        try:
-            yield
-        finally:
-            self._task_listeners.discard(listener)
-            if not self._task_listeners:
-                self._shown.clear()
+
+    def unwatch_tasks(self, listener: TaskListener) -> None:
+        self._task_listeners.discard(listener)
+        if not self._task_listeners:
+            self._shown.clear()
 
     def known_position(self, task_id: str) -> Position | None:
         """How far a task has come, if that is at hand."""
@@ -125,15 +132,24 @@ class Hub:
 
     async def read_framed(self, task_id: str, *, after: int, filter: Filter) -> FramedPage:
         """A page as frames, made once for all who stand at the same place. Raises as `read` does."""
-        place = task_id, after, filter
+        page = await self._framed((task_id, after, filter))
+        ahead = task_id, page.cursor, filter
+        if page.full and ahead not in self._pages:  # read on while this one is sent
+            self._begin_framed(ahead)
+        return page
+
+    async def _framed(self, place: _Place) -> FramedPage:
         if known := self._pages.get(place):
             self._pages.move_to_end(place)
             return known
+        return await asyncio.shield(self._begin_framed(place))
+
+    def _begin_framed(self, place: _Place) -> asyncio.Future[FramedPage]:
         reading = self._reading.get(place)
         if reading is None:
             reading = self._reading[place] = asyncio.create_task(self._frame(place))
             reading.add_done_callback(lambda done: self._have_read(place, done))
-        return await asyncio.shield(reading)
+        return reading
 
     def _have_read(self, place: _Place, done: asyncio.Task[FramedPage]) -> None:
         del self._reading[place]
@@ -149,8 +165,8 @@ class Hub:
             frames.append(protocol.encode(gap))
         if page.count:
             frames.append(protocol.encode_events(task_id, page.body, page.head))
-        framed = FramedPage(tuple(frames), page.cursor)
-        if page.count and page.cursor < page.head and task_id in self._topics:  # full: it will never be another
+        framed = FramedPage(tuple(frames), page.cursor, full=page.count > 0 and page.cursor < page.head)
+        if framed.full and task_id in self._topics:  # it will never be another
             self._keep(place, framed)
         return framed
 

@@ -8,11 +8,12 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runner.base import Gap, Page
+from server.headers import SECURITY_HEADERS
 from server.hub import Hub
 from server.topic import Position
 
 _PREFIX, _SUFFIX = "/api/tasks/", "/events"
-_CACHE_CONTROL = (b"cache-control", b"no-cache")
+_HEADERS = ((b"cache-control", b"no-cache"), *SECURITY_HEADERS)
 _CONTENT_TYPE = (b"content-type", b"application/json")
 
 
@@ -41,7 +42,7 @@ def _gap(gap: Gap | None) -> bytes:
 
 
 class Polls:
-    """Middleware that answers polls at the head of a log whose position the hub knows."""
+    """Answers polls at the head of a log whose position the hub knows; `app` answers everything else."""
 
     def __init__(self, app: ASGIApp, hub: Hub) -> None:
         self._app = app
@@ -54,7 +55,7 @@ class Polls:
             return
         page = Page(b"", 0, position.head, position.head)
         tag = etag(self._hub.epoch, page, position)
-        headers = [(b"etag", tag), _CACHE_CONTROL]
+        headers = [(b"etag", tag), *_HEADERS]
         if (b"if-none-match", tag) in scope["headers"]:
             await send({"type": "http.response.start", "status": 304, "headers": headers})
             await send({"type": "http.response.body", "body": b""})

@@ -1,6 +1,7 @@
 """The REST endpoints, and the table of them from which routes and OpenAPI are made."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Annotated, Any, BinaryIO
 from urllib.parse import quote
@@ -318,22 +319,27 @@ class Api:
                 raise BadRequest(message, code="invalid", field="before")
             page = await self._read_before(task_id, wanted, wanted.before)
             return _events_response(request, page, await self._hub.position(task_id), epoch=self._hub.epoch)
+        page, position = await self._await_events(task_id, wanted)
+        return _events_response(request, page, position, epoch=self._hub.epoch)
+
+    async def _await_events(self, task_id: str, wanted: EventsQuery) -> tuple[Page, Position]:
+        """A page as soon as there is something in it, or nothing more to wait for."""
         bell = asyncio.Event()
-        with self._hub.watch(task_id, bell.set):
-            try:
-                async with asyncio.timeout(wanted.wait or None) as patience:
-                    while True:
-                        bell.clear()
-                        page = await self._read(task_id, wanted)
-                        position = await self._hub.position(task_id)
-                        if page.count or page.gap or not wanted.wait or position.ended:
-                            patience.reschedule(None)
-                            break
-                        await bell.wait()
-            except TimeoutError:
+        topic = self._hub.watch(task_id, bell.set)
+        patience = asyncio.get_running_loop().time() + wanted.wait
+        try:
+            while True:
+                bell.clear()
                 page = await self._read(task_id, wanted)
                 position = await self._hub.position(task_id)
-        return _events_response(request, page, position, epoch=self._hub.epoch)
+                left = patience - asyncio.get_running_loop().time()
+                if page.count or page.gap or position.ended or left <= 0 or self._hub.closing:
+                    return page, position
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await bell.wait()
+        finally:
+            self._hub.unwatch(topic, bell.set)
 
     async def _read(self, task_id: str, wanted: EventsQuery) -> Page:
         return await self._hub.read(

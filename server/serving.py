@@ -1,13 +1,14 @@
 """Running the application under uvicorn: the listening socket, the signals, the order of the end."""
 
 import asyncio
+import gc
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from server.protocol import FRAME_LIMIT
 from server.stream import StreamProtocol
@@ -38,9 +39,12 @@ def url(listener: socket.socket) -> str:
 class _Server(uvicorn.Server):
     """uvicorn's server with its signals left to us: it would end the process before the runs are stopped."""
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, on_started: Callable[[], None], on_stopping: Callable[[], None]
+    ) -> None:
         super().__init__(config)
         self._on_started = on_started
+        self._on_stopping = on_stopping
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -51,20 +55,33 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        # What was made until now lives as long as the server: no collection needs to look at it again.
+        gc.freeze()
         self._on_started()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._on_stopping()
+        await super().shutdown(sockets)
 
-async def serve(app: Starlette, listener: socket.socket, *, on_started: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM; the second one does not wait for open requests."""
+
+async def serve(
+    app: ASGIApp, listener: socket.socket, *, on_started: Callable[[], None], on_stopping: Callable[[], None]
+) -> None:
+    """Serve until SIGINT or SIGTERM; the second one does not wait for open requests.
+
+    on_stopping: called before open requests are waited for.
+    """
     config = uvicorn.Config(
         app,
         lifespan="off",
+        http="httptools",
         ws=StreamProtocol,
-        ws_max_size=2 * FRAME_LIMIT,  # above our own limit, so that its close code is ours
+        ws_max_size=16 * FRAME_LIMIT,  # above our own limit, so that the close code is ours unless it is far above
         ws_per_message_deflate=False,
         log_level="warning",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=_GRACE,
     )
-    await _Server(config, on_started).serve(sockets=[listener])
+    server = _Server(config, on_started=on_started, on_stopping=on_stopping)
+    await server.serve(sockets=[listener])

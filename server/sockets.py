@@ -9,9 +9,7 @@ is something to send: an idle connection costs one waiting coroutine.
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from contextlib import ExitStack
 
-import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from runner.errors import CursorAhead, RunnerError, TaskNotFound
@@ -33,8 +31,8 @@ class Subscription:
     __slots__ = (
         "_caught_up",
         "_ended_at",
+        "_hub",
         "_session",
-        "_stack",
         "cursor",
         "filter",
         "live",
@@ -52,8 +50,8 @@ class Subscription:
         self._session = session
         self._caught_up = False
         self._ended_at: int | None = None
-        self._stack = ExitStack()
-        self.topic: Topic = self._stack.enter_context(hub.watch(wanted.task_id, self.retire))
+        self._hub = hub
+        self.topic: Topic = hub.watch(wanted.task_id, self.retire)
 
     @property
     def done(self) -> bool:
@@ -73,16 +71,16 @@ class Subscription:
 
     def close(self) -> None:
         self.leave()
-        self._stack.close()
+        self._hub.unwatch(self.topic, self.retire)
 
-    async def advance(self, hub: Hub) -> Sequence[Frame]:
+    async def advance(self) -> Sequence[Frame]:
         """The next frames; none when it stands at the head and has said so. Raises `TaskNotFound`, `CursorAhead`."""
         while True:
-            page = await hub.read_framed(self.task_id, after=self.cursor, filter=self.filter)
+            page = await self._hub.read_framed(self.task_id, after=self.cursor, filter=self.filter)
             self.cursor = page.cursor
             if page.frames:
                 return page.frames
-            position = await hub.position(self.task_id)
+            position = await self._hub.position(self.task_id)
             if self.cursor >= position.head:
                 return self._news_at_head(position)
 
@@ -109,10 +107,8 @@ class Session:
         "_replies",
         "_room",
         "_sender",
-        "_stack",
         "_stream",
         "_subscriptions",
-        "_watches_tasks",
         "_websocket",
         "write",
     )
@@ -127,10 +123,8 @@ class Session:
         self._lagging: dict[Subscription, None] = {}
         self._changed_tasks: dict[str, Task | None] = {}
         self._replies: deque[Frame] = deque()
-        self._room = asyncio.Event()
+        self._room: asyncio.Event | None = None
         self._sender: asyncio.Task[None] | None = None
-        self._stack = ExitStack()
-        self._watches_tasks = False
         self._closes_after: str | None = None
 
     async def serve(self) -> None:
@@ -179,7 +173,7 @@ class Session:
         try:
             await self._receive()
         finally:
-            self._stack.close()
+            self._hub.unwatch_tasks(self._hear_of_task)
             for subscription in self._subscriptions.values():
                 subscription.close()
             if self._sender is not None:
@@ -212,7 +206,7 @@ class Session:
                     await self._close(CloseCode.BAD_FRAME, "not JSON")
                     return
             if len(self._replies) > _REPLY_LIMIT:
-                self._room.clear()
+                self._room = asyncio.Event()
                 await self._room.wait()
 
     async def _close(self, code: CloseCode, reason: str) -> None:
@@ -255,9 +249,7 @@ class Session:
             self._lagging.pop(known, None)
 
     def _subscribe_tasks(self) -> None:
-        if not self._watches_tasks:
-            self._watches_tasks = True
-            self._stack.enter_context(self._hub.watch_tasks(self._hear_of_task))
+        self._hub.watch_tasks(self._hear_of_task)
 
     def _hear_of_task(self, task_id: str, task: Task | None) -> None:
         self._changed_tasks[task_id] = task
@@ -285,7 +277,8 @@ class Session:
         """Send what is ready, of each lagging subscription one page."""
         while self._replies:
             await self._stream.send(self._replies.popleft())
-        self._room.set()
+        if self._room is not None:
+            self._room.set()
         while self._changed_tasks:
             task_id = next(iter(self._changed_tasks))
             await self._stream.send(protocol.encode_state(task_id, self._changed_tasks.pop(task_id)))
@@ -296,7 +289,7 @@ class Session:
     async def _send_page(self, subscription: Subscription) -> None:
         del self._lagging[subscription]  # a doorbell from now on puts it back
         try:
-            frames = await subscription.advance(self._hub)
+            frames = await subscription.advance()
         except RunnerError as error:
             self._give_up(subscription, error)
             return
@@ -325,19 +318,6 @@ class Session:
         if subscription is None:
             return CloseCode.NO_SUCH_TASK
         return CloseCode.NORMAL if subscription.done else None
-
-
-def subscribe_from_query(websocket: WebSocket) -> protocol.Subscribe:
-    """What the query of a task's own entrance asks for. Raises `msgspec.ValidationError`."""
-    query = websocket.query_params
-    wanted = {
-        "op": "subscribe",
-        "task_id": websocket.path_params["task_id"],
-        "since_event_id": query.get("since_event_id", "0"),
-        "types": [name for name in query.get("types", "").split(",") if name],
-        "agent_role": query.get("agent_role"),
-    }
-    return msgspec.convert(wanted, protocol.Subscribe, strict=False)
 
 
 def _refuse_write(_: bytes) -> None:

@@ -44,6 +44,12 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             scope = cast(dict[str, Any], self.scope)
             scope["extensions"][EXTENSION] = self.stream
 
+    def start_keepalive(self) -> None:
+        super().start_keepalive()
+        # The handshake is over, and a connection may be idle for long: do not keep what only the handshake needed.
+        del self.request, self.response
+        self.scope["headers"] = []
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self._hold()

@@ -126,17 +126,22 @@ class Topic:
         self._size += sum(len(event.encoded) for event in commit.events)
         while self._size > RING_BYTES:
             self._size -= len(self._ring.popleft().encoded)
-        self._ring_doorbells()
+        self.ring_doorbells()
         # In the next turn of the loop: what is ready together leaves together, a lone event waits for nothing.
         if self._feeds and self._pump is None:
             self._pump = self._flush()
             asyncio.get_running_loop().call_soon(self._step)
 
+    def ring_doorbells(self) -> None:
+        """Wake everyone who watches and is not live."""
+        for doorbell in tuple(self._doorbells):
+            doorbell()
+
     def end(self) -> None:
         """The task was deleted."""
         self.deleted = True
         self._retire(tuple(self._feeds.values()))
-        self._ring_doorbells()
+        self.ring_doorbells()
 
     def page(self, *, after: int, limit: int, size: int, filter: Filter) -> Page | None:
         """A page from the ring; None if the cursor is not within the ring, behind it or ahead of it."""
@@ -154,10 +159,6 @@ class Topic:
                 events.append(event.encoded)
             cursor = event.event_id
         return Page(b",".join(events), len(events), cursor, self.position.head)
-
-    def _ring_doorbells(self) -> None:
-        for doorbell in tuple(self._doorbells):
-            doorbell()
 
     def _step(self) -> None:
         assert self._pump is not None

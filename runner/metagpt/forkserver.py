@@ -169,8 +169,13 @@ def main() -> None:
 
     control = socket.socket(fileno=int(sys.argv[1]))
     preload.load(Path(sys.argv[2]))
-    import runner.metagpt.child  # noqa: F401, imported before the fork so that children share it
+    # Imported and prepared before the fork, so that children share it.
+    import runner.metagpt.child  # noqa: F401
+    from runner.metagpt import hooks
+    from runner.metagpt.demo.archetypes import archetypes
 
+    hooks.prepare()
+    archetypes()
     gc.collect()
     gc.freeze()  # a collection in a child would touch, and so copy, every page
     try:

@@ -81,6 +81,26 @@ Method = Callable[..., Any]
 AsyncMethod = Callable[..., Awaitable[Any]]
 
 
+class LogSink:
+    """Where loguru's records go. Added before the fork, because adding a sink takes milliseconds."""
+
+    run: Run | None = None
+
+    def __call__(self, message: Any) -> None:
+        record = message.record
+        if self.run is None or record["function"] == "publish_message":
+            return  # "Message no recipients", with a dump of it: normal at the end of a team's work
+        self.run.log(record["level"].name, record["message"], record["name"])
+
+
+LOGS = LogSink()
+
+
+def prepare() -> None:
+    """Do what all children need and share, before the fork."""
+    logger.add(LOGS, level="INFO", format="{message}", backtrace=False, diagnose=False)
+
+
 def install(run: Run) -> None:
     """Replace the methods above, for good."""
     for role in ACTING:
@@ -99,7 +119,7 @@ def install(run: Run) -> None:
     FileRepository.new_filename = staticmethod(lambda: document)
     for method in RETRIED:
         _retry_malformed_answers(run, method.retry)
-    logger.add(functools.partial(_on_log, run), level="INFO", format="{message}", backtrace=False, diagnose=False)
+    LOGS.run = run
 
 
 def _starting_turn(run: Run, original: AsyncMethod) -> AsyncMethod:
@@ -288,10 +308,3 @@ def _retry_malformed_answers(run: Run, retrying: Any) -> None:
     retrying.after = lambda state: None
     retrying.before_sleep = tell
     retrying.retry_error_callback = give_up
-
-
-def _on_log(run: Run, message: Any) -> None:
-    record = message.record
-    if record["function"] == "publish_message":
-        return  # "Message no recipients", with a dump of it: normal at the end of a team's work
-    run.log(record["level"].name, record["message"], record["name"])

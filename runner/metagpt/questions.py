@@ -15,9 +15,14 @@ class Questions:
         self._attempt = attempt
         self._asked = 0
         self._open: dict[str, asyncio.Future[str]] = {}
+        self._turn = asyncio.Lock()  # a person is asked one thing at a time
 
     async def ask(self, question: str, choices: Sequence[str], deadline: datetime | None = None) -> str:
         """The answer of a person: one of `choices`, or words. Raises `TimeoutError` once `deadline` has passed."""
+        async with self._turn:
+            return await self._ask(question, choices, deadline)
+
+    async def _ask(self, question: str, choices: Sequence[str], deadline: datetime | None) -> str:
         self._asked += 1
         request_id = f"input-{self._attempt}-{self._asked}"
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()

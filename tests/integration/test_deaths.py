@@ -161,7 +161,6 @@ async def test_the_end_of_the_server(tmp_path: Path, number: signal.Signals) -> 
             assert "shut down" in (await api.state(task_id))["reason"]
 
 
-@pytest.mark.xfail(reason="uvicorn cancels open long polls after 2 s, with a traceback in the log")
 async def test_ctrl_c_with_a_long_poll(tmp_path: Path) -> None:
     """An open long poll does not hold the server's end back for longer than 5 s."""
     with Server(tmp_path / "data") as server:

@@ -2,7 +2,7 @@
 
 import contextlib
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,7 @@ from runner.events import EventType
 from runner.supervisor import Supervisor
 from runner.task import NewTask
 from server.hub import Hub
-from server.topic import RING_BYTES
+from server.topic import RING_BYTES, Doorbell
 from tests.children import ToldChild, told_supervisor
 from tests.support import until
 
@@ -54,11 +54,20 @@ async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
         yield Watched(hub, supervisor, task.id, await forks.child())
 
 
+@contextlib.contextmanager
+def _watching(watched: Watched, doorbell: Doorbell) -> Iterator[None]:
+    topic = watched.hub.watch(watched.task_id, doorbell)
+    try:
+        yield
+    finally:
+        watched.hub.unwatch(topic, doorbell)
+
+
 @pytest.mark.parametrize("filter", FILTERS, ids=str)
 async def test_the_seam(watched: Watched, filter: Filter) -> None:
     """Every page of a watched task, of any cursor, limit and size, is the one that the store gives."""
     await watched.fill(20)
-    with watched.hub.watch(watched.task_id, lambda: None):
+    with _watching(watched, lambda: None):
         await watched.fill(20)
         head = (await watched.hub.position(watched.task_id)).head
         for after in range(head + 1):
@@ -74,7 +83,7 @@ async def test_the_seam(watched: Watched, filter: Filter) -> None:
 @pytest.mark.parametrize("filter", FILTERS, ids=str)
 async def test_following_the_cursor(watched: Watched, filter: Filter) -> None:
     """Page by page along the cursor, a reader gets every event that passes, once, and arrives at the head."""
-    with watched.hub.watch(watched.task_id, lambda: None):
+    with _watching(watched, lambda: None):
         await watched.fill(30)
         head = (await watched.hub.position(watched.task_id)).head
         cursor = 0
@@ -90,7 +99,7 @@ async def test_following_the_cursor(watched: Watched, filter: Filter) -> None:
 
 async def test_a_cursor_ahead(watched: Watched) -> None:
     """A cursor beyond the head raises, whether the task is watched or not."""
-    for watching in (contextlib.nullcontext(), watched.hub.watch(watched.task_id, lambda: None)):
+    for watching in (contextlib.nullcontext(), _watching(watched, lambda: None)):
         with watching:
             await watched.fill(3)
             head = (await watched.hub.position(watched.task_id)).head
@@ -103,7 +112,7 @@ async def test_a_cursor_ahead(watched: Watched) -> None:
 
 async def test_a_deleted_task(watched: Watched) -> None:
     """Nothing of a deleted task can be read any more, also not what the hub had at hand."""
-    with watched.hub.watch(watched.task_id, lambda: None):
+    with _watching(watched, lambda: None):
         await watched.fill(10, size=100_000)
         await watched.hub.read_framed(watched.task_id, after=0, filter=Filter())
         await watched.supervisor.stop_task(watched.task_id)
@@ -120,7 +129,7 @@ async def test_memory_of_a_watched_task(watched: Watched) -> None:
     """However long the log, a watched task holds its newest part only, and an unwatched one nothing."""
     tracemalloc.start()
     try:
-        with watched.hub.watch(watched.task_id, lambda: None):
+        with _watching(watched, lambda: None):
             before = tracemalloc.get_traced_memory()[0]
             await watched.fill(200, size=100_000)
             held = tracemalloc.get_traced_memory()[0] - before
@@ -133,7 +142,7 @@ async def test_memory_of_a_watched_task(watched: Watched) -> None:
 async def test_the_doorbell(watched: Watched) -> None:
     """A doorbell rings after every commit as long as it is there, and not after."""
     rung: list[int] = []
-    with watched.hub.watch(watched.task_id, lambda: rung.append(1)):
+    with _watching(watched, lambda: rung.append(1)):
         await watched.fill(1)
         assert rung
     count = len(rung)

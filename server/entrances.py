@@ -1,0 +1,55 @@
+"""The WebSocket entrances: `/ws`, and `/api/tasks/{task_id}/events`.
+
+They stand in front of Starlette: its middleware and routing would stay on the stack of every open connection.
+"""
+
+import re
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from server.hub import Hub
+from server.protocol import Subscribe
+from server.sockets import Session
+from server.validation import explain
+
+_TASK = re.compile(r"/api/tasks/([^/]+)/events")
+
+
+class Entrances:
+    """The ASGI application for connections of type `websocket`."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        websocket = WebSocket(scope, receive, send)
+        session = Session(websocket, self._hub)
+        if scope["path"] == "/ws":
+            await session.serve()
+        elif task := _TASK.fullmatch(scope["path"]):
+            await self._enter_task(task[1], websocket, session)
+        else:
+            await websocket.close()  # before it is accepted: an HTTP answer, 403
+
+    async def _enter_task(self, task_id: str, websocket: WebSocket, session: Session) -> None:
+        try:
+            wanted = _subscribe(task_id, websocket)
+        except msgspec.ValidationError as error:
+            await session.reject(explain(error, Subscribe)[1])
+        else:
+            await session.serve_task(wanted)
+
+
+def _subscribe(task_id: str, websocket: WebSocket) -> Subscribe:
+    """What the query asks for. Raises `msgspec.ValidationError`."""
+    query = websocket.query_params
+    wanted = {
+        "op": "subscribe",
+        "task_id": task_id,
+        "since_event_id": query.get("since_event_id", "0"),
+        "types": [name for name in query.get("types", "").split(",") if name],
+        "agent_role": query.get("agent_role"),
+    }
+    return msgspec.convert(wanted, Subscribe, strict=False)

@@ -1,0 +1,144 @@
+"""A server in the test's own process, on a data folder, whose tasks say what the test wants.
+
+Everything is real: recorder, SQLite, supervisor, hub, application and uvicorn. Only the fork server is never started.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import msgspec
+import uvicorn
+
+from runner.attempt import Llm
+from runner.base import Filter
+from runner.events import EventType, draft
+from runner.forkserver import ForkServer
+from runner.recorder import Recorder, entry
+from runner.states import Status
+from runner.store import SqliteStore
+from runner.supervisor import Supervisor
+from runner.task import NewTask, Task
+from server.app import create_app
+from server.stream import StreamProtocol
+from tests.support import DEADLINE
+
+# What events are made of, in turn.
+TYPES = (EventType.TOKEN, EventType.LOG, EventType.MESSAGE)
+ROLES = (None, "Alice", "Bob")
+
+SOCKET_BUFFER = 4096  # bytes that the kernel may hold for a connection
+
+
+class Log:
+    """What was written to a task: the truth, by event_id from 1."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+        self.drafts: list[tuple[EventType, str | None, str]] = []
+        self.deleted = False
+
+    def passing(self, filter: Filter, after: int) -> list[int]:
+        """The event_ids above a cursor that a filter lets pass."""
+        return [
+            number
+            for number, (event_type, role, _) in enumerate(self.drafts[after:], after + 1)
+            if filter.passes(event_type, role)
+        ]
+
+
+class World:
+    """A server on a data folder that can be closed and opened again, and what was written to its tasks."""
+
+    def __init__(
+        self,
+        data: Path,
+        protocol: type[asyncio.Protocol] | str = StreamProtocol,
+        store: type[SqliteStore] = SqliteStore,
+    ) -> None:
+        self._data = data
+        self._open = store.open
+        self._protocol = protocol
+        self.up = asyncio.Event()
+        self.epoch = ""
+        self.http = httpx.AsyncClient(timeout=DEADLINE, trust_env=False)
+
+    async def start(self) -> None:
+        self.store = await self._open(self._data / "metagpt-live.db")
+        assert self.epoch in ("", self.store.epoch)
+        self.epoch = self.store.epoch
+        self._recorder = await Recorder(self.store).__aenter__()
+        self.supervisor = Supervisor(
+            store=self.store,
+            recorder=self._recorder,
+            forks=ForkServer(self._data / "scratch"),  # never entered: the events are made here
+            llm=Llm(),
+            folder=self._data / "tasks",
+            concurrency=1,
+            grace=1.0,
+        )
+        config = uvicorn.Config(
+            create_app(self.supervisor, llm=Llm()),
+            lifespan="off",
+            ws=self._protocol,
+            ws_per_message_deflate=False,
+            log_config=None,
+            log_level="critical",
+        )
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
+        self.port = listener.getsockname()[1]
+        self._server = uvicorn.Server(config)
+        self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+        self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
+        while not self._server.started:  # noqa: ASYNC110, it has no event
+            await asyncio.sleep(0)
+        self.address = f"127.0.0.1:{self.port}"
+        self.up.set()
+
+    async def stop(self) -> None:
+        self.up.clear()
+        self._server.should_exit = True
+        await self._serving
+        await self._recorder.__aexit__()
+        await self.store.aclose()
+
+    async def begin(self) -> None:
+        """Make the task that is read, and another."""
+        self.log = await self.new_log()
+        self.other = await self.new_log()
+
+    def append(
+        self, log: Log, count: int, size: int, *, padding: int = 0, status: Status = Status.RUNNING
+    ) -> "asyncio.Future[None]":
+        """Write events. size: characters of each message, about. padding: further ones, that are not kept here.
+
+        Returns a future that is done when they are committed.
+        """
+        head = len(log.drafts)
+        for number in range(head + 1, head + count + 1):
+            text = f"{log.task.id} says {number} — “{'x' * (number * 7 % (size + 1))}”"
+            log.drafts.append((TYPES[number % 3], ROLES[number // 3 % 3], text))
+        entries = [
+            entry(draft(event_type, {"message": text, "padding": "x" * padding}, agent_role=role))
+            for event_type, role, text in log.drafts[head:]
+        ]
+        log.task, done = self._recorder.append(msgspec.structs.replace(log.task, status=status), entries)
+        return done
+
+    async def new_log(self) -> Log:
+        return Log(await self.supervisor.create_task(NewTask(input_prompt="Make events")))
+
+
+@contextlib.asynccontextmanager
+async def running(world: World) -> AsyncIterator[World]:
+    await world.start()
+    try:
+        await world.begin()
+        yield world
+    finally:
+        await world.stop()
+        await world.http.aclose()
