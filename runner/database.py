@@ -5,7 +5,6 @@ statements of one caller come those of others. Here a whole transaction is one v
 between, all its reads see one state of the database, and a caller who is cancelled leaves nothing half done.
 """
 
-import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -30,7 +29,7 @@ class Database(aiosqlite.Connection):
     async def run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Run `work` outside of a transaction: for pragmas."""
         execute: Callable[..., Awaitable[_T]] = self._execute
-        return await asyncio.shield(execute(work, self._conn))
+        return await execute(work, self._conn)
 
 
 async def open_database(path: Path, *, writes: bool) -> Database:

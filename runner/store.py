@@ -211,13 +211,28 @@ def _append(commits: Sequence[Commit], ends: OrderedDict[str, _End], connection:
         row = connection.execute(sql.ADVANCE_TASK, _changing(commit.task) | parameters).fetchone()
         taken.append(row is not None)
         if row is not None:
-            connection.executemany(sql.INSERT_EVENT, _rows(row[0], commit, end.until))
+            _insert_events(row[0], commit, end.until, connection)
             connection.executemany(sql.INSERT_DIGEST, ((row[0], event_id, step) for event_id, step in steps))
             ends[commit.task.id] = end
             ends.move_to_end(commit.task.id)
     while len(ends) > _ENDS:
         ends.popitem(last=False)
     return taken
+
+
+def _insert_events(seq: int, commit: Commit, until: int, connection: sqlite3.Connection) -> None:
+    """until: bytes of the log after the commit."""
+    until -= sum(len(event.encoded) for event in commit.events)
+    done = 0
+    for count, statement in sql.INSERT_EVENTS.items():
+        while len(commit.events) - done >= count:
+            parameters: list[Any] = []
+            for event in commit.events[done : done + count]:
+                until += len(event.encoded)
+                tail = event.encoded[event.encoded.index(b'"timestamp"') :].decode()
+                parameters += (seq, event.event_id, event.event_type, event.agent_role, until, tail)
+            connection.execute(statement, parameters)
+            done += count
 
 
 def _end_after(
@@ -361,16 +376,6 @@ def _changing(task: Task) -> dict[str, Any]:
         "details": msgspec.json.encode({name: getattr(task, name) for name in _DETAILS}).decode(),
         "final_result": msgspec.json.encode(task.final_result).decode(),
     }
-
-
-def _rows(seq: int, commit: Commit, until: int) -> Sequence[tuple[int, int, str, str | None, int, str]]:
-    """The parameters of INSERT_EVENT for a commit. until: bytes of the log after it."""
-    rows = []
-    for event in reversed(commit.events):
-        tail = event.encoded[event.encoded.index(b'"timestamp"') :]
-        rows.append((seq, event.event_id, event.event_type, event.agent_role, until, tail.decode()))
-        until -= len(event.encoded)
-    return rows[::-1]
 
 
 def _reading(seq: int, task_id: str, filter: Filter) -> dict[str, Any]:

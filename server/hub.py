@@ -19,7 +19,7 @@ from server import protocol
 from server.protocol import FRAME_BYTES, FRAME_EVENTS, Frame
 from server.topic import Doorbell, Position, Topic
 
-PAGE_CACHE_BYTES = 16 * 1024 * 1024  # of framed pages that lagging subscriptions may want again, in all
+PAGE_CACHE_BYTES = 8 * 1024 * 1024  # of framed pages that lagging subscriptions may want again, in all
 POSITION_CACHE = 10_000  # tasks
 
 TaskListener = Callable[[str, Task | None], None]
@@ -40,7 +40,7 @@ class FramedPage(msgspec.Struct, frozen=True):
     @property
     def size(self) -> int:
         """Bytes."""
-        return sum(len(frame.payload) for frame in self.frames)
+        return sum(len(frame.wire) for frame in self.frames)
 
 
 class Hub:

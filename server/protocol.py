@@ -140,17 +140,16 @@ ServerFrame = Hello | CaughtUp | Gap | State | End | Pong | Error
 class Frame:
     """An encoded frame of the server. payload: its JSON; wire: the same as a whole WebSocket frame."""
 
-    __slots__ = ("_wire", "payload")
+    __slots__ = ("_start", "wire")
 
     def __init__(self, payload: bytes) -> None:
-        self.payload = payload
-        self._wire: bytes | None = None
+        header = _header(len(payload))
+        self.wire = header + payload
+        self._start = len(header)
 
     @property
-    def wire(self) -> bytes:
-        if self._wire is None:
-            self._wire = _header(len(self.payload)) + self.payload
-        return self._wire
+    def payload(self) -> bytes:
+        return self.wire[self._start :]  # not kept beside it: the hub keeps frames
 
 
 def _header(size: int) -> bytes:

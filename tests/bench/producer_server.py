@@ -1,0 +1,166 @@
+"""The server under test: everything as in production, with events made here in place of a team's.
+
+    python -m tests.bench.producer_server DATA [--store memory|normal|full]
+
+Store, recorder, supervisor, hub, application and uvicorn are wired as `metagpt-live serve` does it; only the fork
+server is never started. A producer's events go the way of a child's: as lines through `Run`, into the recorder,
+committed, and only then to the hub. Further commands than those of producing.py:
+
+    child COUNT RATE SIZE   the same from a process of its own, through its channel and the pipe: the child's whole way
+    fill EVENTS SIZE        begin a log of so many events, written through the recorder
+    grow EVENTS SIZE        write so many more
+
+--store memory commits nothing, to show what the commit costs.
+"""
+
+import argparse
+import asyncio
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from runner.attempt import Llm
+from runner.base import Commit, Durability, Entry
+from runner.events import EventType
+from runner.forkserver import Child, ForkServer
+from runner.recorder import Recorder
+from runner.run import Run
+from runner.store import SqliteStore
+from runner.supervisor import Supervisor
+from runner.task import NewTask, Task
+from server.app import create_app
+from server.serving import listen, serve
+from tests.bench.processes import ROOT
+from tests.bench.producing import Producer, idle_loop, tail
+
+GROW_BATCH = 1000  # events
+
+
+class MemoryStore(SqliteStore):
+    """Takes events and forgets them."""
+
+    async def append(self, commits: Sequence[Commit]) -> list[bool]:
+        return [True] * len(commits)
+
+
+class ProducerServer:
+    def __init__(self, store: SqliteStore, recorder: Recorder, data: Path) -> None:
+        self._store = store
+        self._recorder = recorder
+        self._data = data
+        self._forks = ForkServer(data / "scratch")  # never entered: no run is ever started
+        self._llm = Llm()
+        self.supervisor = Supervisor(
+            store=store,
+            recorder=recorder,
+            forks=self._forks,
+            llm=self._llm,
+            folder=data / "tasks",
+            concurrency=1,
+            grace=1.0,
+        )
+        self.application = create_app(self.supervisor, llm=self._llm)
+        self._commit: asyncio.Future[None] | None = None
+
+    async def new(self) -> str:
+        task = await self.supervisor.create_task(NewTask(input_prompt="Make events"))
+        self._run = self._run_of(task)
+        return task.id
+
+    async def send(self, first_id: int, count: int, size: int) -> None:
+        task_id = self._run.task.id
+        self._commit = self._run._absorb([tail(first_id + n, size, task_id) for n in range(count)])
+
+    async def settle(self) -> None:
+        if self._commit is not None:
+            await self._commit
+        await idle_loop()
+
+    async def command(self, words: list[str]) -> dict[str, Any]:
+        match words:
+            case ["child", count, rate, size]:
+                return await self._child(count, rate, size)
+            case ["fill", events, size]:
+                await self.new()
+                return await self._grow(int(events), int(size))
+            case ["grow", events, size]:
+                return await self._grow(int(events), int(size))
+        raise ValueError(words)
+
+    async def _child(self, count: str, rate: str, size: str) -> dict[str, Any]:
+        """As `Run._attempt`: read what the process writes, and record it."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "tests.bench.emitting_child",
+                *(str(theirs.fileno()), count, rate, size),
+                pass_fds=[theirs.fileno()],
+                cwd=ROOT,
+            )
+        child = Child(self._forks, process.pid, ours)
+        while lines := await child.lines():
+            await self._run._absorb(lines)
+        child.close()
+        await process.wait()
+        return {"last_id": self._run.task.head}
+
+    async def _grow(self, events: int, size: int) -> dict[str, Any]:
+        """In batches, and without the child's lines being looked at: this is about the store."""
+        task = self._run.task
+        end = task.head + events
+        begun = time.perf_counter()
+        while task.head < end:
+            count = min(GROW_BATCH, end - task.head)
+            entries = [Entry(EventType.TOKEN, "Engineer", tail(task.head + 1, size, task.id)[1:])] * count
+            task, done = self._recorder.append(task, entries)
+            await done
+        self._run.task = task
+        return {"task_id": task.id, "last_id": task.head, "seconds": time.perf_counter() - begun}
+
+    def _run_of(self, task: Task) -> Run:
+        return Run(
+            task,
+            recorder=self._recorder,
+            store=self._store,
+            forks=self._forks,
+            llm=self._llm,
+            workspace=self._data / "workspace",
+            grace=1.0,
+        )
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--store", choices=("memory", "normal", "full"), default="normal")
+    arguments = parser.parse_args()
+    kind = MemoryStore if arguments.store == "memory" else SqliteStore
+    durability: Durability = "full" if arguments.store == "full" else "normal"
+    store = await kind.open(arguments.data / "bench.db", durability=durability)
+    async with Recorder(store) as recorder:
+        server = ProducerServer(store, recorder, arguments.data)
+        with listen("127.0.0.1", 0) as listener:
+            producing: list[asyncio.Task[None]] = []
+
+            def started() -> None:
+                producing.append(Producer(server).start(listener.getsockname()[1]))
+                # There is nothing to save, and closing thousands of connections in order would take seconds.
+                producing[0].add_done_callback(lambda _: signal.raise_signal(signal.SIGKILL))
+
+            with suppress(asyncio.CancelledError):
+                await serve(server.application, listener, on_started=started, on_stopping=server.application.hub.close)
+
+
+if __name__ == "__main__":
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())

@@ -1,0 +1,98 @@
+"""Readers that stop reading: what the others notice of it, what it costs in memory, and what arrives afterwards."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.bench.load import Received, Round, Subscribers, production
+from tests.bench.processes import temporary_folder
+from tests.bench.tables import Report, median
+
+# What the kernel holds for a stalled connection is not the server's memory, but it must be full for the stall to count.
+RECEIVE_BUFFER = 64 * 1024  # bytes
+MEMORY_ALLOWED = (4 + 16) * 1024 * 1024  # bytes: the ring of a task, and 16 MB
+CATCH_UP_LIMIT = 120.0  # seconds
+
+
+class Case(NamedTuple):
+    connections: int
+    stalled: int
+    size: int  # bytes
+    rate: float  # events/s
+    seconds: float  # with stalled readers
+
+
+# Both write more than MEMORY_ALLOWED in a full round, or nothing would be shown by staying below it.
+CASES = (Case(100, 50, 1024, 2000, 12), Case(1000, 100, 16_384, 60, 24))
+QUICK, FREE = 3.0, 6.0  # seconds, of a quick round, and of a round in which nobody stalls
+
+
+def measure(quick: bool) -> Report:
+    report = Report(
+        name="stalled_readers",
+        title="Stalled readers",
+        columns=(
+            "stalled",
+            "p50 ms, none stalled",
+            "p99 ms, none stalled",
+            "p50 ms of the others",
+            "p99 ms of the others",
+            "p99 ratio",
+            "memory grown, MB",
+            "written meanwhile, MB",
+            "s to catch up",
+            "all exact",
+        ),
+        notes=["Memory: the server's resident memory after a round with stalled readers, less before it; the largest."],
+    )
+    for case in CASES:
+        _measure_case(report, case, quick)
+    return report
+
+
+def _measure_case(report: Report, case: Case, quick: bool) -> None:
+    free: list[Round] = []
+    beside: list[Round] = []
+    grown: list[int] = []
+    catch_up: list[float] = []
+    everything: list[Received] = []
+    seconds = QUICK if quick else case.seconds
+    with (
+        temporary_folder() as folder,
+        production(Path(folder)) as server,
+        Subscribers(server, case.connections, receive_buffer=RECEIVE_BUFFER) as watching,
+    ):
+        watching.round("paced", size=case.size, seconds=1, rate=case.rate)
+        for _ in range(1 if quick else 3):
+            free.append(watching.round("paced", size=case.size, seconds=min(seconds, FREE), rate=case.rate, sample=1))
+            before = server.rss()
+            watching.client.tell("stall", case.stalled)
+            made = watching.round("paced", size=case.size, seconds=seconds, rate=case.rate, sample=1)
+            beside.append(made)
+            grown.append(server.rss() - before)
+            watching.client.ask("begin", 0)
+            watching.client.tell("unstall")
+            received = watching.until(made.last_id, limit=CATCH_UP_LIMIT)
+            everything.append(received)
+            catch_up.append(received.wall_s)
+    exact = all(round.exact for round in (*free, *beside)) and all(received.exact for received in everything)
+    late = [median(r.received.p99_ms for r in rounds) for rounds in (free, beside)]
+    early = [median(r.received.p50_ms for r in rounds) for rounds in (free, beside)]
+    title = f"{case.stalled} of {case.connections}"
+    written = case.size * case.rate * seconds / 1e6
+    report.rows.append(
+        (
+            f"{title}, {case.rate:g} events/s of {case.size} B",
+            *(early[0], late[0], early[1], late[1], late[1] / late[0]),
+            *(max(grown) / 1e6, written, median(catch_up), "yes" if exact else "**no**"),
+        )
+    )
+    report.raw.append(
+        {"case": title, "p99_ms": [[r.received.p99_ms for r in made] for made in (free, beside)], "grown": grown}
+    )
+    report.check(f"{title}: p99 of the others", late[1] / late[0], 1.2, at_least=False, unit="x")
+    report.check(f"{title}: memory grown", max(grown) / 1e6, MEMORY_ALLOWED / 1e6, at_least=False, unit=" MB")
+    report.check(f"{title}: everything arrived, exact (1 is yes)", float(exact), 1.0, at_least=True)
+    if written * 1e6 < MEMORY_ALLOWED:
+        report.notes.append(f"{title}: too little was written to prove that memory is bounded; run it without --quick.")
+    if not exact:
+        report.notes.append(f"NOT EXACT: {everything} {[r.received for r in beside]}")
