@@ -1,4 +1,4 @@
-"""The files that a run has written, as they are on disk now.
+"""The files that a run has written: as its log tells of them, and as they are on disk now.
 
 A workspace holds what an LLM wrote, and where it wrote it: a path is opened step by step from the workspace's own
 folder, and a symbolic link on the way ends the search.
@@ -12,7 +12,43 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
+import msgspec
+
+from runner.base import Artifact, Filter, Store
 from runner.errors import ArtifactNotFound
+from runner.events import Event, EventType
+from runner.states import Status
+
+_LISTED = Filter(frozenset({EventType.ARTIFACT, EventType.STATUS}))
+_PAGE = 1000  # events
+_PAGE_BYTES = 4 * 1024 * 1024
+
+
+async def list_artifacts(store: Store, task_id: str) -> list[Artifact]:
+    """The newest version of every file of the last attempt, by path. Raises `TaskNotFound`.
+
+    Where retention has deleted the events that tell of them, they are the result's.
+    """
+    found: dict[str, Artifact] = {}
+    cursor, head = 0, 1
+    while cursor < head:
+        page = await store.read_events(task_id, after=cursor, limit=_PAGE, size=_PAGE_BYTES, filter=_LISTED)
+        cursor, head = page.cursor, page.head
+        if page.gap is not None:
+            result = (await store.get_task(task_id)).final_result or {}
+            found = {known.path: known for known in msgspec.convert(result.get("artifacts", []), list[Artifact])}
+        for event in page.events:
+            _fold(found, msgspec.json.decode(event, type=Event))
+    return [found[path] for path in sorted(found)]
+
+
+def _fold(found: dict[str, Artifact], event: Event) -> None:
+    """What files there are after an event: each attempt begins with an empty workspace."""
+    if event.event_type is EventType.ARTIFACT:
+        artifact = msgspec.convert(event.payload, Artifact)
+        found[artifact.path] = artifact
+    elif event.payload["status"] == Status.QUEUED:
+        found.clear()
 
 
 def open_inside(folder: Path, path: str) -> BinaryIO:

@@ -19,7 +19,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     n_round: rounds of the team at most (it ends earlier when every role is idle). code_review: the engineer reviews
     each file. run_tests: a QA engineer writes and runs tests. budget_usd: LLM cost at which the run ends; null for no
-    limit. timeout_s: seconds after which the run is stopped; null for no limit. review: roles whose work a person
+    limit. timeout_s: seconds after which the run is ended, the time in which a
+    person is asked included; null for no limit. review: roles whose work a person
     approves before the team goes on.
     """
 

@@ -140,7 +140,7 @@ class Store(Protocol):
     async def get_task(self, task_id: str) -> Task: ...
 
     async def list_tasks(self, *, statuses: frozenset[Status], query: str, limit: int, cursor: int | None) -> TaskPage:
-        """Newest first, without final_result. query: words looked for in title and prompt."""
+        """Newest first, without prompt and final_result. query: words looked for in title and prompt."""
 
     async def delete_task(self, task_id: str) -> None:
         """Forget a task and its log."""
@@ -203,8 +203,11 @@ class Runner(Protocol):
     async def get_task_artifacts(self, task_id: str) -> list[Artifact]:
         """The newest version of every file of the last attempt, by path."""
 
-    async def open_artifact(self, task_id: str, path: str) -> BinaryIO:
-        """The newest version of a file; the caller closes it. Raises `ArtifactNotFound`."""
+    async def open_artifact(self, task_id: str, path: str, version: int | None) -> BinaryIO:
+        """The newest version of a file; the caller closes it.
+
+        Raises `ArtifactNotFound`, also if `version` is given and is not the newest.
+        """
 
     async def open_archive(self, task_id: str) -> BinaryIO:
         """All files of the last attempt as a zip; the caller closes it."""

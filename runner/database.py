@@ -22,9 +22,11 @@ _BUSY = 5.0  # seconds to wait for a lock that another process holds
 class Database(aiosqlite.Connection):
     """Make one with `open_database`; close it with `close`."""
 
+    begin = "BEGIN"
+
     async def transaction(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Run `work` in a transaction of its own: committed when it returns, rolled back when it raises."""
-        return await self.run(partial(_transact, work))
+        return await self.run(partial(_transact, self.begin, work))
 
     async def run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Run `work` outside of a transaction: for pragmas."""
@@ -35,6 +37,9 @@ class Database(aiosqlite.Connection):
 async def open_database(path: Path, *, writes: bool) -> Database:
     """A connection to the file `path`, which is made if it does not exist and is to be written."""
     database = Database(partial(_connect, path, "rwc" if writes else "ro"), _CHUNK)
+    if writes:
+        # A transaction that reads first, and then finds that another process writes, could not wait for it.
+        database.begin = "BEGIN IMMEDIATE"
     await database
     return database
 
@@ -44,8 +49,8 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY)
 
 
-def _transact(work: Callable[[sqlite3.Connection], _T], connection: sqlite3.Connection) -> _T:
-    connection.execute("BEGIN")
+def _transact(begin: str, work: Callable[[sqlite3.Connection], _T], connection: sqlite3.Connection) -> _T:
+    connection.execute(begin)
     try:
         result = work(connection)
         connection.execute("COMMIT")

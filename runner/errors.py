@@ -26,9 +26,11 @@ class TaskNotFound(RunnerError):
 
 
 class ArtifactNotFound(RunnerError):
-    def __init__(self, path: str) -> None:
-        super().__init__(f"The run has no file {path!r}.")
+    def __init__(self, path: str, version: int | None = None) -> None:
+        in_version = "" if version is None else f" in version {version}; only the newest is kept"
+        super().__init__(f"The run has no file {path!r}{in_version}.")
         self.path = path
+        self.version = version
 
 
 class Conflict(RunnerError):

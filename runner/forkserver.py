@@ -20,6 +20,9 @@ from runner.errors import ChildLost
 
 # A fork server that dies sooner than this after its start is not started again at once.
 _RESTART_PAUSE = 1.0  # seconds
+_FAILURES = 3  # starts that fail, after which nobody is made to wait for the next
+_FORKS_AT_ONCE = 64  # requests under way: a socket holds some 270 before it refuses more
+_SEND_PAUSE = 0.01  # seconds
 _READ_SIZE = 256 * 1024
 _LINE_LIMIT = 64 * 1024 * 1024  # bytes; more without a newline is not our protocol
 
@@ -92,7 +95,10 @@ class ForkServer:
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
-        self._ready = asyncio.Event()
+        self._ready = False
+        self._settled = asyncio.Event()  # ready, or given up for now
+        self._failures = 0  # starts in a row that did not come to be ready
+        self._forking = asyncio.Semaphore(_FORKS_AT_ONCE)
         self._control: socket.socket | None = None
         self._forks: dict[int, tuple[asyncio.Future[Child], socket.socket]] = {}
         self._children: dict[int, Child] = {}
@@ -110,12 +116,17 @@ class ForkServer:
     @property
     def ready(self) -> bool:
         """Whether a fork would be served at once."""
-        return self._ready.is_set()
+        return self._ready
 
     async def fork(self, spec: AttemptSpec) -> Child:
         """Fork a child for an attempt. Raises `ChildLost` if the fork server dies meanwhile, or cannot fork."""
-        await self._ready.wait()
-        assert self._control is not None
+        async with self._forking:
+            return await self._fork(spec)
+
+    async def _fork(self, spec: AttemptSpec) -> Child:
+        await self._settled.wait()
+        if self._control is None or not self._ready:
+            raise ChildLost("MetaGPT's process does not start; the log of the server says why.")
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         self._requests += 1
@@ -134,19 +145,35 @@ class ForkServer:
         return child
 
     def kill(self, pid: int, number: signal.Signals) -> None:
-        if self._control is not None:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it is dying, and its children with it
-                self._control.send(json.dumps({"op": "kill", "pid": pid, "signal": int(number)}).encode() + b"\n")
+        """Send a signal to a child, unless it has ended."""
+        if self._control is None:
+            return
+        request = json.dumps({"op": "kill", "pid": pid, "signal": int(number)}).encode() + b"\n"
+        try:
+            self._control.send(request)
+        except BlockingIOError:  # very many requests at once
+            asyncio.get_running_loop().call_later(_SEND_PAUSE, self.kill, pid, number)
+        except (BrokenPipeError, ConnectionResetError):
+            return  # it is dying, and its children with it
 
     async def _keep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
             started = loop.time()
+            self._failures += 1
             try:
                 await self._run_once()
             except OSError:  # too many open files, or processes: it may be better in a moment
                 _log.exception("the fork server could not be started")
+                self._settle()
             await asyncio.sleep(max(0.0, _RESTART_PAUSE - (loop.time() - started)))
+
+    def _settle(self) -> None:
+        """Have forks wait for the next start, unless that is not worth it any more."""
+        if self._failures < _FAILURES:
+            self._settled.clear()
+        else:
+            self._settled.set()
 
     async def _run_once(self) -> None:
         control, theirs = socket.socketpair()
@@ -158,6 +185,7 @@ class ForkServer:
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",  # a folder named metagpt where the user happens to be is not the package
                 "-m",
                 "runner.metagpt.forkserver",
                 str(theirs.fileno()),
@@ -171,8 +199,9 @@ class ForkServer:
         try:
             await self._listen(control)
         finally:
-            self._ready.clear()
+            self._ready = False
             self._control = None
+            self._settle()
             control.close()
             self._lose_children()
             with contextlib.suppress(ProcessLookupError):
@@ -196,7 +225,9 @@ class ForkServer:
     def _hear(self, reply: dict[str, object]) -> None:
         match reply:
             case {"op": "ready"}:
-                self._ready.set()
+                self._ready = True
+                self._failures = 0
+                self._settled.set()
             case {"op": "forked", "request": int(request), "pid": int(pid)}:
                 forked, connection = self._forks.pop(request)
                 self._children[pid] = Child(self, pid, connection)

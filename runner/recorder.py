@@ -1,5 +1,8 @@
 """The recorder: every event of every task passes here, and gets its place in the log.
 
+A store that cannot write now (locked by another process, disk full) is asked again until it can; meanwhile whoever
+produces events waits for their commit, so nothing piles up.
+
 Group commit: while one transaction runs, what arrives is collected; the next transaction takes all of it. No timer is
 involved, so a lone event is committed at once and a burst costs one commit. Listeners hear of events only after their
 commit, in the order of the log.
@@ -7,6 +10,8 @@ commit, in the order of the log.
 
 import asyncio
 import contextlib
+import logging
+import sqlite3
 from collections.abc import Sequence
 
 import msgspec
@@ -15,6 +20,10 @@ from runner.base import Commit, Deleted, Entry, Listener, Placed, Store
 from runner.errors import StaleAttempt
 from runner.events import Draft
 from runner.task import Task
+
+_RETRY_PAUSE = 1.0  # seconds
+
+_log = logging.getLogger(__name__)
 
 
 class Recorder:
@@ -26,6 +35,7 @@ class Recorder:
         self._pending: list[tuple[Commit, asyncio.Future[None]]] = []
         self._work = asyncio.Event()
         self._closing = False
+        self._hurried = asyncio.Event()  # set once it is not worth to wait for the store any more
 
     async def __aenter__(self) -> "Recorder":
         self._writer = asyncio.create_task(self._write(), name="recorder")
@@ -35,6 +45,10 @@ class Recorder:
         self._closing = True
         self._work.set()
         await self._writer
+
+    def hurry(self) -> None:
+        """From now on a commit that fails is not tried again: the server is about to end."""
+        self._hurried.set()
 
     def watch(self, listener: Listener) -> None:
         """Call `listener` after every change; it must not block and must not raise."""
@@ -73,7 +87,7 @@ class Recorder:
         batch, self._pending = self._pending, []
         commits = _merge([commit for commit, _ in batch])
         try:
-            taken = await self._store.append(commits)
+            taken = await self._append(commits)
         except Exception as error:  # whoever waits for this commit decides what its failure means
             for _, done in batch:
                 _fail(done, error)
@@ -87,6 +101,18 @@ class Recorder:
                 _fail(done, StaleAttempt(commit.task.id, commit.task.attempt))
             elif not done.done():
                 done.set_result(None)
+
+    async def _append(self, commits: Sequence[Commit]) -> list[bool]:
+        while True:
+            try:
+                return await self._store.append(commits)
+            except sqlite3.OperationalError:
+                if self._hurried.is_set():
+                    raise
+                _log.exception("%d commits failed; trying again", len(commits))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_RETRY_PAUSE):
+                    await self._hurried.wait()
 
 
 def entry(draft: Draft) -> Entry:

@@ -18,16 +18,15 @@ import msgspec
 import psutil
 
 from runner.attempt import Answer, AttemptSpec, Llm, Say
-from runner.base import Entry, Stopped, Store
+from runner.base import Entry, Stopped
 from runner.errors import AlreadyAnswered, Conflict, StaleAttempt
 from runner.events import EventType, draft, now
 from runner.forkserver import Child, ForkServer
 from runner.recorder import Recorder, entry
-from runner.states import IN_ATTEMPT, Status, Trigger, follow
+from runner.states import Status, Trigger, follow
 from runner.task import FOLDED, Task, fold
 
 RESOURCE_PERIOD = 2.0  # seconds between RESOURCE events
-_FINISH_PAUSE = 1.0  # seconds between tries to write the end of an attempt to a store that fails
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +65,6 @@ class Run:
         task: Task,
         *,
         recorder: Recorder,
-        store: Store,
         forks: ForkServer,
         llm: Llm,
         workspace: Path,
@@ -75,7 +73,6 @@ class Run:
         self.task = task
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._recorder = recorder
-        self._store = store
         self._forks = forks
         self._llm = llm
         self._workspace = workspace
@@ -102,15 +99,26 @@ class Run:
         self.task, done = self._recorder.append(self.task, [status_entry])
         return done
 
+    async def queue(self) -> None:
+        """Wait for a place, with nothing left of an earlier attempt."""
+        await self.change(
+            Trigger.RUN, queued_at=now(), started_at=None, completed_at=None, progress=None, final_result=None
+        )
+
+    async def recover(self) -> None:
+        """End an attempt whose process ended with its server."""
+        if self.task.status is Status.RUNNING and self.task.final_result is not None:
+            await self._write_end(None)
+        else:
+            reason = "The server ended while this run was going on."
+            await self.change(Trigger.LOSE, reason=reason, completed_at=now(), current_agent=None, waiting=None)
+
     def claim(self) -> None:
         """Begin the next attempt."""
         self.change(
             Trigger.CLAIM,
             attempt=self.task.attempt + 1,
             started_at=now(),
-            completed_at=None,
-            progress=None,
-            final_result=None,
             model=self._llm.model,
             demo=self._llm.demo,
             workspace=str(self._workspace),
@@ -166,26 +174,29 @@ class Run:
     async def _attempt(self) -> str | None:
         """Run the child to its end. Returns what went wrong, or None."""
         await asyncio.to_thread(_make_empty, self._workspace)
+        limit = self.task.options.timeout_s
+        try:
+            async with asyncio.timeout(limit):
+                return await self._run_child()
+        except TimeoutError:
+            return f"The time limit of {limit:g} s was reached."
+
+    async def _run_child(self) -> str | None:
         child = self._child = await self._launch()
         if child is None:
-            return None
-        limit = self.task.options.timeout_s
+            return "The run was ended before its process existed."
         sampling = asyncio.create_task(self._sample(child.pid), name=f"resources of {self.task.id}")
         try:
             if self._end_asked.is_set():
                 child.signal(signal.SIGTERM)
-            async with asyncio.timeout(limit):
-                while lines := await child.lines():
-                    await self._absorb(lines)
-                code = await asyncio.shield(child.exited)
-        except TimeoutError:
-            return f"The time limit of {limit:g} s was reached."
+            while lines := await child.lines():
+                await self._absorb(lines)
+            return self._verdict(await asyncio.shield(child.exited))
         finally:
             sampling.cancel()
             child.signal(signal.SIGKILL)
             await asyncio.shield(child.exited)
             child.close()
-        return self._verdict(code)
 
     async def _launch(self) -> Child | None:
         """A child, or None if a stop came first."""
@@ -235,23 +246,19 @@ class Run:
         return self._fatal or f"The process of this run {_end(code)} before the team had finished."
 
     async def _finish(self, failure: str | None) -> None:
-        """Write the end of the attempt, however long the store takes to accept it."""
-        while self.task.status in IN_ATTEMPT:
-            try:
-                await self._write_end(failure)
-            except (StaleAttempt, sqlite3.Error):
-                _log.exception("the end of task %s cannot be written; trying again", self.task.id)
-                await asyncio.sleep(_FINISH_PAUSE)
-                self.task = await self._store.get_task(self.task.id)
+        try:
+            await self._write_end(failure)
+        except (StaleAttempt, sqlite3.Error):
+            _log.exception("the end of task %s was not written; the next start of the server will", self.task.id)
 
     async def _write_end(self, failure: str | None) -> None:
         changes: dict[str, Any] = {"completed_at": now(), "current_agent": None, "waiting": None}
         if self.task.status is Status.STOPPING:
             await self.change(Trigger.END_STOP, reason=self._stop_reason, **changes)
-        elif self._interruption is not None:
-            await self.change(Trigger.LOSE, reason=self._interruption, **changes)
         elif failure is None:
             await self.change(Trigger.SUCCEED, progress=1.0, **changes)
+        elif self._interruption is not None:
+            await self.change(Trigger.LOSE, reason=self._interruption, **changes)
         else:
             if failure != self._fatal:
                 error = {"message": failure, "error_type": "RunFailed", "traceback": None, "fatal": True}
@@ -268,7 +275,7 @@ class Run:
 
     async def _enforce_end(self, grace: float) -> None:
         await asyncio.wait({self.ended}, timeout=grace)
-        if not self.ended.done() and self._child is not None:
+        if not self.ended.done() and self._child is not None and not self._child.exited.done():
             self._how = "killed"
             self._child.signal(signal.SIGKILL)
 

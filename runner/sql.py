@@ -1,5 +1,8 @@
 """All SQL, named. A migration is a list of statements; it is never changed once released, a new one is added."""
 
+from collections.abc import Sequence
+from typing import Literal
+
 MIGRATIONS = (
     (
         "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -42,6 +45,9 @@ MIGRATIONS = (
             PRIMARY KEY (task_seq, event_id)
         ) WITHOUT ROWID
         """,
+        # Tokens are most of a log, and hardly ever asked for alone.
+        "CREATE INDEX events_by_type ON events (task_seq, event_type, event_id, agent_role) "
+        "WHERE event_type <> 'TOKEN'",
         """
         -- The running hash at some events, from where that of any other is computed.
         CREATE TABLE digests (
@@ -168,18 +174,37 @@ READ_EVENTS = """
 """
 
 # An empty list of types, and a null role, let everything pass.
-READ_FILTERED_EVENTS = """
+_READ_FILTERED_EVENTS = """
     SELECT event_id, CAST('{"event_id":' || event_id || :middle || tail AS BLOB) FROM events
-    WHERE task_seq = :seq AND event_id > :after
+    WHERE task_seq = :seq AND event_id > :after AND event_id < :before
       AND (:event_types = '[]' OR event_type IN (SELECT value FROM json_each(:event_types)))
       AND (:agent_role IS NULL OR agent_role = :agent_role)
-    ORDER BY event_id LIMIT :limit
+    ORDER BY event_id {order} LIMIT :limit
 """
 
-READ_EVENTS_BEFORE = """
-    SELECT event_id, CAST('{"event_id":' || event_id || :middle || tail AS BLOB) FROM events
-    WHERE task_seq = :seq AND event_id < :before
-      AND (:event_types = '[]' OR event_type IN (SELECT value FROM json_each(:event_types)))
-      AND (:agent_role IS NULL OR agent_role = :agent_role)
-    ORDER BY event_id DESC LIMIT :limit
+_EVENT_IDS_OF_TYPE = """
+    SELECT event_id FROM (
+        SELECT event_id FROM events INDEXED BY events_by_type
+        WHERE task_seq = :seq AND event_type = :type_{number} AND event_type <> 'TOKEN'
+          AND event_id > :after AND event_id < :before
+          AND (:agent_role IS NULL OR agent_role = :agent_role)
+        ORDER BY event_id {order} LIMIT :limit
+    )
 """
+
+_EVENTS_WITH_IDS = """
+    SELECT event_id, CAST('{{"event_id":' || event_id || :middle || tail AS BLOB) FROM events
+    WHERE task_seq = :seq AND event_id IN (SELECT event_id FROM ({ids}) ORDER BY event_id {order} LIMIT :limit)
+    ORDER BY event_id {order}
+"""
+
+
+def read_filtered_events(types: Sequence[str], order: Literal["ASC", "DESC"]) -> str:
+    """Events of some types (of all, if none are named) and of a role, each type from its own part of the index.
+
+    The types themselves are parameters: `type_0`, `type_1`, and so on. With TOKEN among them the log itself is read.
+    """
+    if not types or "TOKEN" in types:
+        return _READ_FILTERED_EVENTS.replace("{order}", order)
+    ids = " UNION ALL ".join(_EVENT_IDS_OF_TYPE.format(number=number, order=order) for number in range(len(types)))
+    return _EVENTS_WITH_IDS.format(ids=ids, order=order)

@@ -271,9 +271,10 @@ def _read_after(
     if after > head:
         raise CursorAhead(after, head)
     gap = Gap(after + 1, first - 1, "retention") if after + 1 < first else None
-    parameters = _reading(seq, task_id, filter) | {"after": after, "limit": limit}
+    parameters = _reading(seq, task_id, filter) | {"after": after, "before": _NEWEST, "limit": limit}
     if filter != Filter():
-        events, last, complete = _read(sql.READ_FILTERED_EVENTS, parameters, size, connection)
+        query = sql.read_filtered_events(sorted(filter.event_types), "ASC")
+        events, last, complete = _read(query, parameters, size, connection)
         # At its end the log has nothing more that passes the filter.
         return Page(b",".join(events), len(events), head if complete else last, head, gap)
     start = max(after, first - 1)
@@ -286,8 +287,9 @@ def _read_before(
     task_id: str, before: int, limit: int, size: int, filter: Filter, connection: sqlite3.Connection
 ) -> Page:
     seq, head, first = _position(task_id, connection)
-    parameters = _reading(seq, task_id, filter) | {"before": before, "limit": limit}
-    events, oldest, complete = _read(sql.READ_EVENTS_BEFORE, parameters, size, connection)
+    parameters = _reading(seq, task_id, filter) | {"after": 0, "before": before, "limit": limit}
+    query = sql.read_filtered_events(sorted(filter.event_types), "DESC")
+    events, oldest, complete = _read(query, parameters, size, connection)
     reached_first = complete or oldest == first
     gap = Gap(1, first - 1, "retention") if first > 1 and reached_first else None
     return Page(b",".join(reversed(events)), len(events), min(before - 1, head), head, gap)
@@ -380,12 +382,13 @@ def _changing(task: Task) -> dict[str, Any]:
 
 def _reading(seq: int, task_id: str, filter: Filter) -> dict[str, Any]:
     """The parameters that all queries of events have, but for where to begin and how many to read."""
+    types = sorted(filter.event_types)
     return {
         "seq": seq,
         "middle": f',"task_id":"{task_id}",',
-        "event_types": json.dumps(sorted(filter.event_types)),
+        "event_types": json.dumps(types),
         "agent_role": filter.agent_role,
-    }
+    } | {f"type_{number}": event_type for number, event_type in enumerate(types)}
 
 
 def _task(row: Sequence[Any]) -> Task:

@@ -1,38 +1,33 @@
 """The supervisor: the `Runner` that gives every attempt a child process of its own on this machine."""
 
 import asyncio
-import fcntl
 import hashlib
 import logging
-import os
 import secrets
 import shutil
-import sqlite3
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
 
-from runner.artifacts import archive, open_inside
+from runner.artifacts import archive, list_artifacts, open_inside
 from runner.attempt import Llm, Role, Say
 from runner.base import Artifact, Commit, Deleted, Digest, Durability, Filter, Listener, Page, Stopped, Store, TaskPage
-from runner.errors import ArtifactNotFound, Conflict, DataFolderBusy
-from runner.events import Event, EventType, ago, now
+from runner.errors import ArtifactNotFound, Conflict
+from runner.events import now
+from runner.folder import hold
 from runner.forkserver import ForkServer
 from runner.recorder import Recorder
+from runner.retention import retain
 from runner.run import Run
 from runner.states import IN_ATTEMPT, TERMINAL, Status, Trigger, follow
 from runner.store import SqliteStore
 from runner.task import NewTask, Task, derived_title
 
 _SHUTDOWN_GRACE = 1.0  # seconds that children have to end by themselves when the server ends
-_RETENTION_PERIOD = 3600.0  # seconds
 _ALL = 1_000_000  # tasks
-_ARTIFACTS = Filter(frozenset({EventType.ARTIFACT, EventType.STATUS}))
-_ARTIFACT_PAGE = 1000  # events
-_ARTIFACT_PAGE_BYTES = 4 * 1024 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -114,7 +109,7 @@ class Supervisor:
             follow(task.status, Trigger.RUN)
             run = self._admit(task)
             try:
-                await run.change(Trigger.RUN, queued_at=now())
+                await run.queue()
             except BaseException:
                 if run in self._queue:
                     self._forget(run)
@@ -137,20 +132,13 @@ class Supervisor:
         return await self._store.digest(task_id, through)
 
     async def get_task_artifacts(self, task_id: str) -> list[Artifact]:
-        found: dict[str, Artifact] = {}
-        cursor, head = 0, 1
-        while cursor < head:
-            page = await self._store.read_events(
-                task_id, after=cursor, limit=_ARTIFACT_PAGE, size=_ARTIFACT_PAGE_BYTES, filter=_ARTIFACTS
-            )
-            cursor, head = page.cursor, page.head
-            for event in page.events:
-                _fold_artifact(found, msgspec.json.decode(event, type=Event))
-        return [found[path] for path in sorted(found)]
+        return await list_artifacts(self._store, task_id)
 
-    async def open_artifact(self, task_id: str, path: str) -> BinaryIO:
-        if path not in {artifact.path for artifact in await self.get_task_artifacts(task_id)}:
-            raise ArtifactNotFound(path)
+    async def open_artifact(self, task_id: str, path: str, version: int | None) -> BinaryIO:
+        known = {artifact.path: artifact for artifact in await self.get_task_artifacts(task_id)}
+        artifact = known.get(path)
+        if artifact is None or version not in (None, artifact.version):
+            raise ArtifactNotFound(path, version)
         return await asyncio.to_thread(open_inside, self._workspace(task_id), path)
 
     async def open_archive(self, task_id: str) -> BinaryIO:
@@ -180,9 +168,7 @@ class Supervisor:
         """End every attempt that the last server left open: its process is gone."""
         for task in await self._left(IN_ATTEMPT):
             _log.warning("attempt %d of task %s was interrupted by the end of the server", task.attempt, task.id)
-            reason = "The server ended while this run was going on."
-            run = self._new_run(task)
-            await run.change(Trigger.LOSE, reason=reason, completed_at=now(), current_agent=None, waiting=None)
+            await self._new_run(task).recover()
 
     async def resume_queue(self) -> None:
         """Go on with the tasks that the last server left queued."""
@@ -193,6 +179,7 @@ class Supervisor:
     async def aclose(self) -> None:
         """Stop what runs. Queued tasks stay queued for the next server."""
         self._closing = True
+        self._recorder.hurry()
         for run in self._runs.values():
             if run not in self._queue:
                 run.interrupt("The server was shut down while this run was going on.", grace=_SHUTDOWN_GRACE)
@@ -230,7 +217,6 @@ class Supervisor:
         return Run(
             task,
             recorder=self._recorder,
-            store=self._store,
             forks=self._forks,
             llm=self._llm,
             workspace=self._workspace(task.id),
@@ -252,8 +238,10 @@ class Supervisor:
             attempt.add_done_callback(self._free_place)
 
     async def _execute(self, run: Run) -> None:
-        await run.execute()
-        self._end(run)
+        try:
+            await run.execute()
+        finally:
+            self._end(run)
 
     def _end(self, run: Run) -> None:
         del self._runs[run.task.id]
@@ -275,15 +263,6 @@ class Supervisor:
         await asyncio.shield(run.ended)
 
 
-def _fold_artifact(found: dict[str, Artifact], event: Event) -> None:
-    """What files there are after an event: each attempt begins with an empty workspace."""
-    if event.event_type is EventType.ARTIFACT:
-        artifact = msgspec.convert(event.payload, Artifact)
-        found[artifact.path] = artifact
-    elif event.payload["status"] == Status.QUEUED:
-        found.clear()
-
-
 @asynccontextmanager
 async def open_supervisor(
     data: Path,
@@ -301,7 +280,7 @@ async def open_supervisor(
     keep_days: days after its end that a run's events are kept; None for ever. Raises `DataFolderBusy` and
     `DatabaseUnusable`.
     """
-    with _lock(data):
+    with hold(data):
         store = await SqliteStore.open(data / "metagpt-live.db", durability=durability)
         try:
             async with Recorder(store) as recorder, ForkServer(data / "scratch") as forks:
@@ -315,7 +294,7 @@ async def open_supervisor(
                     grace=grace,
                 )
                 await supervisor.recover()
-                retention = asyncio.create_task(_retain(store, keep_days), name="retention")
+                retention = asyncio.create_task(retain(store, keep_days), name="retention")
                 try:
                     yield supervisor
                 finally:
@@ -323,32 +302,3 @@ async def open_supervisor(
                     await supervisor.aclose()
         finally:
             await store.aclose()
-
-
-async def _retain(store: Store, keep_days: float | None) -> None:
-    """Delete the events of runs that ended too long ago, now and then."""
-    while keep_days is not None:
-        try:
-            expired = await store.expire(ago(days=keep_days))
-        except sqlite3.Error:
-            _log.exception("old events could not be deleted; trying again later")
-        else:
-            _log.info("the events of %d old tasks were deleted", len(expired))
-        await asyncio.sleep(_RETENTION_PERIOD)
-
-
-@contextmanager
-def _lock(data: Path) -> Iterator[None]:
-    """Make the folder and hold it for this process; the kernel lets go of it however the process ends."""
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (data / "lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise DataFolderBusy(
-                f"Another metagpt-live uses the data folder {data}. Stop it, or name another with --data."
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield

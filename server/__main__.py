@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
@@ -104,6 +105,7 @@ def main() -> None:
 @_with(_SHARED_OPTIONS)
 def serve_command(host: str, port: int, concurrency: int, **options: Any) -> None:
     """Serve the dashboard and the API."""
+    _require_git()
     settings = _settings(options | {"concurrency": concurrency})
     choice = _choice(settings)
     _run(_serve(host, port, settings, choice))
@@ -119,6 +121,7 @@ def run_command(idea: str, **options: Any) -> None:
     """
     if not idea.strip():
         raise click.BadParameter("say what the team is to build.", param_hint="IDEA")
+    _require_git()
     settings = _settings(options | {"concurrency": 1})
     choice = _choice(settings)
     sys.exit(_run(_run_one(idea, settings, choice)))
@@ -179,6 +182,11 @@ def _run(main: Coroutine[Any, Any, Any]) -> Any:
             return runner.run(main)
     except (AddressTaken, DataFolderBusy, DatabaseUnusable, OSError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _require_git() -> None:
+    if shutil.which("git") is None:
+        raise click.ClickException("git is not found, and MetaGPT needs it: install it, or add it to PATH.")
 
 
 def _settings(options: dict[str, Any]) -> Settings:

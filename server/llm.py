@@ -12,7 +12,7 @@ OPENAI = "https://api.openai.com/v1"
 DEMO = "demo"
 
 # What `metagpt --init-config` leaves for the user to fill in.
-_PLACEHOLDERS = ("YOUR_API_KEY", "sk-xxx", "")
+_PLACEHOLDERS = ("YOUR_API_KEY", "sk-xxx", "", None)
 
 
 class LlmSettingsError(Exception):
@@ -68,11 +68,15 @@ def _read(file: Path) -> dict[str, object] | None:
     """The `llm` section of MetaGPT's config; None if it was never filled in."""
     try:
         content = yaml.safe_load(file.read_text())
+    except yaml.MarkedYAMLError as error:
+        line = "" if error.problem_mark is None else f" (line {error.problem_mark.line + 1})"
+        raise LlmSettingsError(f"MetaGPT's config {file} is not YAML: {error.problem}{line}.") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise LlmSettingsError(f"MetaGPT's config {file} cannot be read: {error}") from error
     section = content.get("llm") if isinstance(content, dict) else None
-    if not isinstance(section, dict) or str(section.get("api_key", "")) in _PLACEHOLDERS:
+    if not isinstance(section, dict) or section.get("api_key", "none needed") in _PLACEHOLDERS:
         return None
     if not section.get("model"):
         raise LlmSettingsError(f"MetaGPT's config {file} names no model: add `model` to its `llm` section.")
-    return {str(name): value for name, value in section.items()}
+    # Some endpoints need no key, but MetaGPT refuses an empty one.
+    return {"api_key": "not-needed"} | {str(name): value for name, value in section.items()}

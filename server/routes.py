@@ -11,7 +11,6 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from runner.base import Filter, Page, Runner, Stopped
-from runner.errors import ArtifactNotFound
 from runner.events import Event, EventType
 from runner.states import Status
 from runner.task import NewTask
@@ -381,21 +380,16 @@ class Api:
 
     async def list_artifacts(self, request: Request) -> Response:
         task_id = _task_id(request)
-        await self._hub.position(task_id)
         return _json(schemas.ArtifactList(artifacts=await self._runner.get_task_artifacts(task_id)))
 
     async def get_artifact(self, request: Request) -> Response:
         wanted = query(request, ArtifactQuery)
         task_id, path = _task_id(request), str(request.path_params["path"])
-        known = {artifact.path: artifact for artifact in await self._runner.get_task_artifacts(task_id)}
-        artifact = known.get(path)
-        if artifact is None or wanted.version not in (None, artifact.version):
-            raise ArtifactNotFound(path if wanted.version is None else f"{path} in version {wanted.version}")
-        return _download(await self._runner.open_artifact(task_id, path), path.rpartition("/")[2], "text/plain")
+        file = await self._runner.open_artifact(task_id, path, wanted.version)
+        return _download(file, path.rpartition("/")[2], "text/plain")
 
     async def get_archive(self, request: Request) -> Response:
         task_id = _task_id(request)
-        await self._hub.position(task_id)
         return _download(await self._runner.open_archive(task_id), f"{task_id}.zip", "application/zip")
 
     async def health(self, _: Request) -> Response:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp
 from server.protocol import FRAME_LIMIT
 from server.stream import StreamProtocol
 
+_DESCRIPTORS = 65_536
 _GRACE = 2  # seconds that open requests have to end
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -34,6 +36,14 @@ def listen(host: str, port: int) -> socket.socket:
 def url(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _allow_many_connections() -> None:
+    """Use as many file descriptors as we may: what is set at first is often 1024, or even 256."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(most, _DESCRIPTORS)
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 class _Server(uvicorn.Server):
@@ -83,5 +93,6 @@ async def serve(
         server_header=False,
         timeout_graceful_shutdown=_GRACE,
     )
+    _allow_many_connections()
     server = _Server(config, on_started=on_started, on_stopping=on_stopping)
     await server.serve(sockets=[listener])

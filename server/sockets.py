@@ -7,6 +7,7 @@ is something to send: an idle connection costs one waiting coroutine.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Sequence
 
@@ -23,6 +24,8 @@ from server.topic import Position, Topic
 
 SUBSCRIPTION_LIMIT = 1000  # per connection
 _REPLY_LIMIT = 100  # replies waiting to be sent; above it no more of the client's frames are read
+
+_log = logging.getLogger(__name__)
 
 
 class Subscription:
@@ -102,6 +105,7 @@ class Session:
     __slots__ = (
         "_changed_tasks",
         "_closes_after",
+        "_closing",
         "_hub",
         "_lagging",
         "_replies",
@@ -126,6 +130,7 @@ class Session:
         self._room: asyncio.Event | None = None
         self._sender: asyncio.Task[None] | None = None
         self._closes_after: str | None = None
+        self._closing = False
 
     async def serve(self) -> None:
         """The entrance `/ws`: the client subscribes to what it likes."""
@@ -158,7 +163,7 @@ class Session:
         """There is something to send. subscription: one that is lagging."""
         if subscription is not None:
             self._lagging[subscription] = None
-        if self._sender is None:
+        if self._sender is None and not self._closing:
             self._sender = asyncio.create_task(self._send_pending())
 
     async def _refuse(self, error: RunnerError, task_id: str) -> None:
@@ -210,11 +215,12 @@ class Session:
                 await self._room.wait()
 
     async def _close(self, code: CloseCode, reason: str) -> None:
+        self._closing = True
         if self._sender is not None:
             self._sender.cancel()
         self._leave_all()
-        for reply in self._replies:
-            await self._stream.send(reply)
+        while self._replies:
+            await self._stream.send(self._replies.popleft())
         await self._websocket.close(code, reason)
 
     def _leave_all(self) -> None:
@@ -270,8 +276,14 @@ class Session:
                     return
         except WebSocketDisconnect:
             return  # the receiving side hears of it too, and cleans up
+        except Exception:  # whoever subscribed must not wait for what will not come
+            _log.exception("a connection is closed because its events cannot be read")
+            self._leave_all()
+            await self._websocket.close(CloseCode.TRY_AGAIN_LATER, "the events cannot be read now")
         finally:
             self._sender = None
+            if self._room is not None:
+                self._room.set()
 
     async def _send_round(self) -> None:
         """Send what is ready, of each lagging subscription one page."""

@@ -57,9 +57,14 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     def handle_close(self, event: ReceivedFrame) -> None:
         super().handle_close(event)
         self._hold()
+        # A peer that does not read would keep the transport flushing for ever.
+        self.loop.call_later(self.close_timeout, self.transport.abort)
 
     def shutdown(self) -> None:
-        super().shutdown()
+        if self.transport.is_closing():
+            self.transport.abort()
+        else:
+            super().shutdown()
         self._hold()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -69,7 +74,6 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
         self._hold()
-        # A peer that does not read would keep the transport flushing for ever.
         self.transport.abort()
 
     def _hold(self) -> None:

@@ -29,7 +29,7 @@ _BAR_WIDTH = 10
 async def run(runner: Runner, idea: str) -> int:
     """Run one idea, print its events, and answer with the exit code: 0 if the team has finished, else 1.
 
-    Ctrl-C stops the run. A question is asked at the prompt, if there is one.
+    Ctrl-C and SIGTERM stop the run.
     """
     commits: asyncio.Queue[Commit] = asyncio.Queue()
 
@@ -41,9 +41,10 @@ async def run(runner: Runner, idea: str) -> int:
     task = await runner.create_task(NewTask(input_prompt=idea))
     await runner.start_task(task.id)
     stopping: set[asyncio.Task[object]] = set()
-    asyncio.get_running_loop().add_signal_handler(
-        signal.SIGINT, lambda: stopping.add(asyncio.ensure_future(runner.stop_task(task.id)))
-    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(
+            number, lambda: stopping.add(asyncio.ensure_future(runner.stop_task(task.id)))
+        )
     while task.status not in TERMINAL:
         commit = await commits.get()
         if commit.task.id != task.id:
@@ -52,8 +53,6 @@ async def run(runner: Runner, idea: str) -> int:
         for committed in commit.events:
             if committed.event_type not in _QUIET:
                 _show(msgspec.json.decode(committed.encoded, type=Event), task)
-            if committed.event_type is EventType.INPUT_REQUEST:
-                await _ask(runner, task)
     _show_end(task)
     return 0 if task.status is Status.SUCCEEDED else 1
 
@@ -73,15 +72,6 @@ def _show_end(task: Task) -> None:
     click.echo(f"{task.status}: {usage.llm_calls} LLM calls, {tokens} tokens, ${usage.cost_usd:.4f}")
     if task.status is Status.SUCCEEDED:
         click.echo(f"The code is in {task.workspace}")
-
-
-async def _ask(runner: Runner, task: Task) -> None:
-    question = task.waiting
-    if question is None or not sys.stdin.isatty():
-        return
-    choices = f" [{'/'.join(question.choices)}, or words]" if question.choices else ""
-    answer = await asyncio.to_thread(input, f"{_printable(question.question)}{choices} ")
-    await runner.answer(task.id, question.request_id, answer)
 
 
 def _bar(progress: float | None) -> str:

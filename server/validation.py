@@ -7,9 +7,11 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.requests import Request
 
+from runner.task import PROMPT_LIMIT
 from server.problems import BadRequest
 
-BODY_LIMIT = 1024 * 1024  # bytes
+# The longest prompt, each character of it escaped as two surrogates, and room for the rest.
+BODY_LIMIT = 12 * PROMPT_LIMIT + 200_000  # bytes
 
 _T = TypeVar("_T")
 
@@ -21,7 +23,7 @@ _MISSING = re.compile(r"missing required field `(?P<field>[^`]*)`")
 async def body(request: Request, kind: type[_T]) -> _T:
     """The JSON body of a request; where none is sent, an empty object. Raises `BadRequest`."""
     data = await _read(request)
-    if not data and not request.headers.get("content-type"):
+    if not data:
         return parse({}, kind)
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":

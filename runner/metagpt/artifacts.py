@@ -6,22 +6,13 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
+from runner.base import Artifact
 
 # Not the team's work: git's own, what Python leaves behind, and MetaGPT's notes on which file came from which.
 IGNORED_FOLDERS = frozenset({".git", "__pycache__", ".pytest_cache"})
 IGNORED_FILES = frozenset({".dependencies.json"})
 
 Signature = tuple[int, int, int]  # inode, modification time, size
-
-
-class Artifact(msgspec.Struct, frozen=True, kw_only=True):
-    """One version of a file. path: relative to the workspace, with slashes."""
-
-    path: str
-    version: int
-    size: int
-    sha256: str
 
 
 class Artifacts:

@@ -116,6 +116,7 @@ class Channel:
         waiting = bool(self._unsent)
         self._unsent += _encode(event) + b"\n"
         if waiting:
+            self._in_loop(self._watermark)
             return  # a writer is there already
         self._write()
         if self._unsent:

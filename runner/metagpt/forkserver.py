@@ -49,7 +49,14 @@ class ForkServer:
         self._wake = wake
 
     def serve(self) -> None:
-        """Serve until the supervisor closes its end."""
+        """Serve until the supervisor closes its end; then nothing of any child is left."""
+        try:
+            self._serve()
+        finally:
+            for pid in self._children:  # the kernel would kill them, but not what they have started
+                _kill_group(pid)
+
+    def _serve(self) -> None:
         self._reply(op="ready")
         with selectors.DefaultSelector() as selector:
             selector.register(self._control, selectors.EVENT_READ)
@@ -60,8 +67,6 @@ class ForkServer:
                         self._wakeup.recv(4096)
                         self._reap()
                     elif not self._receive():
-                        for pid in self._children:  # the kernel would kill them, but not what they have started
-                            _kill_group(pid)
                         return
 
     def _receive(self) -> bool:

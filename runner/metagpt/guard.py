@@ -1,7 +1,8 @@
 """The first line of defence against paths that a model chose: a run writes and reads in its workspace only.
 
 A path outside ends the run: MetaGPT's roles cannot go on without the file, and a model that was told to climb out of
-its folder should be looked at by a person. The kernel's confinement of the whole process is the second line.
+its folder should be looked at by a person. This guards MetaGPT's own
+file calls; what generated tests do when the QA engineer runs them is beyond it.
 """
 
 import os

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 HIDDEN = "[redacted]"
 
@@ -26,7 +27,9 @@ class Redactor:
     @classmethod
     def of_config(cls, config: Mapping[str, Any] | None) -> "Redactor":
         """A redactor of the secrets in an LLMConfig's fields."""
-        values = ((config or {}).get(field) for field in SECRET_FIELDS)
+        config = config or {}
+        values = [config.get(field) for field in SECRET_FIELDS]
+        values.append(urlsplit(str(config.get("base_url", ""))).password)
         return cls(value for value in values if isinstance(value, str))
 
     def text(self, text: str) -> str:

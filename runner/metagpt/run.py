@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 
 from runner.attempt import AttemptSpec, Say
+from runner.base import Artifact
 from runner.events import EventType
 from runner.metagpt import phrases
-from runner.metagpt.artifacts import Artifact, Artifacts
+from runner.metagpt.artifacts import Artifacts
 from runner.metagpt.channel import ROLE, Channel
 from runner.metagpt.failures import short
 from runner.metagpt.guard import Guard

@@ -131,7 +131,6 @@ class ProducerServer:
         return Run(
             task,
             recorder=self._recorder,
-            store=self._store,
             forks=self._forks,
             llm=self._llm,
             workspace=self._data / "workspace",

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from runner.base import Artifact
 from runner.metagpt import phrases
-from runner.metagpt.artifacts import Artifact, Artifacts
+from runner.metagpt.artifacts import Artifacts
 from runner.metagpt.failures import OutsideWorkspace
 from runner.metagpt.faults import explain
 from runner.metagpt.guard import Guard

@@ -1,0 +1,24 @@
+"""Retention: the events of runs that ended long ago are deleted, now and then."""
+
+import asyncio
+import logging
+import sqlite3
+
+from runner.base import Store
+from runner.events import ago
+
+PERIOD = 3600.0  # seconds
+
+_log = logging.getLogger(__name__)
+
+
+async def retain(store: Store, keep_days: float | None) -> None:
+    """Delete what is older than `keep_days`, until cancelled; nothing if that is None."""
+    while keep_days is not None:
+        try:
+            expired = await store.expire(ago(days=keep_days))
+        except sqlite3.Error:
+            _log.exception("old events could not be deleted; trying again later")
+        else:
+            _log.info("the events of %d old tasks were deleted", len(expired))
+        await asyncio.sleep(PERIOD)
