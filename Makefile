@@ -8,8 +8,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # MetaGPT declares that it wants Python below 3.12; the tests pass on 3.12 and 3.13 as well.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --ignore-requires-python
+FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
-	$$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$python && break; done)
+	$$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
 SOURCES := server runner tests
 
 .PHONY: help run setup test check types lint format chromium bench lock clean
@@ -24,7 +25,7 @@ setup: $(VENV)/.installed ## set up .venv with the pinned packages and the metag
 
 $(VENV)/.installed: requirements.lock pyproject.toml
 	@command -v git >/dev/null || { echo "metagpt-live needs git (MetaGPT calls it): install git and run make again." >&2; exit 1; }
-	@test -n "$(PYTHON)" || { echo "metagpt-live needs Python 3.11, 3.12 or 3.13; found: $$(python3 --version 2>&1 | head -1). Name one with make PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@$(or $(PYTHON),false) -c '$(FITS)' 2>/dev/null || { echo "metagpt-live needs Python 3.11, 3.12 or 3.13; found: $$($(or $(PYTHON),python3) --version 2>&1 | head -1). Name one with make PYTHON=/path/to/python3.12" >&2; exit 1; }
 	@echo "Setting up $(VENV) with $$($(PYTHON) --version) ..."
 	@$(PYTHON) -m venv --clear $(VENV) || { echo "This Python has no venv module: install it (Debian: python3-venv) and run make again." >&2; exit 1; }
 	@sed '/^# dev$$/,$$d' requirements.lock >$(VENV)/runtime.txt

@@ -13,8 +13,8 @@ from runner.task import Task
 from server.schemas import TaskSummary, summary
 
 FRAME_LIMIT = 64 * 1024  # bytes of a client's frame
-FRAME_EVENTS = 1024  # events of one `events` frame
-FRAME_BYTES = 256 * 1024  # bytes of one `events` frame, about
+FRAME_EVENTS = 2048  # events of one `events` frame
+FRAME_BYTES = 512 * 1024  # bytes of one `events` frame, about
 
 _TEXT = 0x81  # RFC 6455 5.2: the final fragment of a text message
 

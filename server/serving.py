@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 import resource
 import signal
 import socket
@@ -30,7 +31,7 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         advice = "Stop what uses it, or choose another port with --port (0 for any free one)."
-        raise AddressTaken(f"Cannot listen on {host} port {port}: {error.strerror}. {advice}") from error
+        raise AddressTaken(f"Cannot listen on {host} port {port}: {os.strerror(error.errno or 0)}. {advice}") from error
 
 
 def url(listener: socket.socket) -> str:
