@@ -17,6 +17,7 @@ from runner.states import TERMINAL
 from runner.task import Task
 from server import protocol
 from server.protocol import FRAME_BYTES, FRAME_EVENTS, Frame
+from server.schemas import TaskSummary, summary
 from server.topic import Doorbell, Position, Topic
 
 PAGE_CACHE_BYTES = 8 * 1024 * 1024  # of framed pages that lagging subscriptions may want again, in all
@@ -53,7 +54,7 @@ class Hub:
         self._positions: OrderedDict[str, Position] = OrderedDict()
         self._deletions = 0
         self._task_listeners: set[TaskListener] = set()
-        self._shown: dict[str, Task] = {}
+        self._shown: dict[str, TaskSummary] = {}
         self._pages: OrderedDict[_Place, FramedPage] = OrderedDict()
         self._pages_size = 0  # bytes
         self._reading: dict[_Place, asyncio.Task[FramedPage]] = {}
@@ -201,7 +202,7 @@ class Hub:
 
     def _looks_new(self, task: Task) -> bool:
         """Whether the task differs from what the task listeners were told last, its head apart."""
-        shown = msgspec.structs.replace(task, head=0)
+        shown = msgspec.structs.replace(summary(task), head=0)
         if self._shown.get(task.id) == shown:
             return False
         if task.status in TERMINAL:
