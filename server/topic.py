@@ -19,7 +19,7 @@ from runner.states import TERMINAL, Status
 from server.protocol import FRAME_BYTES, FRAME_EVENTS, encode_events
 
 RING_BYTES = 4 * 1024 * 1024  # of encoded events, per watched task
-PUMP_STEP = 256  # connections written to before other work in the loop gets its turn
+PUMP_STEP = 128  # connections written to before other work in the loop gets its turn
 
 Doorbell = Callable[[], None]
 
