@@ -206,7 +206,7 @@ class ForkServer:
             self._lose_children()
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
-            await process.wait()
+            await _reaped(process)
 
     async def _listen(self, control: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -250,6 +250,16 @@ class ForkServer:
                 os.killpg(pid, signal.SIGKILL)
             child.exited.set_result(None)
         self._children.clear()
+
+
+async def _reaped(process: asyncio.subprocess.Process) -> None:
+    """Wait for the end of a killed process, also if cancelled meanwhile."""
+    waiting = asyncio.ensure_future(process.wait())
+    try:
+        await asyncio.shield(waiting)
+    except asyncio.CancelledError:
+        await waiting
+        raise
 
 
 def _refuse(forked: asyncio.Future[Child], reason: str) -> None:

@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -96,8 +96,7 @@ class ToldForks(ForkServer):
 async def told_supervisor(folder: Path, *, grace: float = 0.2) -> AsyncIterator[tuple[Supervisor, ToldForks]]:
     """A supervisor, and the fork server whose children the test tells what to do."""
     forks = ToldForks()
-    store = await SqliteStore.open(folder / "tasks.db")
-    async with Recorder(store) as recorder:
+    async with aclosing(await SqliteStore.open(folder / "tasks.db")) as store, Recorder(store) as recorder:
         supervisor = Supervisor(
             store=store,
             recorder=recorder,
@@ -107,6 +106,7 @@ async def told_supervisor(folder: Path, *, grace: float = 0.2) -> AsyncIterator[
             concurrency=2,
             grace=grace,
         )
-        yield supervisor, forks
-        await supervisor.aclose()
-    await store.aclose()
+        try:
+            yield supervisor, forks
+        finally:
+            await supervisor.aclose()

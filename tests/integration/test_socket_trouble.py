@@ -1,0 +1,162 @@
+"""Connections whose events cannot be read, and peers that have stopped reading at the wrong moment."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.types import Message
+from starlette.websockets import WebSocket
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+from runner.base import Filter, Page
+from runner.store import SqliteStore
+from runner.task import NewTask
+from server.hub import Hub
+from server.sockets import Session
+from server.stream import StreamProtocol
+from tests.children import told_supervisor
+from tests.support import DEADLINE, until
+from tests.world import World, running
+
+PINGS = 150  # more than a session keeps replies for
+
+
+class UnreadableStore(SqliteStore):
+    async def read_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
+        raise sqlite3.OperationalError("disk I/O error")
+
+
+async def _close_code(connection: ClientConnection) -> int | None:
+    """The code that the server closes with."""
+    async with asyncio.timeout(DEADLINE):
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await connection.recv()
+    return connection.close_code
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("protocol", [StreamProtocol, "websockets-sansio"], ids=["direct", "asgi"])
+async def test_events_that_cannot_be_read(tmp_path: Path, shared: bool, protocol: Any) -> None:
+    """A subscriber whose events the database does not give is closed with 1013, at either entrance."""
+    async with running(World(tmp_path, protocol, UnreadableStore)) as world:
+        await world.append(world.log, 3, 10)
+        path = "/ws" if shared else f"/api/tasks/{world.log.task.id}/events"
+        async with connect(f"ws://{world.address}{path}") as connection:
+            if shared:
+                await connection.send(json.dumps({"op": "subscribe", "task_id": world.log.task.id}))
+            assert await _close_code(connection) == 1013
+
+
+class StalledPeer:
+    """The server's side of a connection whose client sends pings, reads nothing, and is cut off when told."""
+
+    def __init__(self, task_id: str) -> None:
+        self.asked = 0  # frames that were received from it
+        self._task_id = task_id
+        self._cut = asyncio.Event()
+
+    def cut(self) -> None:
+        self._cut.set()
+
+    async def receive(self) -> Message:
+        self.asked += 1
+        match self.asked:
+            case 1:
+                return {"type": "websocket.connect"}
+            case 2:
+                return {"type": "websocket.receive", "text": json.dumps({"op": "subscribe", "task_id": self._task_id})}
+            case number if number <= PINGS:
+                return {"type": "websocket.receive", "text": '{"op":"ping"}'}
+        await self._cut.wait()
+        return {"type": "websocket.disconnect", "code": 1006}
+
+    async def send(self, message: Message) -> None:
+        if message["type"] != "websocket.accept":
+            await self._cut.wait()
+            raise OSError("the peer is gone")
+
+
+async def test_a_stalled_peer_that_is_cut_off(tmp_path: Path) -> None:
+    """A client that has stalled with more pings than are answered ahead leaves, when it is gone, nothing in the hub."""
+    async with told_supervisor(tmp_path) as (supervisor, _):
+        hub = Hub(supervisor)
+        task = await supervisor.create_task(NewTask(input_prompt="x"))
+        topic = hub.watch(task.id, _ignore)
+        peer = StalledPeer(task.id)
+        scope = {"type": "websocket", "path": "/ws", "headers": []}
+        serving = asyncio.create_task(Session(WebSocket(scope, peer.receive, peer.send), hub).serve())
+        await until(lambda: peer.asked, lambda asked: asked > 100)
+        peer.cut()
+        async with asyncio.timeout(DEADLINE / 2):
+            await serving
+        hub.unwatch(topic, _ignore)
+        assert topic.idle
+
+
+def _ignore() -> None:
+    pass
+
+
+@contextlib.asynccontextmanager
+async def _half_gone(world: World) -> AsyncIterator[None]:
+    """A peer that has subscribed to a long log, read none of it, and sent CLOSE."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", world.port, limit=1)
+    protocols = world._server.server_state.connections
+    key = base64.b64encode(os.urandom(16)).decode()
+    writer.write(
+        f"GET /api/tasks/{world.log.task.id}/events HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
+    )
+    try:
+        await reader.readexactly(1)
+        await until(lambda: any(protocol.transport.get_write_buffer_size() for protocol in protocols))
+        writer.write(b"\x88\x80" + bytes(4))  # CLOSE without a code, masked with zeros
+        await until(lambda: any(protocol.transport.is_closing() for protocol in protocols))
+        yield
+    finally:
+        writer.transport.abort()
+
+
+class HastyProtocol(StreamProtocol):
+    """Gives a peer hardly any time to close."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.close_timeout = 0.05
+
+
+async def test_a_peer_that_closes_and_does_not_read(tmp_path: Path) -> None:
+    """A peer that has sent CLOSE and reads no more is let go, with what was still to be sent to it."""
+    async with running(World(tmp_path, HastyProtocol)) as world:
+        await world.append(world.log, 300, 10, padding=20_000)
+        async with _half_gone(world):
+            await until(lambda: not world._server.server_state.connections)
+
+
+async def test_the_end_of_the_server_with_such_a_peer(tmp_path: Path) -> None:
+    """A peer that has sent CLOSE and reads no more holds no shutdown up, and others hear of the end."""
+    world = World(tmp_path)
+    await world.start()
+    try:
+        await world.begin()
+        await world.append(world.log, 300, 10, padding=20_000)
+        async with connect(f"ws://{world.address}/ws") as other:
+            async with _half_gone(world):
+                stopping = asyncio.create_task(world.stop())
+                await asyncio.wait({stopping}, timeout=DEADLINE / 4)
+                stopped = stopping.done()
+            await stopping  # without the peer it ends in any case
+            assert stopped
+            assert await _close_code(other) == 1012
+    finally:
+        await world.store.aclose()
+        await world.http.aclose()
