@@ -1,5 +1,6 @@
 """Runs attempts in real child processes and reads what they send, for tests."""
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from runner.attempt import AttemptSpec, Llm, Options
 from runner.forkserver import Child
 
 DEMO = Llm(demo_pace=0)
+DEADLINE = 60.0  # seconds without a word after which a test gives up
 IDEA = "Write a 2048 game"
 
 Payload = dict[str, Any]
@@ -86,6 +88,7 @@ class Attempt:
         return payload
 
     async def _more(self) -> bool:
-        lines = await self.child.lines()
+        async with asyncio.timeout(DEADLINE):
+            lines = await self.child.lines()
         self.events += [json.loads(line) for line in lines]
         return bool(lines)

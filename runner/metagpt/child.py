@@ -28,6 +28,7 @@ from runner.metagpt.team import LiveTeam
 
 SUCCEEDED, FAILED, STOPPED = 0, 1, 128 + signal.SIGTERM
 
+STOP_PERIOD = 0.1  # seconds from one cancellation to the next
 FLUSH_LIMIT = 5.0  # seconds for the last events
 TRACEBACK_FRAMES = 6
 TRACEBACK_LIMIT = 2000  # characters
@@ -59,7 +60,9 @@ class _Attempt:
         )
         self._run = Run(self._spec, project_name(self._spec.input_prompt), channel)
         loop.set_exception_handler(self._on_loop_error)
-        loop.add_signal_handler(signal.SIGTERM, self._stop, asyncio.current_task())
+        task = asyncio.current_task()
+        assert task is not None
+        loop.add_signal_handler(signal.SIGTERM, self._stop, task)
         try:
             return await self._work()
         finally:
@@ -91,10 +94,12 @@ class _Attempt:
         )
         return SUCCEEDED
 
-    def _stop(self, task: asyncio.Task[Any] | None) -> None:
+    def _stop(self, task: asyncio.Task[Any]) -> None:
+        """Cancel the run, again and again: a library that is just connecting can swallow a cancellation."""
         self._stopping = True
-        if task is not None:
+        if not task.done():
             task.cancel()
+            asyncio.get_running_loop().call_later(STOP_PERIOD, self._stop, task)
 
     def _on_command(self, command: Command) -> None:
         if isinstance(command, Answer):
