@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Annotated, Any, BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import quote
 
 import msgspec
@@ -11,8 +11,6 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from runner.base import Filter, Page, Runner, Stopped
-from runner.events import Event, EventType
-from runner.states import Status
 from runner.task import NewTask
 from server import schemas
 from server.hub import Hub
@@ -24,77 +22,6 @@ from server.validation import body, query
 
 _CHUNK = 256 * 1024  # bytes of a file sent at once
 PAGE_BYTES = 4 * 1024 * 1024  # of events in one answer, about
-
-
-class TasksQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """status: only tasks of these statuses. q: only tasks with this in title or prompt. cursor: `next_cursor`."""
-
-    status: list[Status] = []
-    q: Annotated[str, msgspec.Meta(max_length=200)] = ""
-    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
-    cursor: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
-
-
-class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """since_event_id: only events after it. before: instead, the last events before it. wait: seconds to wait for the
-    first one. types, agent_role: only these.
-    """
-
-    since_event_id: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
-    before: Annotated[int, msgspec.Meta(ge=1, le=2**53)] | None = None
-    limit: Annotated[int, msgspec.Meta(ge=1, le=5000)] = 500
-    types: list[EventType] = []
-    agent_role: Annotated[str, msgspec.Meta(max_length=200)] | None = None
-    wait: Annotated[float, msgspec.Meta(ge=0, le=30)] = 0
-
-
-class ArtifactQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """version: only if it is this one."""
-
-    version: Annotated[int, msgspec.Meta(ge=1, le=2**53)] | None = None
-
-
-class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """No parameters."""
-
-
-class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An empty object."""
-
-
-class Gap(msgspec.Struct, frozen=True, kw_only=True):
-    """Events that are no more, from the first to the last of them."""
-
-    first: int = msgspec.field(name="from")
-    last: int = msgspec.field(name="to")
-    reason: str
-
-
-class Events(msgspec.Struct, frozen=True, kw_only=True):
-    """A stretch of a log, ascending. total: of this page. terminal: the run has ended, and this page reaches the head.
-
-    gap: events that would stand before these, but were deleted.
-    """
-
-    events: list[Event]
-    total: int
-    head: int
-    terminal: bool
-    gap: Gap | None
-
-
-class DigestQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """through: the event up to which to compute; the head if not given."""
-
-    through: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
-
-
-class Digest(msgspec.Struct, frozen=True, kw_only=True):
-    """The running hash of a log. count: the events it is about; sha256: hexadecimal."""
-
-    task_id: str
-    count: int
-    sha256: str
 
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -111,7 +38,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     handler: Handler
     summary: str
-    query: type[Any] = NoQuery
+    query: type[Any] = schemas.NoQuery
     body: type[Any] | None = None
     answers: Mapping[int, type[Any] | None]
     media_type: str = "application/json"
@@ -144,7 +71,7 @@ class Api:
                 path="/api/tasks",
                 handler=self.list_tasks,
                 summary="List tasks, newest first.",
-                query=TasksQuery,
+                query=schemas.TasksQuery,
                 answers={200: schemas.TaskList},
                 problems=(422,),
             ),
@@ -169,7 +96,7 @@ class Api:
                 path=f"{task}/run",
                 handler=self.run_task,
                 summary="Run a task; a failed or cancelled one again, as its next attempt.",
-                body=Nothing,
+                body=schemas.Nothing,
                 answers={202: schemas.Accepted},
                 problems=(400, 404, 409, 413, 415, 422),
             ),
@@ -178,7 +105,7 @@ class Api:
                 path=f"{task}/stop",
                 handler=self.stop_task,
                 summary="Stop a task; the answer comes when nothing of its run is left.",
-                body=Nothing,
+                body=schemas.Nothing,
                 answers={200: Stopped},
                 problems=(400, 404, 413, 415, 422),
             ),
@@ -195,8 +122,8 @@ class Api:
                 path=f"{task}/events",
                 handler=self.get_events,
                 summary="Events of a task after a cursor. Opened as a WebSocket it replays, then follows.",
-                query=EventsQuery,
-                answers={200: Events, 304: None},
+                query=schemas.EventsQuery,
+                answers={200: schemas.Events, 304: None},
                 problems=(404, 422),
             ),
             Operation(
@@ -204,8 +131,8 @@ class Api:
                 path=f"{task}/digest",
                 handler=self.get_digest,
                 summary="The running hash of the log: whoever computes the same one holds the whole log.",
-                query=DigestQuery,
-                answers={200: Digest},
+                query=schemas.DigestQuery,
+                answers={200: schemas.Digest},
                 problems=(404, 410, 422),
             ),
             Operation(
@@ -239,7 +166,7 @@ class Api:
                 path=f"{task}/artifacts/{{path}}",
                 handler=self.get_artifact,
                 summary="A file, in its newest version, always as plain text to download.",
-                query=ArtifactQuery,
+                query=schemas.ArtifactQuery,
                 answers={200: str},
                 media_type="text/plain",
                 problems=(404, 422),
@@ -283,7 +210,7 @@ class Api:
         return _json(schemas.detail(task), 201, {"Location": f"/api/tasks/{task.id}"})
 
     async def list_tasks(self, request: Request) -> Response:
-        wanted = query(request, TasksQuery, lists=frozenset({"status"}))
+        wanted = query(request, schemas.TasksQuery, lists=frozenset({"status"}))
         page = await self._runner.list_tasks(
             statuses=frozenset(wanted.status), query=wanted.q, limit=wanted.limit, cursor=wanted.cursor
         )
@@ -298,19 +225,19 @@ class Api:
         return Response(status_code=204)
 
     async def run_task(self, request: Request) -> Response:
-        await body(request, Nothing)
+        await body(request, schemas.Nothing)
         task = await self._runner.start_task(_task_id(request))
         return _json(schemas.Accepted(task_id=task.id, message="Task execution started", attempt=task.attempt), 202)
 
     async def stop_task(self, request: Request) -> Response:
-        await body(request, Nothing)
+        await body(request, schemas.Nothing)
         return _json(await self._runner.stop_task(_task_id(request)))
 
     async def get_state(self, request: Request) -> Response:
         return _json(schemas.state(await self._runner.get_task_state(_task_id(request))))
 
     async def get_events(self, request: Request) -> Response:
-        wanted = query(request, EventsQuery, lists=frozenset({"types"}))
+        wanted = query(request, schemas.EventsQuery, lists=frozenset({"types"}))
         task_id = _task_id(request)
         if wanted.before is not None:
             if wanted.since_event_id or wanted.wait:
@@ -321,7 +248,7 @@ class Api:
         page, position = await self._await_events(task_id, wanted)
         return _events_response(request, page, position, epoch=self._hub.epoch)
 
-    async def _await_events(self, task_id: str, wanted: EventsQuery) -> tuple[Page, Position]:
+    async def _await_events(self, task_id: str, wanted: schemas.EventsQuery) -> tuple[Page, Position]:
         """A page as soon as there is something in it, or nothing more to wait for."""
         bell = asyncio.Event()
         topic = self._hub.watch(task_id, bell.set)
@@ -340,7 +267,7 @@ class Api:
         finally:
             self._hub.unwatch(topic, bell.set)
 
-    async def _read(self, task_id: str, wanted: EventsQuery) -> Page:
+    async def _read(self, task_id: str, wanted: schemas.EventsQuery) -> Page:
         return await self._hub.read(
             task_id,
             after=wanted.since_event_id,
@@ -349,7 +276,7 @@ class Api:
             filter=Filter(frozenset(wanted.types), wanted.agent_role),
         )
 
-    async def _read_before(self, task_id: str, wanted: EventsQuery, before: int) -> Page:
+    async def _read_before(self, task_id: str, wanted: schemas.EventsQuery, before: int) -> Page:
         return await self._runner.get_task_events_before(
             task_id,
             before=before,
@@ -359,10 +286,10 @@ class Api:
         )
 
     async def get_digest(self, request: Request) -> Response:
-        wanted = query(request, DigestQuery)
+        wanted = query(request, schemas.DigestQuery)
         task_id = _task_id(request)
         digest = await self._runner.get_task_digest(task_id, wanted.through)
-        return _json(Digest(task_id=task_id, count=digest.count, sha256=digest.sha256))
+        return _json(schemas.Digest(task_id=task_id, count=digest.count, sha256=digest.sha256))
 
     async def say(self, request: Request) -> Response:
         message = await body(request, schemas.Message)
@@ -383,7 +310,7 @@ class Api:
         return _json(schemas.ArtifactList(artifacts=await self._runner.get_task_artifacts(task_id)))
 
     async def get_artifact(self, request: Request) -> Response:
-        wanted = query(request, ArtifactQuery)
+        wanted = query(request, schemas.ArtifactQuery)
         task_id, path = _task_id(request), str(request.path_params["path"])
         file = await self._runner.open_artifact(task_id, path, wanted.version)
         return _download(file, path.rpartition("/")[2], "text/plain")

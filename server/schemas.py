@@ -1,4 +1,4 @@
-"""The JSON objects of the API beside events: what a request may hold, and how a task is shown."""
+"""The objects of the API: what a body or a query may hold, and what is answered."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,6 +6,7 @@ import msgspec
 
 from runner.attempt import Options, Role
 from runner.base import Artifact
+from runner.events import Event, EventType
 from runner.states import Status
 from runner.task import Question, Task, Usage
 
@@ -129,6 +130,77 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str
     type: str = "about:blank"
     errors: list[FieldError] = []
+
+
+class TasksQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """status: only tasks of these statuses. q: only tasks with this in title or prompt. cursor: `next_cursor`."""
+
+    status: list[Status] = []
+    q: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
+    cursor: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+
+
+class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """since_event_id: only events after it. before: instead, the last events before it. wait: seconds to wait for the
+    first one. types, agent_role: only these.
+    """
+
+    since_event_id: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
+    before: Annotated[int, msgspec.Meta(ge=1, le=2**53)] | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=5000)] = 500
+    types: list[EventType] = []
+    agent_role: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    wait: Annotated[float, msgspec.Meta(ge=0, le=30)] = 0
+
+
+class ArtifactQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """version: only if it is this one."""
+
+    version: Annotated[int, msgspec.Meta(ge=1, le=2**53)] | None = None
+
+
+class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No parameters."""
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An empty object."""
+
+
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """Events that are no more, from the first to the last of them."""
+
+    first: int = msgspec.field(name="from")
+    last: int = msgspec.field(name="to")
+    reason: str
+
+
+class Events(msgspec.Struct, frozen=True, kw_only=True):
+    """A stretch of a log, ascending. total: of this page. terminal: the run has ended, and this page reaches the head.
+
+    gap: events that would stand before these, but were deleted.
+    """
+
+    events: list[Event]
+    total: int
+    head: int
+    terminal: bool
+    gap: Gap | None
+
+
+class DigestQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """through: the event up to which to compute; the head if not given."""
+
+    through: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+
+
+class Digest(msgspec.Struct, frozen=True, kw_only=True):
+    """The running hash of a log. count: the events it is about; sha256: hexadecimal."""
+
+    task_id: str
+    count: int
+    sha256: str
 
 
 def summary(task: Task) -> TaskSummary:
