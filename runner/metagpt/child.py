@@ -60,9 +60,7 @@ class _Attempt:
         )
         self._run = Run(self._spec, project_name(self._spec.input_prompt), channel)
         loop.set_exception_handler(self._on_loop_error)
-        task = asyncio.current_task()
-        assert task is not None
-        loop.add_signal_handler(signal.SIGTERM, self._stop, task)
+        loop.add_signal_handler(signal.SIGTERM, self._stop)
         try:
             return await self._work()
         finally:
@@ -94,12 +92,15 @@ class _Attempt:
         )
         return SUCCEEDED
 
-    def _stop(self, task: asyncio.Task[Any]) -> None:
-        """Cancel the run, again and again: a library that is just connecting can swallow a cancellation."""
+    def _stop(self) -> None:
+        """Cancel all that runs, again and again until the loop ends.
+
+        A library that is just connecting can swallow a cancellation, and a task group passes on only the first one.
+        """
         self._stopping = True
-        if not task.done():
+        for task in asyncio.all_tasks():
             task.cancel()
-            asyncio.get_running_loop().call_later(STOP_PERIOD, self._stop, task)
+        asyncio.get_running_loop().call_later(STOP_PERIOD, self._stop)
 
     def _on_command(self, command: Command) -> None:
         if isinstance(command, Answer):

@@ -55,6 +55,7 @@ class ForkServer:
         finally:
             for pid in self._children:  # the kernel would kill them, but not what they have started
                 _kill_group(pid)
+            signal.set_wakeup_fd(-1)  # the interpreter closes it before it stops to hear of ended children
 
     def _serve(self) -> None:
         self._reply(op="ready")
