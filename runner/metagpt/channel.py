@@ -68,7 +68,7 @@ class Channel:
         with self._lock:
             for call in [call for call, gathered in self._tokens.items() if gathered.role == role]:
                 self._send_tokens(call)
-            self._send(draft(event_type, self._redactor.value(payload), agent_role=role))
+            self._send(draft(event_type, payload, agent_role=role))
 
     def token(self, call: str, delta: str) -> None:
         """Send a piece of the model's output, together with what follows it within `TOKEN_WINDOW`."""
@@ -107,14 +107,17 @@ class Channel:
             if gathered is None:
                 return
             gathered.timer.cancel()
-            delta = self._redactor.text("".join(gathered.deltas))
+            delta = "".join(gathered.deltas)
             self._send(
                 draft(EventType.TOKEN, {"message": delta, "call": call, "delta": delta}, agent_role=gathered.role)
             )
 
     def _send(self, event: Draft) -> None:
         waiting = bool(self._unsent)
-        self._unsent += _encode(event) + b"\n"
+        line = _encode(event)
+        if self._redactor.suspects(line):
+            line = _encode(msgspec.structs.replace(event, payload=self._redactor.value(event.payload)))
+        self._unsent += line + b"\n"
         if waiting:
             self._in_loop(self._watermark)
             return  # a writer is there already
