@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,10 +16,13 @@ Signature = tuple[int, int, int]  # inode, modification time, size
 
 
 class Artifacts:
-    """Knows each file's newest version; `on_written` is called with every new one."""
+    """Knows each file's newest version; `on_written` is called with every new one.
+
+    workspace: the folder, without symbolic links in its path.
+    """
 
     def __init__(self, workspace: Path, on_written: Callable[[Artifact], None]) -> None:
-        self._workspace = workspace.resolve()
+        self._workspace = workspace
         self._on_written = on_written
         self._newest: dict[str, Artifact] = {}
         self._seen: dict[str, Signature] = {}
@@ -29,7 +32,8 @@ class Artifacts:
 
     def existing(self) -> list[Artifact]:
         """The newest version of each file that is still there, by path."""
-        return [a for path, a in sorted(self._newest.items()) if (self._workspace / path).is_file()]
+        root = str(self._workspace)
+        return [a for path, a in sorted(self._newest.items()) if os.path.isfile(f"{root}/{path}")]
 
     def written(self, path: Path, content: bytes) -> None:
         """`path`, resolved, was just written with `content`."""
@@ -63,18 +67,19 @@ class Artifacts:
         self._on_written(artifact)
 
 
-def _files(folder: str) -> Iterator[os.DirEntry[str]]:
-    """Regular files below `folder`, by name; links are left out."""
-    if not os.path.isdir(folder):
-        return
-    with os.scandir(folder) as entries:
-        ordered = sorted(entries, key=lambda entry: entry.name)
-    for entry in ordered:
-        if entry.is_dir(follow_symlinks=False):
-            if entry.name not in IGNORED_FOLDERS:
-                yield from _files(entry.path)
-        elif entry.is_file(follow_symlinks=False) and entry.name not in IGNORED_FILES:
-            yield entry
+def _files(project: str) -> list[os.DirEntry[str]]:
+    """Regular files below `project`, by path; links are left out."""
+    found, folders = [], [project]
+    while folders:
+        folder = folders.pop()
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name not in IGNORED_FOLDERS:
+                        folders.append(entry.path)
+                elif entry.is_file(follow_symlinks=False) and entry.name not in IGNORED_FILES:
+                    found.append(entry)
+    return sorted(found, key=lambda entry: entry.path)
 
 
 def _signature(found: os.stat_result) -> Signature:

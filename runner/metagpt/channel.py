@@ -1,8 +1,9 @@
 """The child's end of the pipe: events out, commands in.
 
-Sending never waits: what the socket does not take at once is kept and sent when it does. `drained` is where the team
-waits instead, before it asks the model for more. Tokens are many and small, so those of one call are gathered for a
-tenth of a second, but never held back behind a later event of the same role.
+Sending never waits: what happens in one turn of the loop leaves in one write at its end, and what the socket does not
+take is kept and sent when it does. The start of something is written at once, since it may block the loop. `drained` is
+where the team waits instead, before it asks the model for more. Tokens are many and small, so those of one call are
+gathered for a tenth of a second, but never held back behind a later event of the same role.
 """
 
 import asyncio
@@ -24,9 +25,13 @@ from runner.metagpt.redact import Redactor
 ROLE: ContextVar[str | None] = ContextVar("ROLE", default=None)
 
 TOKEN_WINDOW = 0.1  # seconds
+STARTS = frozenset({EventType.AGENT_START, EventType.ACTION_START})
+
 HIGH_WATER = 1024 * 1024  # bytes unsent at which `drained` begins to wait
 LOW_WATER = 256 * 1024  # and at which it goes on
 READ_SIZE = 64 * 1024
+
+_decode = msgspec.json.Decoder(Command).decode  # made before the fork
 
 # SIGPIPE would kill the process before it could tell why; macOS has no such flag, but ignores the signal by default.
 NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
@@ -55,11 +60,11 @@ class Channel:
         self._loop_thread = threading.get_ident()
         self._lock = threading.RLock()  # logs may come from MetaGPT's file threads
         self._unsent = bytearray()
+        self._writer_comes = False
         self._below = asyncio.Event()
         self._below.set()
         self._tokens: dict[str, _Gathered] = {}  # by call id
         self._received = bytearray()
-        self._decode = msgspec.json.Decoder(Command).decode
         self._loop.add_reader(sock, self._on_readable)
 
     def emit(self, event_type: EventType, payload: Mapping[str, Any], *, agent_role: str | None = None) -> None:
@@ -69,6 +74,8 @@ class Channel:
             for call in [call for call, gathered in self._tokens.items() if gathered.role == role]:
                 self._send_tokens(call)
             self._send(draft(event_type, payload, agent_role=role))
+            if event_type in STARTS:
+                self._write()
 
     def token(self, call: str, delta: str) -> None:
         """Send a piece of the model's output, together with what follows it within `TOKEN_WINDOW`."""
@@ -113,17 +120,15 @@ class Channel:
             )
 
     def _send(self, event: Draft) -> None:
-        waiting = bool(self._unsent)
         line = _encode(event)
         if self._redactor.suspects(line):
             line = _encode(msgspec.structs.replace(event, payload=self._redactor.value(event.payload)))
         self._unsent += line + b"\n"
-        if waiting:
-            self._in_loop(self._watermark)
-            return  # a writer is there already
-        self._write()
-        if self._unsent:
-            self._in_loop(self._want_write)
+        if not self._writer_comes:
+            self._writer_comes = True
+            self._in_loop_soon(self._on_writable)
+        elif len(self._unsent) > HIGH_WATER:
+            self._in_loop_soon(self._watermark)
 
     def _write(self) -> None:
         """Give the socket what it takes without waiting."""
@@ -136,15 +141,15 @@ class Channel:
             return
         del self._unsent[:sent]
 
-    def _want_write(self) -> None:
-        self._loop.add_writer(self._sock, self._on_writable)
-        self._watermark()
-
     def _on_writable(self) -> None:
         with self._lock:
-            self._write()
-            if not self._unsent:
+            if self._unsent:
+                self._write()
+            if self._unsent:
+                self._loop.add_writer(self._sock, self._on_writable)
+            else:
                 self._loop.remove_writer(self._sock)
+                self._writer_comes = False
             self._watermark()
 
     def _watermark(self) -> None:
@@ -153,9 +158,9 @@ class Channel:
         elif len(self._unsent) <= LOW_WATER:
             self._below.set()
 
-    def _in_loop(self, callback: Callable[[], None]) -> None:
+    def _in_loop_soon(self, callback: Callable[[], None]) -> None:
         if threading.get_ident() == self._loop_thread:
-            callback()
+            self._loop.call_soon(callback)
         else:
             self._loop.call_soon_threadsafe(callback)
 
@@ -173,7 +178,7 @@ class Channel:
         self._received += data
         *lines, self._received = self._received.split(b"\n")
         for line in lines:
-            self._on_command(self._decode(line))
+            self._on_command(_decode(line))
 
 
 class _Gathered:

@@ -23,7 +23,6 @@ from runner.metagpt.failures import RoleFailed, RunFailed, short
 from runner.metagpt.naming import project_name
 from runner.metagpt.redact import Redactor
 from runner.metagpt.run import Run
-from runner.metagpt.scripts import kill_children
 from runner.metagpt.team import LiveTeam
 
 SUCCEEDED, FAILED, STOPPED = 0, 1, 128 + signal.SIGTERM
@@ -64,7 +63,6 @@ class _Attempt:
         try:
             return await self._work()
         finally:
-            kill_children()
             channel.flush(FLUSH_LIMIT)
             channel.close()
 

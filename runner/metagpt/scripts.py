@@ -89,15 +89,6 @@ def plain_requirements(text: str) -> list[str]:
     return found
 
 
-def kill_children() -> None:
-    """Kill every process that this one has started, and those that they have."""
-    for process in psutil.Process().children(recursive=True):
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-
-
 async def _finish(
     command: Sequence[str], folder: Path, env: Mapping[str, str], limit: float
 ) -> tuple[int | None, str, str]:

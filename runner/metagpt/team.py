@@ -87,7 +87,8 @@ class LiveTeam:
         ROLE.set(name)
         if not await role._observe():
             return
-        turn, reply = await self._reviewed_work(role, name)
+        work = self._reviewed_work if name in self._run.spec.options.review else self._unreviewed_work
+        turn, reply = await work(role, name)
         role.set_todo(None)
         role.rc.news = []  # or the environment takes the role for busy for one more round
         for message in turn.held or ():
@@ -95,8 +96,12 @@ class LiveTeam:
         if turn.started is not None:  # else its reply only says that it did nothing
             role.publish_message(reply)
 
+    async def _unreviewed_work(self, role: Any, name: str) -> tuple[Turn, Any]:
+        turn = self._run.new_turn(name, None)
+        return turn, await self._work_of(role, turn)
+
     async def _reviewed_work(self, role: Any, name: str) -> tuple[Turn, Any]:
-        """The turn that counts, and the role's reply in it: the first one, or the one that a person approved."""
+        """The turn that a person approved, or that has made nothing, and the role's reply in it."""
         run = self._run
         known = {artifact.path for artifact in run.artifacts.existing()}
         new: dict[str, None] = {}  # the files that this work has made, in order
@@ -105,7 +110,7 @@ class LiveTeam:
             turn = run.new_turn(name, revision)
             reply = await self._work_of(role, turn)
             new.update((path, None) for path in turn.written[turn.prepared :] if path not in known)
-            if turn.held is None or not (turn.written or revision):
+            if not (turn.written or revision):
                 return turn, reply
             answer = (await run.questions.ask(self._question(turn), (APPROVE, REVISE, STOP))).strip()
             if answer == APPROVE:
