@@ -127,8 +127,8 @@ class Channel:
         if not self._writer_comes:
             self._writer_comes = True
             self._in_loop_soon(self._on_writable)
-        elif len(self._unsent) > HIGH_WATER:
-            self._in_loop_soon(self._watermark)
+        if len(self._unsent) > HIGH_WATER:
+            self._below.clear()
 
     def _write(self) -> None:
         """Give the socket what it takes without waiting."""
@@ -150,13 +150,8 @@ class Channel:
             else:
                 self._loop.remove_writer(self._sock)
                 self._writer_comes = False
-            self._watermark()
-
-    def _watermark(self) -> None:
-        if len(self._unsent) > HIGH_WATER:
-            self._below.clear()
-        elif len(self._unsent) <= LOW_WATER:
-            self._below.set()
+            if len(self._unsent) <= LOW_WATER:
+                self._below.set()
 
     def _in_loop_soon(self, callback: Callable[[], None]) -> None:
         if threading.get_ident() == self._loop_thread:

@@ -108,6 +108,32 @@ async def test_tokens_come_before_what_follows_them(ends: Ends) -> None:
     assert [event["payload"]["message"] for event in await ends.events(3)] == ["other", "xy", "own"]
 
 
+async def test_what_happens_together_leaves_together(ends: Ends) -> None:
+    """The events of one turn of the loop are written once, at its end."""
+    log(ends, "one")
+    log(ends, "two")
+    ends.theirs.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        ends.theirs.recv(1)
+    await asyncio.sleep(0)
+    assert ends.theirs.recv(1 << 20).count(b"\n") == 2
+
+
+async def test_what_starts_is_written_at_once(ends: Ends) -> None:
+    """A start, which may block the loop, is written with all before it and without waiting for the loop."""
+    log(ends, "before")
+    ends.channel.emit(EventType.ACTION_START, {"message": "starts"})
+    ends.theirs.setblocking(False)
+    assert ends.theirs.recv(1 << 20).count(b"\n") == 2
+
+
+async def test_a_flood_without_a_pause_is_held_back(ends: Ends) -> None:
+    """`drained` waits for what was sent in the same turn of the loop, too."""
+    log(ends, "x" * (2 * HIGH_WATER))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(ends.channel.drained(), 0)
+
+
 async def test_sending_never_waits(ends: Ends) -> None:
     """With nobody reading, events pile up without blocking, and all arrive in order once somebody reads."""
     for number in range(2000):
