@@ -16,6 +16,7 @@ from websockets.exceptions import WebSocketException
 from tests.support import DEADLINE, TERMINAL, Api, Server, client, ends, ids
 
 KILLS = 8
+EVENTS = 30  # of a run that has more than fifty, so that the kill comes before its end
 PACE = 0.05  # of the demo model: a run takes a few seconds
 
 
@@ -112,7 +113,8 @@ async def test_what_was_shown_survives(data: Path) -> None:
                     await _prove_ended(api, keepers, attempts=kill)
                 async with following(server, keepers):
                     await api.run(task_id)
-                    for _ in range(chance.randrange(2, 40)):
+                    fatal = (await api.state(task_id))["head"] + chance.randrange(2, EVENTS)
+                    while all(keeper.cursor < fatal for keeper in keepers):
                         await _somebody_is_shown_more(keepers)
                     server.kill()
     with Server(data, DEMO_PACE=0) as server:
