@@ -150,6 +150,8 @@ const FOLDS = {
     const { prompt_tokens: prompt = 0, completion_tokens: completion = 0, cost_usd: cost } = event.payload;
     if (event.agent_role) model.agent(event.agent_role).tokens += prompt + completion;
     if (news) {
+      model.demo = event.payload.demo;
+      model.model = event.payload.model;
       const usage = model.usage;
       usage.llm_calls += 1;
       usage.prompt_tokens += prompt;
