@@ -314,7 +314,12 @@ class Session:
 
     def _settle(self, subscription: Subscription) -> bool:
         """Let a subscription that has nothing to send be live; where the stream cannot, its doorbell will do."""
-        return subscription.join() if isinstance(self._stream, DirectStream) else True
+        if not isinstance(self._stream, DirectStream):
+            return True
+        if not subscription.join():
+            return False
+        self._lagging.pop(subscription, None)  # a doorbell that rang meanwhile was for what it has read
+        return True
 
     def _give_up(self, subscription: Subscription, error: RunnerError) -> None:
         if self._subscriptions.get(subscription.task_id) is subscription:

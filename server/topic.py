@@ -104,6 +104,8 @@ class Topic:
         feed = self._feeds.get(filter)
         if feed is None:
             feed = self._feeds[filter] = Feed(filter, member.cursor)
+        elif feed.position > member.cursor:  # without a position: others have read further in the store
+            return False
         member.live = True
         feed.add(member)
         self.unwatch(member.retire)

@@ -2,16 +2,13 @@
 
 Real parts in one process: recorder, SQLite, hub, application and uvicorn, with a schedule that hypothesis makes. The
 limits are made tiny, so that a few dozen events cross every seam: ring, frames, pages, steps of the pump, buffers.
-
-EXACTNESS_EXAMPLES=1000 tries so many, and others each time.
 """
 
 import asyncio
 import contextlib
-import os
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -20,31 +17,20 @@ import httpx
 import msgspec
 import pytest
 import uvloop
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from runner.base import Commit, Filter
+from runner.base import Filter
 from runner.events import EventType
 from runner.states import Status
-from runner.store import DIGEST_START, SqliteStore
+from runner.store import DIGEST_START
 from server.stream import StreamProtocol
-from server.topic import Topic
-from tests.logs import make_commit, make_task
+from tests.frames import Frame, receive, send
+from tests.limits import exhaustively, tiny_limits
 from tests.support import DEADLINE
 from tests.world import ROLES, SOCKET_BUFFER, TYPES, Log, World, running
-
-EXAMPLES = int(os.environ.get("EXACTNESS_EXAMPLES", "0"))
-exhaustively = settings(
-    max_examples=EXAMPLES or 30,
-    derandomize=not EXAMPLES,
-    database=None,
-    deadline=None,
-    report_multiple_bugs=False,
-    phases=[Phase.explicit, Phase.generate],  # what depends on threads does not shrink
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
 
 WAIT = 0.2  # seconds of a long poll; a server that restarts waits for it
 
@@ -147,36 +133,6 @@ async def write(world: World, batches: list[Batch]) -> None:
                 for log in (world.log, world.other):
                     assert await world.store.get_task(log.task.id) == log.task
     await world.append(world.log, 1, 0, status=Status.SUCCEEDED)
-
-
-@contextlib.contextmanager
-def tiny_limits() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {
-            "server.topic.RING_BYTES": 4000,
-            "server.topic.PUMP_STEP": 1,
-            "server.topic.FRAME_EVENTS": 4,
-            "server.topic.FRAME_BYTES": 1000,
-            "server.hub.FRAME_EVENTS": 4,
-            "server.hub.FRAME_BYTES": 1000,
-            "server.hub.PAGE_CACHE_BYTES": 4000,
-            "server.stream.WRITE_BUFFER": 1000,
-            "runner.store.DIGEST_STEP": 7,
-        }.items():
-            patch.setattr(name, value)
-        yield
-
-
-class Frame(msgspec.Struct):
-    """Any frame of the server. The events are kept as the bytes that came."""
-
-    op: str
-    task_id: str = ""
-    epoch: str = ""
-    event_id: int = 0
-    head: int | None = None
-    code: str = ""
-    events: list[msgspec.Raw] = []
 
 
 class Page(msgspec.Struct):
@@ -305,34 +261,34 @@ class Reader:
         query = self._query | {"types": ",".join(self._query.get("types", []))}
         path = f"{self._path('events')}?{httpx.QueryParams(query | {'since_event_id': self._mine.cursor})}"
         async with self._connected(path, leg) as connection:
-            hello = await _receive(connection)
+            hello = await receive(connection)
             assert (hello.op, hello.epoch) == ("hello", self._world.epoch)
             assert hello.head is not None
             await self._follow(connection, leg, None)
 
     async def _shared(self, leg: Leg) -> None:
         async with self._connected("/ws", leg) as connection:
-            hello = await _receive(connection)
+            hello = await receive(connection)
             assert (hello.op, hello.epoch) == ("hello", self._world.epoch)
             other = Holding(self._world.other, Filter())
-            await _send(connection, op="subscribe", task_id=other.log.task.id)
+            await send(connection, op="subscribe", task_id=other.log.task.id)
             await self._subscribe(connection)
             await self._follow(connection, leg, other)
             if leg.ending == "unsubscribe":
-                await _send(connection, op="unsubscribe", task_id=self._mine.log.task.id)
-                await _send(connection, op="ping")  # nothing of before comes after its pong
+                await send(connection, op="unsubscribe", task_id=self._mine.log.task.id)
+                await send(connection, op="ping")  # nothing of before comes after its pong
                 await self._follow(connection, msgspec.structs.replace(leg, frames=1_000_000), other)
                 await self._subscribe(connection)
                 await self._follow(connection, leg, other)
 
     async def _subscribe(self, connection: ClientConnection) -> None:
         cursor = self._mine.cursor
-        await _send(connection, op="subscribe", task_id=self._mine.log.task.id, since_event_id=cursor, **self._query)
+        await send(connection, op="subscribe", task_id=self._mine.log.task.id, since_event_id=cursor, **self._query)
 
     async def _follow(self, connection: ClientConnection, leg: Leg, other: Holding | None) -> None:
         """Read so many frames, or up to a pong or the end."""
         for _ in range(leg.frames):
-            frame = await _receive(connection)
+            frame = await receive(connection)
             if frame.op == "pong" or self._take(frame, other):
                 return
             await self._dawdle(leg)
@@ -396,179 +352,3 @@ async def _open(url: str, port: int) -> ClientConnection:
     except BaseException:
         plug.close()
         raise
-
-
-async def _send(connection: ClientConnection, **frame: Any) -> None:
-    await connection.send(msgspec.json.encode(frame).decode())
-
-
-async def _receive(connection: ClientConnection) -> Frame:
-    return msgspec.json.decode(await connection.recv(), type=Frame)
-
-
-class Follower:
-    """A subscription of a topic, as a session has it, but one that reads when it is told to."""
-
-    def __init__(self, topic: Topic, filter: Filter) -> None:
-        self.live = False
-        self.cursor = 0
-        self.held: list[int] = []
-        self.rung = True
-        self.filter = filter
-        self.write: Callable[[bytes], None] = self._hold
-        self._topic = topic
-        topic.watch(self.retire)
-
-    def retire(self) -> None:
-        self.rung = True
-
-    def _hold(self, wire: bytes) -> None:
-        frame = msgspec.json.decode(wire[wire.index(b"{") :], type=Frame)
-        self.held += [msgspec.json.decode(event, type=Numbered).event_id for event in frame.events]
-
-    def read(self) -> None:
-        """Read what there is to be read; be live then."""
-        while self.rung and not self.live:
-            page = self._topic.page(after=self.cursor, limit=3, size=1000, filter=self.filter)
-            assert page is not None
-            self.held += [msgspec.json.decode(event, type=Numbered).event_id for event in page.events]
-            self.rung = self.cursor < page.cursor
-            self.cursor = page.cursor
-            if not self.rung and not self._topic.join(self, self.filter):
-                self.rung = True
-
-    def pause(self) -> None:
-        """Its connection is slow."""
-        if self.live:
-            self._topic.leave(self, self.filter)
-            self.retire()
-
-
-class Numbered(msgspec.Struct):
-    event_id: int
-
-
-steps = st.lists(
-    st.tuples(st.just("commit"), st.integers(1, 9))
-    | st.tuples(st.just("turn"), st.just(0))
-    | st.tuples(st.sampled_from(["read", "pause"]), st.integers(0, 3)),
-    max_size=100,
-)
-
-
-@settings(exhaustively, max_examples=EXAMPLES or 300)
-@given(steps=steps)
-def test_whoever_joins_at_any_turn_gets_what_comes(steps: list[tuple[str, int]]) -> None:
-    """Subscriptions that become live, or slow, between any two writes of the pump get everything, and once."""
-    with tiny_limits(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("server.topic.RING_BYTES", 10**6)  # there is no store here
-        asyncio.run(_follow_steps(steps))
-
-
-async def _follow_steps(steps: list[tuple[str, int]]) -> None:
-    topic = Topic("task")
-    tokens = Filter(event_types=frozenset({EventType.TOKEN}))
-    followers = [Follower(topic, filter) for filter in (Filter(), Filter(), Filter(), tokens)]
-    task = make_task()
-    kinds: list[EventType] = []
-    begin = [("commit", 1), *(("read", number) for number in range(len(followers)))]
-    for step, number in [*begin, *steps]:
-        match step:
-            case "commit":
-                kind = TYPES[number % 2]
-                commit = make_commit(task, ["x"] * number, event_type=kind)
-                task = commit.task
-                kinds += [kind] * number
-                topic.take(commit)
-            case "turn":
-                await asyncio.sleep(0)
-            case "read":
-                followers[number].read()
-            case "pause":
-                followers[number].pause()
-    for _ in range(10 * len(kinds) + 10):  # more turns than the pump, and reads than the followers, can need
-        await asyncio.sleep(0)
-        for follower in followers:
-            follower.read()
-    for follower in followers:
-        passing = [n for n, kind in enumerate(kinds, 1) if follower.filter.passes(kind, None)]
-        assert follower.held == passing
-
-
-class GatedStore(SqliteStore):
-    """A store whose commits wait for a gate."""
-
-    gate: asyncio.Event
-
-    async def append(self, commits: Sequence[Commit]) -> list[bool]:
-        await self.gate.wait()
-        return await super().append(commits)
-
-
-@pytest.mark.parametrize("protocol", [StreamProtocol, "websockets-sansio"], ids=["direct", "asgi"])
-async def test_nothing_is_shown_before_its_commit(tmp_path: Path, protocol: type[asyncio.Protocol] | str) -> None:
-    """While a commit is under way nobody is shown its events, on any transport; after it everybody is."""
-    GatedStore.gate = asyncio.Event()
-    world = World(tmp_path, protocol, GatedStore)
-    async with running(world), contextlib.AsyncExitStack() as stack:
-        stack.callback(GatedStore.gate.set)
-        url = f"{world.address}/api/tasks/{world.log.task.id}/events"
-        shared = await stack.enter_async_context(connect(f"ws://{world.address}/ws"))
-        own = await stack.enter_async_context(connect(f"ws://{url}"))
-        await _send(shared, op="subscribe", task_id=world.log.task.id)
-        frames = [await _receive(client) for client in (shared, own) for _ in range(2)]
-        assert [frame.op for frame in frames] == ["hello", "caught_up"] * 2
-        done = world.append(world.log, 3, 10)
-        # What is sent comes in order: a pong that comes first says that no event was sent before.
-        for client in (shared, own):
-            await _send(client, op="ping")
-            assert (await _receive(client)).op == "pong"
-        page = (await world.http.get(f"http://{url}")).json()
-        assert (page["events"], page["head"]) == ([], 0)
-        assert not done.done()
-        GatedStore.gate.set()
-        for client in (shared, own):
-            assert len((await _receive(client)).events) == 3
-        assert (await world.http.get(f"http://{url}")).json()["head"] == 3
-
-
-async def test_a_deleted_log_is_shown_to_nobody(tmp_path: Path) -> None:
-    """Of a task that was deleted while others read it, no page is kept for who comes later."""
-    with tiny_limits():
-        world = World(tmp_path, StreamProtocol)
-        async with running(world):
-            task_id = world.log.task.id
-            await world.append(world.log, 20, 10)
-            async with connect(f"ws://{world.address}/ws") as reader, connect(f"ws://{world.address}/ws") as late:
-                await _send(reader, op="subscribe", task_id=task_id)
-                while (await _receive(reader)).op != "caught_up":
-                    pass
-                assert (await world.http.delete(f"http://{world.address}/api/tasks/{task_id}")).status_code == 204
-                await _send(late, op="subscribe", task_id=task_id)
-                assert [(await _receive(late)).op for _ in range(2)] == ["hello", "error"]
-
-
-@pytest.mark.parametrize("protocol", [StreamProtocol, "websockets-sansio"], ids=["direct", "asgi"])
-async def test_an_unsubscribed_task_is_silent(tmp_path: Path, protocol: type[asyncio.Protocol] | str) -> None:
-    """After unsubscribing nothing of the task comes; after subscribing again, each event comes once."""
-    async with running(World(tmp_path, protocol)) as world, connect(f"ws://{world.address}/ws") as client:
-        task_id = world.log.task.id
-        await _send(client, op="subscribe", task_id=task_id)
-        await _send(client, op="unsubscribe", task_id=task_id)
-        await _send(client, op="subscribe", task_id=task_id)
-        while (await _receive(client)).op != "caught_up":
-            pass
-        await world.append(world.log, 1, 10)
-        assert (await _receive(client)).op == "events"
-        await _send(client, op="unsubscribe", task_id=task_id)
-        await _send(client, op="ping")
-        assert (await _receive(client)).op == "pong"
-        await world.append(world.log, 1, 10)
-        await _send(client, op="ping")
-        assert (await _receive(client)).op == "pong"
-        await _send(client, op="subscribe", task_id=task_id, since_event_id=1)
-        assert [(await _receive(client)).op for _ in range(2)] == ["events", "caught_up"]
-        await world.append(world.log, 1, 10)
-        assert (await _receive(client)).op == "events"
-        await _send(client, op="ping")
-        assert (await _receive(client)).op == "pong"

@@ -1,0 +1,26 @@
+"""The server's frames, as a client reads them that wants the bytes of each event."""
+
+from typing import Any
+
+import msgspec
+from websockets.asyncio.client import ClientConnection
+
+
+class Frame(msgspec.Struct):
+    """Any frame of the server. The events are kept as the bytes that came."""
+
+    op: str
+    task_id: str = ""
+    epoch: str = ""
+    event_id: int = 0
+    head: int | None = None
+    code: str = ""
+    events: list[msgspec.Raw] = []
+
+
+async def send(connection: ClientConnection, **frame: Any) -> None:
+    await connection.send(msgspec.json.encode(frame).decode())
+
+
+async def receive(connection: ClientConnection) -> Frame:
+    return msgspec.json.decode(await connection.recv(), type=Frame)

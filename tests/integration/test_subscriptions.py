@@ -1,0 +1,126 @@
+"""What a subscription is sent, and what not, at moments that a test holds open."""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from websockets.asyncio.client import connect
+
+from runner.base import Commit, Filter, Page
+from runner.store import SqliteStore
+from server.stream import StreamProtocol
+from tests.frames import receive, send
+from tests.limits import tiny_limits
+from tests.world import World, running
+
+protocols = pytest.mark.parametrize("protocol", [StreamProtocol, "websockets-sansio"], ids=["direct", "asgi"])
+
+
+class GatedStore(SqliteStore):
+    """A store whose commits wait for a gate."""
+
+    gate: asyncio.Event
+
+    async def append(self, commits: Sequence[Commit]) -> list[bool]:
+        await self.gate.wait()
+        return await super().append(commits)
+
+
+@protocols
+async def test_nothing_is_shown_before_its_commit(tmp_path: Path, protocol: type[asyncio.Protocol] | str) -> None:
+    """While a commit is under way nobody is shown its events, on any transport; after it everybody is."""
+    GatedStore.gate = asyncio.Event()
+    world = World(tmp_path, protocol, GatedStore)
+    async with running(world), contextlib.AsyncExitStack() as stack:
+        stack.callback(GatedStore.gate.set)
+        url = f"{world.address}/api/tasks/{world.log.task.id}/events"
+        shared = await stack.enter_async_context(connect(f"ws://{world.address}/ws"))
+        own = await stack.enter_async_context(connect(f"ws://{url}"))
+        await send(shared, op="subscribe", task_id=world.log.task.id)
+        frames = [await receive(client) for client in (shared, own) for _ in range(2)]
+        assert [frame.op for frame in frames] == ["hello", "caught_up"] * 2
+        done = world.append(world.log, 3, 10)
+        # What is sent comes in order: a pong that comes first says that no event was sent before.
+        for client in (shared, own):
+            await send(client, op="ping")
+            assert (await receive(client)).op == "pong"
+        page = (await world.http.get(f"http://{url}")).json()
+        assert (page["events"], page["head"]) == ([], 0)
+        assert not done.done()
+        GatedStore.gate.set()
+        for client in (shared, own):
+            assert len((await receive(client)).events) == 3
+        assert (await world.http.get(f"http://{url}")).json()["head"] == 3
+
+
+async def test_a_deleted_log_is_shown_to_nobody(tmp_path: Path) -> None:
+    """Of a task that was deleted while others read it, no page is kept for who comes later."""
+    with tiny_limits():
+        world = World(tmp_path, StreamProtocol)
+        async with running(world):
+            task_id = world.log.task.id
+            await world.append(world.log, 20, 10)
+            async with connect(f"ws://{world.address}/ws") as reader, connect(f"ws://{world.address}/ws") as late:
+                await send(reader, op="subscribe", task_id=task_id)
+                while (await receive(reader)).op != "caught_up":
+                    pass
+                assert (await world.http.delete(f"http://{world.address}/api/tasks/{task_id}")).status_code == 204
+                await send(late, op="subscribe", task_id=task_id)
+                assert [(await receive(late)).op for _ in range(2)] == ["hello", "error"]
+
+
+@protocols
+async def test_an_unsubscribed_task_is_silent(tmp_path: Path, protocol: type[asyncio.Protocol] | str) -> None:
+    """After unsubscribing nothing of the task comes; after subscribing again, each event comes once."""
+    async with running(World(tmp_path, protocol)) as world, connect(f"ws://{world.address}/ws") as client:
+        task_id = world.log.task.id
+        await send(client, op="subscribe", task_id=task_id)
+        await send(client, op="unsubscribe", task_id=task_id)
+        await send(client, op="subscribe", task_id=task_id)
+        while (await receive(client)).op != "caught_up":
+            pass
+        await world.append(world.log, 1, 10)
+        assert (await receive(client)).op == "events"
+        await send(client, op="unsubscribe", task_id=task_id)
+        await send(client, op="ping")
+        assert (await receive(client)).op == "pong"
+        await world.append(world.log, 1, 10)
+        await send(client, op="ping")
+        assert (await receive(client)).op == "pong"
+        await send(client, op="subscribe", task_id=task_id, since_event_id=1)
+        assert [(await receive(client)).op for _ in range(2)] == ["events", "caught_up"]
+        await world.append(world.log, 1, 10)
+        assert (await receive(client)).op == "events"
+        await send(client, op="ping")
+        assert (await receive(client)).op == "pong"
+
+
+class RationedStore(SqliteStore):
+    """A store that reads a page only when it has a permit for it."""
+
+    permits: asyncio.Semaphore
+
+    async def read_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
+        await self.permits.acquire()
+        return await super().read_events(task_id, after=after, limit=limit, size=size, filter=filter)
+
+
+async def test_what_comes_during_the_last_read_is_sent_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A doorbell that rings while a subscription reads up to the head has been answered once it is live."""
+    monkeypatch.setattr("server.topic.RING_BYTES", 500)
+    RationedStore.permits = asyncio.Semaphore(1)
+    world = World(tmp_path, store=RationedStore)
+    async with running(world), connect(f"ws://{world.address}/ws") as client:
+        await send(client, op="subscribe", task_id=world.log.task.id, types=["MESSAGE"])
+        assert [(await receive(client)).op for _ in range(2)] == ["hello", "caught_up"]
+        await world.append(world.log, 1, 0, padding=1000)  # does not pass the filter, and is too large for the ring
+        RationedStore.permits.release()
+        await send(client, op="ping")
+        assert (await receive(client)).op == "pong"
+        await world.append(world.log, 1, 0)
+        assert (await receive(client)).op == "events"
+        RationedStore.permits.release()
+        await send(client, op="ping")
+        assert (await receive(client)).op == "pong"
