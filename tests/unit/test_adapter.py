@@ -5,6 +5,7 @@ import hashlib
 import socket
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from runner.base import Artifact
@@ -164,6 +165,14 @@ def test_a_removed_file_is_no_result(tmp_path: Path, artifacts: Artifacts) -> No
 def test_secrets_are_redacted(text: str) -> None:
     """Known secrets and what looks like one are replaced."""
     assert "[redacted]" in Redactor(["my-own-secret"]).text(text)
+
+
+@pytest.mark.parametrize("secret", ['with "quotes"', "back\\slash", "two\nlines", "schlüssel", "🔑🔑🔑🔑🔑🔑"])
+def test_an_encoded_secret_is_suspected(secret: str) -> None:
+    """A line of JSON is suspected of a secret also where JSON writes it otherwise than it is."""
+    redactor = Redactor([secret])
+    assert redactor.suspects(msgspec.json.encode({"message": f"key {secret}!"}))
+    assert not redactor.suspects(msgspec.json.encode({"message": "key"}))
 
 
 def test_ordinary_words_are_left_alone() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import select
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -227,7 +228,7 @@ async def test_a_flood_of_messages(stage: Stage) -> None:
     await until(stage.kinds, lambda kinds: "LOG" in kinds)
     texts = {f"{n}:" + "x" * 20_000 for n in range(40)}
     saying = [asyncio.create_task(stage.supervisor.say(stage.task_id, text, None)) for text in texts]
-    await asyncio.sleep(0.1)  # for the pipe to be full
+    await until(lambda: not select.select([], [child._connection], [], 0)[1], bool)  # the pipe is full
     assert not all(say.done() for say in saying)
     seen: list[str] = []
     buffer = b""
