@@ -9,7 +9,7 @@ from typing import BinaryIO, Literal, Protocol
 import msgspec
 
 from runner.attempt import Role
-from runner.events import EventType
+from runner.events import EventType, split
 from runner.states import Status
 from runner.task import NewTask, Task
 
@@ -94,7 +94,7 @@ class Page(msgspec.Struct, frozen=True):
     @property
     def events(self) -> list[bytes]:
         """Each event by itself."""
-        return [bytes(event) for event in msgspec.json.decode(b"[%b]" % self.body, type=list[msgspec.Raw])]
+        return split(self.body)
 
 
 class Digest(msgspec.Struct, frozen=True):

@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+_decode_raw = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
 
 class EventType(StrEnum):
     STATUS = "STATUS"
@@ -52,6 +54,11 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
     agent_role: str | None
     event_type: EventType
     payload: Mapping[str, Any]
+
+
+def split(joined: bytes) -> list[bytes]:
+    """Encoded events that were joined by commas, each by itself."""
+    return [bytes(event) for event in _decode_raw(b"[%b]" % joined)]
 
 
 def now() -> str:

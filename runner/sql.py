@@ -1,6 +1,5 @@
 """All SQL, named. A migration is a list of statements; it is never changed once released, a new one is added."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 MIGRATIONS = (
@@ -19,15 +18,14 @@ MIGRATIONS = (
         )
         """,
         """
-        -- Apart from tasks because it is written with every batch of events, and a prompt may be long.
+        -- Apart from tasks because it is written with many batches of events, and a prompt may be long.
         CREATE TABLE task_states (
             task_seq INTEGER PRIMARY KEY REFERENCES tasks (seq) ON DELETE CASCADE,
             status TEXT NOT NULL,
             attempt INTEGER NOT NULL,
-            head INTEGER NOT NULL,
+            head INTEGER NOT NULL,       -- event_id of the event that this is as of; later ones changed nothing
             first INTEGER NOT NULL,      -- event_id of the first event that is kept; head + 1 if none is
             completed_at TEXT,
-            digest BLOB NOT NULL,        -- the running hash through the head
             details TEXT NOT NULL,       -- the rest of what changes, as JSON
             final_result TEXT NOT NULL   -- JSON
         )
@@ -35,19 +33,36 @@ MIGRATIONS = (
         "CREATE INDEX task_states_by_status ON task_states (status, task_seq)",
         "CREATE INDEX task_states_by_end ON task_states (completed_at)",
         """
-        CREATE TABLE events (
+        -- Events that were committed together, at most BATCH_EVENTS of them.
+        CREATE TABLE batches (
             task_seq INTEGER NOT NULL REFERENCES tasks (seq) ON DELETE CASCADE,
-            event_id INTEGER NOT NULL,
-            event_type TEXT NOT NULL,
-            agent_role TEXT,
-            until INTEGER NOT NULL,      -- bytes of the log up to and with this event: to cut pages by size
-            tail TEXT NOT NULL,          -- the event's JSON from "timestamp" on; what stands before it is in the key
-            PRIMARY KEY (task_seq, event_id)
+            head INTEGER NOT NULL,       -- event_id of the last of them
+            count INTEGER NOT NULL,
+            body BLOB NOT NULL,          -- their JSON, joined by commas
+            PRIMARY KEY (task_seq, head)
         ) WITHOUT ROWID
         """,
-        # Tokens are most of a log, and hardly ever asked for alone.
-        "CREATE INDEX events_by_type ON events (task_seq, event_type, event_id, agent_role) "
-        "WHERE event_type <> 'TOKEN'",
+        """
+        -- Without those of type TOKEN, which are most of a log, and hardly ever asked for alone.
+        CREATE TABLE events_by_type (
+            task_seq INTEGER NOT NULL REFERENCES tasks (seq) ON DELETE CASCADE,
+            event_type TEXT NOT NULL,
+            event_id INTEGER NOT NULL,
+            agent_role TEXT,
+            PRIMARY KEY (task_seq, event_type, event_id)
+        ) WITHOUT ROWID
+        """,
+        """
+        -- For people with an SQL prompt: one row per event.
+        CREATE VIEW events AS
+            SELECT json_extract(event, '$.task_id') AS task_id, json_extract(event, '$.event_id') AS event_id,
+                   json_extract(event, '$.timestamp') AS timestamp, json_extract(event, '$.agent_role') AS agent_role,
+                   json_extract(event, '$.event_type') AS event_type, json_extract(event, '$.payload') AS payload
+            FROM (
+                SELECT e.value AS event FROM batches b, json_each('[' || CAST(b.body AS TEXT) || ']') e
+                ORDER BY b.task_seq, b.head, e.key
+            )
+        """,
         """
         -- The running hash at some events, from where that of any other is computed.
         CREATE TABLE digests (
@@ -79,8 +94,8 @@ INSERT_TASK = """
 """
 
 INSERT_STATE = """
-    INSERT INTO task_states (task_seq, status, attempt, head, first, digest, details, final_result)
-    SELECT seq, :status, :attempt, :head, 1, :digest, :details, :final_result FROM tasks WHERE id = :id
+    INSERT INTO task_states (task_seq, status, attempt, head, first, details, final_result)
+    SELECT seq, :status, :attempt, :head, 1, :details, :final_result FROM tasks WHERE id = :id
 """
 
 INSERT_KEY = "INSERT INTO idempotency_keys SELECT :key, :fingerprint, seq FROM tasks WHERE id = :id"
@@ -89,28 +104,31 @@ GET_KEY = """
     SELECT k.fingerprint, t.id FROM idempotency_keys k JOIN tasks t ON t.seq = k.task_seq WHERE k.key = ?
 """
 
-GET_TASK = """
+# A subquery, not an aggregate: it looks at one row.
+_HEAD = "max(s.head, ifnull((SELECT head FROM batches WHERE task_seq = s.task_seq ORDER BY head DESC LIMIT 1), 0))"
+
+GET_TASK = f"""
     SELECT t.id, t.title, t.input_prompt, t.priority, t.options, t.created_at,
-           s.status, s.attempt, s.head, s.completed_at, s.details, s.final_result
+           s.status, s.attempt, {_HEAD}, s.completed_at, s.details, s.final_result
     FROM tasks t JOIN task_states s ON s.task_seq = t.seq WHERE t.id = ?
 """
 
-GET_POSITION = """
-    SELECT t.seq, s.head, s.first FROM tasks t JOIN task_states s ON s.task_seq = t.seq WHERE t.id = ?
+GET_POSITION = f"""
+    SELECT t.seq, s.attempt, {_HEAD}, s.first FROM tasks t JOIN task_states s ON s.task_seq = t.seq WHERE t.id = ?
 """
 
 # The prompt is left out: a list of long prompts is not a list.
-LIST_TASKS = """
+LIST_TASKS = f"""
     SELECT t.seq, t.id, t.title, '' AS input_prompt, t.priority, t.options, t.created_at,
-           s.status, s.attempt, s.head, s.completed_at, s.details, 'null' AS final_result
+           s.status, s.attempt, {_HEAD}, s.completed_at, s.details, 'null' AS final_result
     FROM tasks t JOIN task_states s ON s.task_seq = t.seq
     WHERE t.seq < :cursor AND (t.title LIKE :pattern ESCAPE '\\' OR t.input_prompt LIKE :pattern ESCAPE '\\')
     ORDER BY t.seq DESC LIMIT :limit
 """
 
-LIST_TASKS_OF_STATUS = """
+LIST_TASKS_OF_STATUS = f"""
     SELECT t.seq, t.id, t.title, '' AS input_prompt, t.priority, t.options, t.created_at,
-           s.status, s.attempt, s.head, s.completed_at, s.details, 'null' AS final_result
+           s.status, s.attempt, {_HEAD}, s.completed_at, s.details, 'null' AS final_result
     FROM task_states s JOIN tasks t ON t.seq = s.task_seq
     WHERE s.status IN (SELECT value FROM json_each(:statuses)) AND s.task_seq < :cursor
       AND (t.title LIKE :pattern ESCAPE '\\' OR t.input_prompt LIKE :pattern ESCAPE '\\')
@@ -119,92 +137,54 @@ LIST_TASKS_OF_STATUS = """
 
 DELETE_TASK = "DELETE FROM tasks WHERE id = ?"
 
-# Fencing and the order of the log are one condition: the row is taken only as the writer believes it to be.
-ADVANCE_TASK = """
-    UPDATE task_states SET status = :status, attempt = :attempt, head = :new_head, details = :details,
-                           final_result = :final_result, completed_at = :completed_at, digest = :digest
-    WHERE task_seq = (SELECT seq FROM tasks WHERE id = :id) AND head = :head AND attempt <= :attempt
-    RETURNING task_seq
+UPDATE_STATE = """
+    UPDATE task_states SET status = :status, attempt = :attempt, head = :head, details = :details,
+                           final_result = :final_result, completed_at = :completed_at
+    WHERE task_seq = :seq
 """
 
-# One statement for many rows: between two statements the interpreter lock changes hands, which costs more than a row.
-# By how many rows each inserts, the largest first.
-INSERT_EVENTS = {
-    count: "INSERT INTO events (task_seq, event_id, event_type, agent_role, until, tail) VALUES "
-    + ", ".join(["(?, ?, ?, ?, ?, ?)"] * count)
-    for count in (256, 64, 16, 4, 1)
-}
+INSERT_BATCH = "INSERT INTO batches (task_seq, head, count, body) VALUES (?, ?, ?, ?)"
 
-GET_UNTIL = "SELECT until FROM events WHERE task_seq = ? AND event_id = ?"
+INSERT_EVENT_BY_TYPE = "INSERT INTO events_by_type (task_seq, event_type, event_id, agent_role) VALUES (?, ?, ?, ?)"
 
-INSERT_DIGEST = "INSERT INTO digests (task_seq, event_id, digest) VALUES (?, ?, ?)"
-
-GET_DIGEST = """
-    SELECT t.seq, s.head, s.first, s.digest FROM tasks t JOIN task_states s ON s.task_seq = t.seq WHERE t.id = ?
-"""
+INSERT_DIGEST = "INSERT OR IGNORE INTO digests (task_seq, event_id, digest) VALUES (?, ?, ?)"
 
 GET_DIGEST_BEFORE = """
     SELECT event_id, digest FROM digests WHERE task_seq = ? AND event_id <= ? ORDER BY event_id DESC LIMIT 1
 """
 
 GET_EXPIRED = """
-    SELECT t.seq, t.id, s.first, s.head FROM task_states s JOIN tasks t ON t.seq = s.task_seq
+    SELECT t.id, s.head FROM task_states s JOIN tasks t ON t.seq = s.task_seq
     WHERE s.completed_at < :before AND s.first <= s.head AND s.status IN ('SUCCEEDED', 'FAILED', 'CANCELLED')
 """
 
-EXPIRE_EVENTS = "DELETE FROM events WHERE task_seq = :seq AND event_id < :first"
+EXPIRE_BATCHES = "DELETE FROM batches WHERE task_seq = :seq AND head < :first"
+
+EXPIRE_EVENTS_BY_TYPE = "DELETE FROM events_by_type WHERE task_seq = :seq AND event_id < :first"
 
 EXPIRE_STATE = "UPDATE task_states SET first = :first WHERE task_seq = :seq AND first < :first"
 
-# Whole pages are joined by SQLite, where no interpreter lock is held: at least one event, and no more than :size bytes.
-READ_PAGE = """
-    SELECT count(*), max(event_id), CAST(group_concat('{"event_id":' || event_id || :middle || tail, ',') AS BLOB)
-    FROM (
-        SELECT event_id, until, tail FROM events
-        WHERE task_seq = :seq AND event_id > :after
-        ORDER BY event_id LIMIT :limit
-    )
-    WHERE until <= :start + :size OR event_id = :first
-"""
+# The batch of an event, and those after it.
+READ_BATCHES = "SELECT head, count, body FROM batches WHERE task_seq = :seq AND head >= :from ORDER BY head"
 
-READ_EVENTS = """
-    SELECT event_id, CAST('{"event_id":' || event_id || :middle || tail AS BLOB) FROM events
-    WHERE task_seq = :seq AND event_id > :after
-    ORDER BY event_id LIMIT :limit
-"""
-
-# An empty list of types, and a null role, let everything pass.
-_READ_FILTERED_EVENTS = """
-    SELECT event_id, CAST('{"event_id":' || event_id || :middle || tail AS BLOB) FROM events
-    WHERE task_seq = :seq AND event_id > :after AND event_id < :before
-      AND (:event_types = '[]' OR event_type IN (SELECT value FROM json_each(:event_types)))
-      AND (:agent_role IS NULL OR agent_role = :agent_role)
-    ORDER BY event_id {order} LIMIT :limit
+# The batch of an event, and those before it. most: BATCH_EVENTS, so that none of later events is read.
+READ_BATCHES_BACK = """
+    SELECT head, count, body FROM batches
+    WHERE task_seq = :seq AND head < :from + :most AND head - count < :from
+    ORDER BY head DESC
 """
 
 _EVENT_IDS_OF_TYPE = """
     SELECT event_id FROM (
-        SELECT event_id FROM events INDEXED BY events_by_type
-        WHERE task_seq = :seq AND event_type = :type_{number} AND event_type <> 'TOKEN'
-          AND event_id > :after AND event_id < :before
+        SELECT event_id FROM events_by_type
+        WHERE task_seq = :seq AND event_type = :type_{number} AND event_id > :after AND event_id < :before
           AND (:agent_role IS NULL OR agent_role = :agent_role)
         ORDER BY event_id {order} LIMIT :limit
     )
 """
 
-_EVENTS_WITH_IDS = """
-    SELECT event_id, CAST('{{"event_id":' || event_id || :middle || tail AS BLOB) FROM events
-    WHERE task_seq = :seq AND event_id IN (SELECT event_id FROM ({ids}) ORDER BY event_id {order} LIMIT :limit)
-    ORDER BY event_id {order}
-"""
 
-
-def read_filtered_events(types: Sequence[str], order: Literal["ASC", "DESC"]) -> str:
-    """Events of some types (of all, if none are named) and of a role, each type from its own part of the index.
-
-    The types themselves are parameters: `type_0`, `type_1`, and so on. With TOKEN among them the log itself is read.
-    """
-    if not types or "TOKEN" in types:
-        return _READ_FILTERED_EVENTS.replace("{order}", order)
-    ids = " UNION ALL ".join(_EVENT_IDS_OF_TYPE.format(number=number, order=order) for number in range(len(types)))
-    return _EVENTS_WITH_IDS.format(ids=ids, order=order)
+def event_ids_of_types(count: int, order: Literal["ASC", "DESC"]) -> str:
+    """The ids of events of some types, each from its own part of the table. The types are parameters: `type_0`, ..."""
+    ids = " UNION ALL ".join(_EVENT_IDS_OF_TYPE.format(number=number, order=order) for number in range(count))
+    return f"SELECT event_id FROM ({ids}) ORDER BY event_id {order} LIMIT :limit"

@@ -1,37 +1,30 @@
 """The store on SQLite: one database file, one connection that writes and one that reads.
 
-Every method is one transaction, and one function below that runs it on the connection's thread.
+Every method is one transaction, and one function below, or in runner/log.py, that runs it on the connection's thread.
 
 WAL lets the reader go on while the writer commits. What "durable" means is `Durability`'s to say.
-
-The running hash of a log is the SHA-256 of the hash before (32 zero bytes at first) and the event's encoded JSON. It is
-kept at the head, and at every `DIGEST_STEP`th event, from where that of any other event is computed.
 """
 
 import json
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import suppress
 from functools import partial
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 
-from runner import sql
-from runner.base import Commit, Digest, Durability, Filter, Gap, Page, TaskPage
+from runner import log, sql
+from runner.base import Commit, Digest, Durability, Filter, Page, TaskPage
 from runner.database import Database, open_database
-from runner.errors import CursorAhead, DatabaseUnusable, EventsExpired, KeyReused, TaskNotFound
+from runner.errors import DatabaseUnusable, KeyReused, TaskNotFound
 from runner.states import Status
 from runner.task import Task
-
-DIGEST_STEP = 1000  # events from one stored running hash to the next
-DIGEST_START = bytes(32)  # the running hash of no events
+from runner.wal import Wal, limit
 
 _NEWEST = 2**62  # above every seq
-_EXPIRED_AT_ONCE = 5000  # events deleted in one transaction, so that appends need not wait long
 _ENDS = 1000  # logs whose end is remembered
 
 # The columns of GET_TASK. What else a task has is in `details`.
@@ -52,12 +45,30 @@ _COLUMNS = (
 _DETAILS = tuple(field for field in Task.__struct_fields__ if field not in _COLUMNS)
 
 
-class _End(msgspec.Struct, frozen=True):
-    """The end of a log. until: its bytes."""
+class _End(NamedTuple):
+    """The end of a log. digest: the running hash through it. row: the task as its row has it, as of head or before."""
 
     head: int
     digest: bytes
-    until: int
+    row: Task
+
+
+class _Ends:
+    """The ends of the logs that were written to last, by task. Touched on the writer's thread only."""
+
+    def __init__(self) -> None:
+        self._ends: OrderedDict[str, _End] = OrderedDict()
+
+    def get(self, task_id: str, head: int) -> _End | None:
+        """The end of a log whose head is `head`: a transaction that was rolled back leaves another one here."""
+        end = self._ends.get(task_id)
+        return end if end is not None and end.head == head else None
+
+    def keep(self, task_id: str, end: _End) -> None:
+        self._ends[task_id] = end
+        self._ends.move_to_end(task_id)
+        if len(self._ends) > _ENDS:
+            self._ends.popitem(last=False)
 
 
 class SqliteStore:
@@ -67,11 +78,12 @@ class SqliteStore:
     durability: "normal": a commit survives the death of the process; "full": of the machine too.
     """
 
-    def __init__(self, writer: Database, reader: Database, epoch: str) -> None:
+    def __init__(self, writer: Database, reader: Database, wal: Wal, epoch: str) -> None:
         self._writer = writer
         self._reader = reader
+        self._wal = wal
         self._epoch = epoch
-        self._ends: OrderedDict[str, _End] = OrderedDict()  # by task; touched on the writer's thread only
+        self._ends = _Ends()
 
     @classmethod
     async def open(cls, path: Path, *, durability: Durability = "normal") -> Self:
@@ -81,13 +93,14 @@ class SqliteStore:
             await writer.run(partial(_configure, durability))
             epoch = await writer.transaction(_migrate)
             reader = await open_database(path, writes=False)
+            wal = Wal(await open_database(path, writes=True))
         except sqlite3.DatabaseError as error:
             await writer.close()
             raise DatabaseUnusable(f"The database {path} cannot be used: {error}.") from error
         except BaseException:
             await writer.close()
             raise
-        return cls(writer, reader, epoch)
+        return cls(writer, reader, wal, epoch)
 
     @property
     def epoch(self) -> str:
@@ -106,26 +119,31 @@ class SqliteStore:
         await self._writer.transaction(partial(_delete, task_id))
 
     async def append(self, commits: Sequence[Commit]) -> list[bool]:
-        return await self._writer.transaction(partial(_append, commits, self._ends))
+        taken = await self._writer.transaction(partial(_append, commits, self._ends))
+        self._wal.grown(
+            commits=len(commits), size=sum(len(event.encoded) for commit in commits for event in commit.events)
+        )
+        return taken
 
     async def read_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
-        return await self._reader.transaction(partial(_read_after, task_id, after, limit, size, filter))
+        return await self._reader.transaction(partial(log.read_after, task_id, after, limit, size, filter))
 
     async def read_events_before(self, task_id: str, *, before: int, limit: int, size: int, filter: Filter) -> Page:
-        return await self._reader.transaction(partial(_read_before, task_id, before, limit, size, filter))
+        return await self._reader.transaction(partial(log.read_before, task_id, before, limit, size, filter))
 
     async def digest(self, task_id: str, through: int) -> Digest:
-        return await self._reader.transaction(partial(_digest, task_id, through))
+        return await self._reader.transaction(partial(log.digest, task_id, through))
 
     async def expire(self, before: str) -> list[str]:
         expired = await self._reader.transaction(partial(_expired, before))
-        for seq, _, first, head in expired:
-            while first <= head:
-                first = min(first + _EXPIRED_AT_ONCE, head + 1)
-                await self._writer.transaction(partial(_expire, seq, first))
-        return [task_id for _, task_id, _, _ in expired]
+        for task_id, head in expired:
+            with suppress(TaskNotFound):  # it was deleted meanwhile
+                while await self._writer.transaction(partial(log.expire, task_id, head)):
+                    pass
+        return [task_id for task_id, _ in expired]
 
     async def aclose(self) -> None:
+        await self._wal.aclose()
         await self._reader.close()
         await self._writer.close()
 
@@ -147,6 +165,7 @@ def _check(path: Path, connection: sqlite3.Connection) -> None:
 
 def _configure(durability: Durability, connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
+    limit(connection)
     connection.execute(f"PRAGMA synchronous = {durability}")
     connection.execute("PRAGMA foreign_keys = ON")
 
@@ -169,7 +188,7 @@ def _create(task: Task, key: str | None, fingerprint: str, connection: sqlite3.C
             raise KeyReused(str(key))
         return _get(used[1], connection)
     connection.execute(sql.INSERT_TASK, _fixed(task))
-    connection.execute(sql.INSERT_STATE, {"id": task.id, "digest": DIGEST_START} | _changing(task))
+    connection.execute(sql.INSERT_STATE, {"id": task.id} | _changing(task))
     if key is not None:
         connection.execute(sql.INSERT_KEY, {"key": key, "fingerprint": fingerprint, "id": task.id})
     return task
@@ -202,158 +221,33 @@ def _delete(task_id: str, connection: sqlite3.Connection) -> None:
         raise TaskNotFound(task_id)
 
 
-def _append(commits: Sequence[Commit], ends: OrderedDict[str, _End], connection: sqlite3.Connection) -> list[bool]:
+def _append(commits: Sequence[Commit], ends: "_Ends", connection: sqlite3.Connection) -> list[bool]:
     """ends: of some logs, which are used and kept up."""
-    taken = []
-    for commit in commits:
-        end, steps = _end_after(commit, ends.get(commit.task.id), connection)
-        parameters = {"id": commit.task.id, "head": commit.head, "new_head": commit.task.head, "digest": end.digest}
-        row = connection.execute(sql.ADVANCE_TASK, _changing(commit.task) | parameters).fetchone()
-        taken.append(row is not None)
-        if row is not None:
-            _insert_events(row[0], commit, end.until, connection)
-            connection.executemany(sql.INSERT_DIGEST, ((row[0], event_id, step) for event_id, step in steps))
-            ends[commit.task.id] = end
-            ends.move_to_end(commit.task.id)
-    while len(ends) > _ENDS:
-        ends.popitem(last=False)
-    return taken
+    return [_append_one(commit, ends, connection) for commit in commits]
 
 
-def _insert_events(seq: int, commit: Commit, until: int, connection: sqlite3.Connection) -> None:
-    """until: bytes of the log after the commit."""
-    until -= sum(len(event.encoded) for event in commit.events)
-    done = 0
-    for count, statement in sql.INSERT_EVENTS.items():
-        while len(commit.events) - done >= count:
-            parameters: list[Any] = []
-            for event in commit.events[done : done + count]:
-                until += len(event.encoded)
-                tail = event.encoded[event.encoded.index(b'"timestamp"') :].decode()
-                parameters += (seq, event.event_id, event.event_type, event.agent_role, until, tail)
-            connection.execute(statement, parameters)
-            done += count
+def _append_one(commit: Commit, ends: "_Ends", connection: sqlite3.Connection) -> bool:
+    try:
+        at = log.position(commit.task.id, connection)
+    except TaskNotFound:
+        return False
+    if commit.task.attempt < at.attempt or commit.head != at.head:
+        return False
+    end = ends.get(commit.task.id, at.head)
+    before = log.digest_at(at, commit.task.id, at.head, connection) if end is None else end.digest
+    digest = log.append(at, commit, before, connection)
+    if end is None or msgspec.structs.replace(commit.task, head=end.row.head) != end.row:
+        connection.execute(sql.UPDATE_STATE, _changing(commit.task) | {"seq": at.seq})
+        row = commit.task
+    else:
+        row = end.row
+    ends.keep(commit.task.id, _End(commit.task.head, digest, row))
+    return True
 
 
-def _end_after(
-    commit: Commit, known: _End | None, connection: sqlite3.Connection
-) -> tuple[_End, list[tuple[int, bytes]]]:
-    """The end of the log after a commit, and the running hashes at the steps that it passes, by event_id."""
-    end = known if known is not None and known.head == commit.head else _find_end(commit.task.id, connection)
-    digest, until = end.digest, end.until
-    steps = []
-    for event in commit.events:
-        digest = sha256(digest + event.encoded).digest()
-        until += len(event.encoded)
-        if event.event_id % DIGEST_STEP == 0:
-            steps.append((event.event_id, digest))
-    return _End(commit.task.head, digest, until), steps
-
-
-def _find_end(task_id: str, connection: sqlite3.Connection) -> _End:
-    row = connection.execute(sql.GET_DIGEST, (task_id,)).fetchone()
-    if row is None:
-        return _End(0, DIGEST_START, 0)
-    seq, head, _, digest = row
-    return _End(head, digest, _until(seq, head, connection))
-
-
-def _until(seq: int, event_id: int, connection: sqlite3.Connection) -> int:
-    """Bytes of the log up to and with an event; 0 if it is not there: an end after a gap is a new beginning."""
-    row = connection.execute(sql.GET_UNTIL, (seq, event_id)).fetchone()
-    return 0 if row is None else int(row[0])
-
-
-def _read_after(
-    task_id: str, after: int, limit: int, size: int, filter: Filter, connection: sqlite3.Connection
-) -> Page:
-    seq, head, first = _position(task_id, connection)
-    if after > head:
-        raise CursorAhead(after, head)
-    gap = Gap(after + 1, first - 1, "retention") if after + 1 < first else None
-    parameters = _reading(seq, task_id, filter) | {"after": after, "before": _NEWEST, "limit": limit}
-    if filter != Filter():
-        query = sql.read_filtered_events(sorted(filter.event_types), "ASC")
-        events, last, complete = _read(query, parameters, size, connection)
-        # At its end the log has nothing more that passes the filter.
-        return Page(b",".join(events), len(events), head if complete else last, head, gap)
-    start = max(after, first - 1)
-    parameters |= {"start": _until(seq, start, connection), "size": size, "first": start + 1}
-    count, last, body = connection.execute(sql.READ_PAGE, parameters).fetchone()
-    return Page(body or b"", count, last or head, head, gap)
-
-
-def _read_before(
-    task_id: str, before: int, limit: int, size: int, filter: Filter, connection: sqlite3.Connection
-) -> Page:
-    seq, head, first = _position(task_id, connection)
-    parameters = _reading(seq, task_id, filter) | {"after": 0, "before": before, "limit": limit}
-    query = sql.read_filtered_events(sorted(filter.event_types), "DESC")
-    events, oldest, complete = _read(query, parameters, size, connection)
-    reached_first = complete or oldest == first
-    gap = Gap(1, first - 1, "retention") if first > 1 and reached_first else None
-    return Page(b",".join(reversed(events)), len(events), min(before - 1, head), head, gap)
-
-
-def _read(
-    query: str, parameters: Mapping[str, Any], size: int, connection: sqlite3.Connection
-) -> tuple[list[bytes], int, bool]:
-    """Events, the id of the last one read (0 if there is none), and whether these are all there are.
-
-    At most `size` bytes, but at least one event, so that a reader always moves on.
-    """
-    events: list[bytes] = []
-    last = 0
-    with closing(connection.execute(query, parameters)) as rows:
-        for event_id, encoded in rows:
-            size -= len(encoded)
-            if events and size < 0:
-                return events, last, False
-            events.append(encoded)
-            last = event_id
-    return events, last, len(events) < parameters["limit"]
-
-
-def _position(task_id: str, connection: sqlite3.Connection) -> tuple[int, int, int]:
-    """seq, head and first kept event_id of a task."""
-    row = connection.execute(sql.GET_POSITION, (task_id,)).fetchone()
-    if row is None:
-        raise TaskNotFound(task_id)
-    return row[0], row[1], row[2]
-
-
-def _digest(task_id: str, through: int, connection: sqlite3.Connection) -> Digest:
-    row = connection.execute(sql.GET_DIGEST, (task_id,)).fetchone()
-    if row is None:
-        raise TaskNotFound(task_id)
-    seq, head, first, digest = row
-    if through > head:
-        raise CursorAhead(through, head)
-    if through < head:
-        digest = _compute_digest(seq, task_id, through, first, connection)
-    return Digest(through, digest.hex())
-
-
-def _compute_digest(seq: int, task_id: str, through: int, first: int, connection: sqlite3.Connection) -> bytes:
-    step = connection.execute(sql.GET_DIGEST_BEFORE, (seq, through)).fetchone()
-    event_id, digest = step or (0, DIGEST_START)
-    if event_id < through and event_id + 1 < first:
-        raise EventsExpired(task_id, first)
-    parameters = _reading(seq, task_id, Filter()) | {"after": event_id, "limit": through - event_id}
-    with closing(connection.execute(sql.READ_EVENTS, parameters)) as rows:
-        for _, encoded in rows:
-            digest = sha256(digest + encoded).digest()
-    return bytes(digest)
-
-
-def _expired(before: str, connection: sqlite3.Connection) -> list[tuple[int, str, int, int]]:
-    """seq, id, first kept event_id and head of the tasks whose events are too old."""
+def _expired(before: str, connection: sqlite3.Connection) -> list[tuple[str, int]]:
+    """The tasks whose events are too old, and their heads."""
     return connection.execute(sql.GET_EXPIRED, {"before": before}).fetchall()
-
-
-def _expire(seq: int, first: int, connection: sqlite3.Connection) -> None:
-    connection.execute(sql.EXPIRE_EVENTS, {"seq": seq, "first": first})
-    connection.execute(sql.EXPIRE_STATE, {"seq": seq, "first": first})
 
 
 def _fixed(task: Task) -> Mapping[str, Any]:
@@ -378,17 +272,6 @@ def _changing(task: Task) -> dict[str, Any]:
         "details": msgspec.json.encode({name: getattr(task, name) for name in _DETAILS}).decode(),
         "final_result": msgspec.json.encode(task.final_result).decode(),
     }
-
-
-def _reading(seq: int, task_id: str, filter: Filter) -> dict[str, Any]:
-    """The parameters that all queries of events have, but for where to begin and how many to read."""
-    types = sorted(filter.event_types)
-    return {
-        "seq": seq,
-        "middle": f',"task_id":"{task_id}",',
-        "event_types": json.dumps(types),
-        "agent_role": filter.agent_role,
-    } | {f"type_{number}": event_type for number, event_type in enumerate(types)}
 
 
 def _task(row: Sequence[Any]) -> Task:

@@ -34,7 +34,8 @@ def tiny_limits() -> Iterator[None]:
             "server.hub.FRAME_BYTES": 1000,
             "server.hub.PAGE_CACHE_BYTES": 4000,
             "server.stream.WRITE_BUFFER": 1000,
-            "runner.store.DIGEST_STEP": 7,
+            "runner.log.BATCH_EVENTS": 3,
+            "runner.log.DIGEST_STEP": 7,
         }.items():
             patch.setattr(name, value)
         yield

@@ -61,6 +61,7 @@ class Channel:
         self._lock = threading.RLock()  # logs may come from MetaGPT's file threads
         self._unsent = bytearray()
         self._writer_comes = False
+        self._closed = False
         self._below = asyncio.Event()
         self._below.set()
         self._tokens: dict[str, _Gathered] = {}  # by call id
@@ -105,6 +106,7 @@ class Channel:
 
     def close(self) -> None:
         """Stop reading and writing; the socket itself belongs to the caller."""
+        self._closed = True
         self._loop.remove_reader(self._sock)
         self._loop.remove_writer(self._sock)
 
@@ -142,6 +144,8 @@ class Channel:
         del self._unsent[:sent]
 
     def _on_writable(self) -> None:
+        if self._closed:  # this call was on its way
+            return
         with self._lock:
             if self._unsent:
                 self._write()

@@ -2,9 +2,10 @@
 
     python -m tests.bench.appending FOLDER WAY NORMAL|FULL
 
-Ways, all into the same schema: `lines`, as the supervisor does it, through `Run` and the recorder, LINES of the child
-at a time; `single`, through the recorder from 256 tasks of which each waits for its commit; `each`, aiosqlite with a
-commit per event; `raw`, sqlite3 with 100 events per commit and nothing around it.
+Ways: `lines`, as the supervisor does it, through `Run` and the recorder, LINES of the child at a time; `single`,
+through the recorder from 256 tasks of which each waits for its commit. The references have a row per event, as a log in
+SQLite usually has, and keep no running hash: `each`, aiosqlite with a commit per event; `raw`, sqlite3 with 100 events
+per commit and nothing around it.
 The command `run SECONDS SIZE` answers with the events and the seconds that they took.
 """
 
@@ -20,7 +21,6 @@ from typing import Any
 import aiosqlite
 import uvloop
 
-from runner import sql
 from runner.attempt import Llm, Options
 from runner.base import Entry
 from runner.events import EventType
@@ -30,6 +30,7 @@ from runner.run import Run
 from runner.store import SqliteStore
 from runner.task import Task
 from tests.bench.producing import tail
+from tests.bench.rows import ADVANCE, INSERT_ROW, prepare_rows
 
 LINES = 100  # of the child, read at a time
 UNDER_WAY = 8  # such reads that wait for their commit; the supervisor itself waits for each
@@ -79,7 +80,7 @@ async def single(path: Path, synchronous: str, seconds: float, size: int) -> tup
 
 
 async def each(path: Path, synchronous: str, seconds: float, size: int) -> tuple[int, float]:
-    seq = await _prepared(path)
+    prepare_rows(path)
     text = tail(1, size, "each").decode()[1:]
     event_id = 0
     async with aiosqlite.connect(path) as database:
@@ -87,26 +88,26 @@ async def each(path: Path, synchronous: str, seconds: float, size: int) -> tuple
         begun = time.perf_counter()
         while time.perf_counter() < begun + seconds:
             event_id += 1
-            await database.execute("UPDATE task_states SET head = ? WHERE task_seq = ?", (event_id, seq))
-            await database.execute(sql.INSERT_EVENTS[1], (seq, event_id, "TOKEN", "Engineer", event_id * size, text))
+            await database.execute(ADVANCE, (event_id,))
+            await database.execute(INSERT_ROW, (event_id, "TOKEN", "Engineer", text))
             await database.commit()
         took = time.perf_counter() - begun
     return event_id, took
 
 
 async def raw(path: Path, synchronous: str, seconds: float, size: int) -> tuple[int, float]:
-    seq = await _prepared(path)
+    prepare_rows(path)
     text = tail(1, size, "raw").decode()[1:]
     event_id = 0
     database = sqlite3.connect(path, isolation_level=None)
     database.execute(f"PRAGMA synchronous = {synchronous}")
     begun = time.perf_counter()
     while time.perf_counter() < begun + seconds:
-        rows = [(seq, event_id + n, "TOKEN", "Engineer", (event_id + n) * size, text) for n in range(1, RAW_BATCH + 1)]
+        rows = [(event_id + n, "TOKEN", "Engineer", text) for n in range(1, RAW_BATCH + 1)]
         event_id += RAW_BATCH
         database.execute("BEGIN")
-        database.execute("UPDATE task_states SET head = ? WHERE task_seq = ?", (event_id, seq))
-        database.executemany(sql.INSERT_EVENTS[1], rows)
+        database.execute(ADVANCE, (event_id,))
+        database.executemany(INSERT_ROW, rows)
         database.execute("COMMIT")
     took = time.perf_counter() - begun
     database.close()
@@ -118,14 +119,6 @@ WAYS: dict[str, Way] = {"lines": lines, "single": single, "each": each, "raw": r
 
 async def _store(path: Path, synchronous: str) -> SqliteStore:
     return await SqliteStore.open(path, durability="full" if synchronous == "FULL" else "normal")
-
-
-async def _prepared(path: Path) -> int:
-    """A database of ours with one task; its key."""
-    store = await SqliteStore.open(path)
-    await store.create_task(_task("task"), key=None, fingerprint="")
-    await store.aclose()
-    return 1
 
 
 def _task(task_id: str) -> Task:

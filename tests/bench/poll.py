@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.bench.load import CLIENT_BOUND, Subscribers, production
 from tests.bench.processes import Program, native, python, temporary_folder
+from tests.bench.rows import fill_rows
 from tests.bench.tables import Report, median
 
 CONNECTIONS = 16
@@ -26,7 +27,8 @@ def measure(quick: bool) -> Report:
     with temporary_folder() as folder, ExitStack() as stack:
         server = stack.enter_context(production(Path(folder)))
         logs = {kind: server.ask("fill", EVENTS, 512) for kind in (WATCHED, UNWATCHED)}
-        naive = stack.enter_context(python("naive_server", folder / "bench.db"))
+        fill_rows(folder / "rows.db", EVENTS, 512)
+        naive = stack.enter_context(python("naive_server", folder / "rows.db"))
         stack.enter_context(Subscribers(server, 1, task_id=logs[WATCHED]["task_id"]))
         paths = {kind: f"/api/tasks/{log['task_id']}/events?since_event_id={EVENTS}" for kind, log in logs.items()}
         header = f"If-None-Match: {_etag(server.port, paths[WATCHED])}"

@@ -1,30 +1,32 @@
-"""Reads all rows of a log, and does nothing with them: what a replay costs at least.
+"""Reads a log that has a row per event, and does nothing with it.
 
-    python -m tests.bench.reading DATABASE
+    python -m tests.bench.reading DATABASE EVENTS SIZE
 
-The command `read` answers with the events and the seconds that reading took.
+makes the log first. The command `read` answers with the events and the seconds that reading took.
 """
 
 import json
 import sqlite3
 import sys
 import time
+from contextlib import closing
+from pathlib import Path
 
-QUERY = "SELECT event_id, tail FROM events WHERE task_seq = 1 ORDER BY event_id"
+from tests.bench.rows import READ_ROWS, fill_rows
 
 
-def main(path: str) -> None:
+def main(path: Path, events: int, size: int) -> None:
+    fill_rows(path, events, size)
     print(json.dumps({"ready": True}), flush=True)
     for _ in sys.stdin:
         begun = time.perf_counter()
-        database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-        cursor = database.execute(QUERY)
-        events = 0
-        while rows := cursor.fetchmany(1000):
-            events += len(rows)
-        database.close()
-        print(json.dumps({"events": events, "seconds": time.perf_counter() - begun}), flush=True)
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
+            cursor = database.execute(READ_ROWS)
+            read = 0
+            while rows := cursor.fetchmany(1000):
+                read += len(rows)
+        print(json.dumps({"events": read, "seconds": time.perf_counter() - begun}), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

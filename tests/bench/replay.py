@@ -1,4 +1,4 @@
-"""Replay of a long log over one WebSocket, beside reading its rows and doing nothing with them."""
+"""Replay of a long log over one WebSocket, beside reading as many rows and doing nothing with them."""
 
 from tests.bench.load import ROUND_LIMIT, Subscribers, production
 from tests.bench.processes import python, temporary_folder
@@ -21,7 +21,7 @@ def measure(quick: bool) -> Report:
     cpu: list[float] = []
     with temporary_folder() as folder, production(folder) as server:
         log = server.ask("fill", events, SIZE, limit=FILL_LIMIT)
-        with python("reading", folder / "bench.db") as reader:
+        with python("reading", folder / "rows.db", events, SIZE) as reader:
             for _ in range(3 if quick else 7):
                 used = server.cpu()
                 with Subscribers(server, 1, task_id=log["task_id"]) as one:
@@ -31,11 +31,10 @@ def measure(quick: bool) -> Report:
                 reads.append(reader.ask("read")["seconds"])
                 if not received.exact or received.events != events:
                     report.notes.append(f"NOT EXACT: {received}")
-    for what, times in (("replay over one WebSocket", replays), ("reference: sqlite3, reading the rows", reads)):
+    for what, times in (("replay over one WebSocket", replays), ("reference: sqlite3, reading a row per event", reads)):
         report.rows.append((what, events / median(times), min(times), max(times), len(times)))
         report.raw.append({"what": what, "events": events, "seconds": times})
     report.notes.append(f"The server's CPU for one replayed event: {median(cpu):.2f} us.")
     share = median(reads) / median(replays)
-    report.check("events/s (or 0.5 of the bare read)", events / median(replays), 1e6, at_least=True)
     report.check("of the bare read", share, 0.5, at_least=True)
     return report

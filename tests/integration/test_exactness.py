@@ -24,8 +24,8 @@ from websockets.exceptions import WebSocketException
 
 from runner.base import Filter
 from runner.events import EventType
+from runner.log import DIGEST_START
 from runner.states import Status
-from runner.store import DIGEST_START
 from server.stream import StreamProtocol
 from tests.frames import Frame, receive, send
 from tests.limits import exhaustively, tiny_limits

@@ -43,20 +43,21 @@ def test_the_runner(module: Path) -> None:
 def test_the_server(module: Path) -> None:
     """The server knows the runner, and neither MetaGPT, nor the adapter, nor SQL; only its command line knows how
     runners are made."""
-    forbidden = ["metagpt", "runner.metagpt", "tests", "runner.sql", "runner.store", "aiosqlite", "sqlite3"]
+    forbidden = ["metagpt", "runner.metagpt", "tests", "aiosqlite", "sqlite3"]
+    forbidden += ["runner.sql", "runner.log", "runner.store"]
     if module.name != "__main__.py":
         forbidden += ["runner.supervisor", "runner.run", "runner.recorder", "runner.forkserver"]
     assert [name for name in _imported(module) if _within(name, *forbidden)] == []
 
 
 def test_only_the_store_knows_sql() -> None:
-    """The database and its SQL are known to the store, and to the connection that it uses, alone."""
+    """The database and its SQL are known to the store, its logs, and the connection that it uses, alone."""
     knowing = {
         module.name
         for module in _modules("runner")
         if any(_within(n, "aiosqlite", "runner.sql") for n in _imported(module))
     }
-    assert knowing <= {"store.py", "database.py"}
+    assert knowing <= {"store.py", "log.py", "database.py"}
 
 
 @pytest.mark.parametrize("module", ["server.app", "server.__main__", "runner.supervisor"])

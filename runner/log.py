@@ -1,0 +1,299 @@
+"""Logs in SQLite: what the store does with events, each within one transaction.
+
+A row holds a batch: events of one commit, their JSON joined by commas. A burst so costs a row and not one per event,
+and a replay hands the bytes on as they are; only where a page begins or ends within a batch is the batch taken apart.
+What is asked for by type is found in an index that knows every event but the tokens.
+
+The running hash of a log is the SHA-256 of the hash before (32 zero bytes at first) and the event's encoded JSON. It is
+kept at every `DIGEST_STEP`th event, from where that of any other event is computed.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from hashlib import sha256
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from runner import sql
+from runner.base import Commit, Digest, Filter, Gap, Page, Placed
+from runner.errors import CursorAhead, EventsExpired, TaskNotFound
+from runner.events import EventType, split
+
+DIGEST_STEP = 1000  # events from one stored running hash to the next
+DIGEST_START = bytes(32)  # the running hash of no events
+
+# A batch is taken apart to read one event of it: the larger it is, the more that costs, and the less it gains.
+BATCH_EVENTS = 64
+BATCH_BYTES = 64 * 1024  # or a single event
+
+EXPIRED_AT_ONCE = 5000  # events deleted in one transaction, so that appends need not wait long
+
+_NEWEST = 2**62  # above every event_id
+
+Direction = Literal["ASC", "DESC"]
+
+
+class Position(NamedTuple):
+    """Where a log is. first: event_id of the first event that is kept; head + 1 if none is."""
+
+    seq: int
+    attempt: int
+    head: int
+    first: int
+
+
+class _Batch(msgspec.Struct, frozen=True):
+    """head: event_id of its last event. body: its events' JSON, joined by commas."""
+
+    head: int
+    count: int
+    body: bytes
+
+    @property
+    def before(self) -> int:
+        """The event_id before its first."""
+        return self.head - self.count
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    """What a filter looks at in an event."""
+
+    event_type: EventType
+    agent_role: str | None
+
+
+_Read = tuple[int, bytes]  # an event_id, and the event
+
+_decode_kinds = msgspec.json.Decoder(list[_Kind]).decode
+
+
+def position(task_id: str, connection: sqlite3.Connection) -> Position:
+    """Raises `TaskNotFound`."""
+    row = connection.execute(sql.GET_POSITION, (task_id,)).fetchone()
+    if row is None:
+        raise TaskNotFound(task_id)
+    return Position(*row)
+
+
+def append(at: Position, commit: Commit, digest: bytes, connection: sqlite3.Connection) -> bytes:
+    """Append what follows on the head. digest: the running hash through it. Returns the new one."""
+    steps = []
+    for event in commit.events:
+        digest = sha256(digest + event.encoded).digest()
+        if event.event_id % DIGEST_STEP == 0:
+            steps.append((at.seq, event.event_id, digest))
+    connection.executemany(
+        sql.INSERT_BATCH, [(at.seq, *msgspec.structs.astuple(batch)) for batch in _batched(commit.events)]
+    )
+    by_type = [
+        (at.seq, event.event_type, event.event_id, event.agent_role)
+        for event in commit.events
+        if event.event_type is not EventType.TOKEN
+    ]
+    if by_type:
+        connection.executemany(sql.INSERT_EVENT_BY_TYPE, by_type)
+    if steps:
+        connection.executemany(sql.INSERT_DIGEST, steps)
+    return digest
+
+
+def read_after(task_id: str, after: int, limit: int, size: int, filter: Filter, connection: sqlite3.Connection) -> Page:
+    """As `Store.read_events`."""
+    at = position(task_id, connection)
+    if after > at.head:
+        raise CursorAhead(after, at.head)
+    gap = Gap(after + 1, at.first - 1, "retention") if after + 1 < at.first else None
+    start = max(after, at.first - 1)
+    if filter == Filter():
+        body, count, cursor = _join(_batches(at.seq, start + 1, connection), start, limit, size)
+        return Page(body, count, cursor, at.head, gap)
+    found = _matching(at.seq, filter, start, _NEWEST, limit, "ASC", connection)
+    events, last, complete = _take(found, limit, size)
+    # At its end the log has nothing more that passes the filter.
+    return Page(b",".join(events), len(events), at.head if complete else last, at.head, gap)
+
+
+def read_before(
+    task_id: str, before: int, limit: int, size: int, filter: Filter, connection: sqlite3.Connection
+) -> Page:
+    """As `Store.read_events_before`."""
+    at = position(task_id, connection)
+    before = min(before, at.head + 1)
+    found = _matching(at.seq, filter, at.first - 1, before, limit, "DESC", connection)
+    events, oldest, complete = _take(found, limit, size)
+    reached_first = complete or oldest == at.first
+    gap = Gap(1, at.first - 1, "retention") if at.first > 1 and reached_first else None
+    return Page(b",".join(reversed(events)), len(events), before - 1, at.head, gap)
+
+
+def digest(task_id: str, through: int, connection: sqlite3.Connection) -> Digest:
+    """As `Store.digest`."""
+    at = position(task_id, connection)
+    if through > at.head:
+        raise CursorAhead(through, at.head)
+    return Digest(through, digest_at(at, task_id, through, connection).hex())
+
+
+def digest_at(at: Position, task_id: str, through: int, connection: sqlite3.Connection) -> bytes:
+    """The running hash through an event. Raises `EventsExpired` if it would have to be computed from a gap."""
+    step = connection.execute(sql.GET_DIGEST_BEFORE, (at.seq, through)).fetchone()
+    event_id, digest = step or (0, DIGEST_START)
+    if event_id < through and event_id + 1 < at.first:
+        raise EventsExpired(task_id, at.first)
+    for _, encoded in _scan(at.seq, Filter(), event_id, through + 1, "ASC", connection):
+        digest = sha256(digest + encoded).digest()
+    return bytes(digest)
+
+
+def expire(task_id: str, through: int, connection: sqlite3.Connection) -> bool:
+    """Delete the oldest events that a log still has through one; whether there are more of these."""
+    at = position(task_id, connection)
+    first = min(at.first + EXPIRED_AT_ONCE, through + 1)
+    if first <= at.first:
+        return False
+    # What is appended later goes on from it.
+    connection.execute(sql.INSERT_DIGEST, (at.seq, through, digest_at(at, task_id, through, connection)))
+    parameters = {"seq": at.seq, "first": first}
+    for statement in (sql.EXPIRE_BATCHES, sql.EXPIRE_EVENTS_BY_TYPE, sql.EXPIRE_STATE):
+        connection.execute(statement, parameters)
+    return first <= through
+
+
+def _batched(events: Sequence[Placed]) -> Iterator[_Batch]:
+    """Events as batches within the limits."""
+    bodies: list[bytes] = []
+    size = 0
+    for event in events:
+        if bodies and (len(bodies) == BATCH_EVENTS or size + len(event.encoded) > BATCH_BYTES):
+            yield _Batch(event.event_id - 1, len(bodies), b",".join(bodies))
+            bodies, size = [], 0
+        bodies.append(event.encoded)
+        size += len(event.encoded)
+    if bodies:
+        yield _Batch(events[-1].event_id, len(bodies), b",".join(bodies))
+
+
+def _batches(seq: int, first: int, connection: sqlite3.Connection) -> Iterator[_Batch]:
+    """The batch of an event, and those after it."""
+    with closing(connection.execute(sql.READ_BATCHES, {"seq": seq, "from": first})) as rows:
+        yield from (_Batch(*row) for row in rows)
+
+
+def _batches_back(seq: int, last: int, connection: sqlite3.Connection) -> Iterator[_Batch]:
+    """The batch of an event, and those before it, backwards."""
+    parameters = {"seq": seq, "from": last, "most": BATCH_EVENTS}
+    with closing(connection.execute(sql.READ_BATCHES_BACK, parameters)) as rows:
+        yield from (_Batch(*row) for row in rows)
+
+
+def _join(batches: Iterable[_Batch], after: int, limit: int, size: int) -> tuple[bytes, int, int]:
+    """Events after one, joined, at most `limit`, and `size` bytes or a single one; how many; the id of the last.
+
+    Batches are taken whole as long as they fit: what fits of the next one only in part is left for the next page.
+    """
+    bodies: list[bytes] = []
+    cursor = after
+    for batch in batches:
+        if batch.before == cursor and batch.count <= limit and len(batch.body) <= size:
+            body, count = batch.body, batch.count
+        elif bodies and batch.count <= limit:
+            break
+        else:
+            events = _fitting(split(batch.body)[cursor - batch.before :], limit, size)
+            body, count = b",".join(events), len(events)
+        bodies.append(body)
+        cursor += count
+        limit -= count
+        size -= len(body)
+        if cursor < batch.head or limit <= 0:
+            break
+    return b",".join(bodies), cursor - after, cursor
+
+
+def _fitting(events: Sequence[bytes], limit: int, size: int) -> list[bytes]:
+    """The first events: at most `limit`, and `size` bytes or a single one."""
+    fitting: list[bytes] = []
+    for event in events[:limit]:
+        size -= len(event)
+        if fitting and size < 0:
+            break
+        fitting.append(event)
+    return fitting
+
+
+def _matching(
+    seq: int,
+    filter: Filter,
+    after: int,
+    before: int,
+    limit: int,
+    direction: Direction,
+    connection: sqlite3.Connection,
+) -> Iterator[_Read]:
+    """The events between two that pass a filter, `limit` of them or more."""
+    if not filter.event_types or EventType.TOKEN in filter.event_types:
+        return _scan(seq, filter, after, before, direction, connection)
+    return _look_up(seq, filter, after, before, limit, direction, connection)
+
+
+def _scan(
+    seq: int, filter: Filter, after: int, before: int, direction: Direction, connection: sqlite3.Connection
+) -> Iterator[_Read]:
+    """Read through the log."""
+    forwards = direction == "ASC"
+    batches = _batches(seq, after + 1, connection) if forwards else _batches_back(seq, before - 1, connection)
+    for batch in batches:
+        if batch.before >= before - 1 or batch.head <= after:
+            return
+        found = list(_passing(batch, filter))
+        for event_id, event in found if forwards else reversed(found):
+            if after < event_id < before:
+                yield event_id, event
+
+
+def _passing(batch: _Batch, filter: Filter) -> Iterator[_Read]:
+    numbered = enumerate(split(batch.body), batch.before + 1)
+    if filter == Filter():
+        yield from numbered
+        return
+    kinds = _decode_kinds(b"[%b]" % batch.body)
+    for read, kind in zip(numbered, kinds, strict=True):
+        if filter.passes(kind.event_type, kind.agent_role):
+            yield read
+
+
+def _look_up(
+    seq: int,
+    filter: Filter,
+    after: int,
+    before: int,
+    limit: int,
+    direction: Direction,
+    connection: sqlite3.Connection,
+) -> Iterator[_Read]:
+    """Find the events by their types, and read only their batches."""
+    types = {f"type_{number}": event_type for number, event_type in enumerate(sorted(filter.event_types))}
+    bounds = {"seq": seq, "after": after, "before": before, "limit": limit, "agent_role": filter.agent_role}
+    found = connection.execute(sql.event_ids_of_types(len(types), direction), bounds | types).fetchall()
+    batch = _Batch(0, 0, b"")
+    events: list[bytes] = []
+    for (event_id,) in found:
+        if not batch.before < event_id <= batch.head:
+            batch = next(_batches(seq, event_id, connection))
+            events = split(batch.body)
+        yield event_id, events[event_id - batch.before - 1]
+
+
+def _take(found: Iterable[_Read], limit: int, size: int) -> tuple[list[bytes], int, bool]:
+    """Events, at most `limit`, and `size` bytes or a single one; the id of the last; whether these are all."""
+    events: list[bytes] = []
+    last = 0
+    for event_id, event in found:
+        size -= len(event)
+        if len(events) == limit or (events and size < 0):
+            return events, last, False
+        events.append(event)
+        last = event_id
+    return events, last, len(events) < limit
