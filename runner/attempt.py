@@ -11,6 +11,11 @@ import msgspec
 
 SPEC_SIZE_BYTES = 4
 
+PERSON_SAYS = "HumanMessage"  # the `cause_by` of a person's message
+
+# Where an attempt begins: with what earlier ones have found out, or with nothing.
+Origin = Literal["checkpoint", "start"]
+
 Role = Literal["ProductManager", "Architect", "ProjectManager", "Engineer", "QaEngineer"]
 
 
@@ -54,17 +59,6 @@ class Llm(msgspec.Struct, frozen=True, kw_only=True):
         return f"Llm({self.model})"
 
 
-class AttemptSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """All that a child process is told. workspace: absolute path of an existing folder that is the task's own."""
-
-    task_id: str
-    attempt: int
-    input_prompt: str
-    options: Options
-    workspace: str
-    llm: Llm
-
-
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="answer"):
     """A person's answer to an INPUT_REQUEST: one of its choices, or words."""
 
@@ -80,3 +74,47 @@ class Say(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="messag
 
 
 Command = Answer | Say
+
+
+class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """What earlier attempts have found out, for a team that works from the beginning once more.
+
+    recorded: by what was asked (see the functions below), the answers in their order. said: a person's messages.
+    request_id: of the question that is still open, if one is.
+    """
+
+    recorded: dict[str, list[str]] = {}
+    said: list[Say] = []
+    request_id: str | None = None
+
+
+def model_key(prompt_sha256: str) -> str:
+    """Of a call of the model. prompt_sha256: of the role and the messages, see `runner.metagpt.provider`."""
+    return f"model {prompt_sha256}"
+
+
+def output_key(role: str, file: str) -> str:
+    """Of a run of the tests in a file: JSON of what they printed, [stdout, stderr]."""
+    return f"output {role} {file}"
+
+
+def answered_key(role: str, kind: str) -> str:
+    """Of a question that a role's work has raised. kind: what it is about, as in INPUT_REQUEST."""
+    return f"answer {role} {kind}"
+
+
+class AttemptSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a child process is told.
+
+    workspace: absolute path of an existing folder that is the task's own. project: the folder in it that the team is to
+    go on with; null to begin one.
+    """
+
+    task_id: str
+    attempt: int
+    input_prompt: str
+    options: Options
+    workspace: str
+    llm: Llm
+    project: str | None = None
+    checkpoint: Checkpoint = Checkpoint()

@@ -8,7 +8,7 @@ from typing import BinaryIO, Literal, Protocol
 
 import msgspec
 
-from runner.attempt import Role
+from runner.attempt import Origin, Role
 from runner.events import EventType, split
 from runner.states import Status
 from runner.task import NewTask, Task
@@ -185,8 +185,10 @@ class Runner(Protocol):
     async def delete_task(self, task_id: str) -> None:
         """Forget a task, its log and its workspace. Raises `Conflict` while it is active."""
 
-    async def start_task(self, task_id: str) -> Task:
-        """Queue a task. Raises `Conflict` if it is active, or done."""
+    async def start_task(self, task_id: str, origin: Origin = "checkpoint") -> Task:
+        """Queue a task, to go on where its last attempt ended, or to begin anew. Raises `Conflict` if it is active, or
+        done.
+        """
 
     async def get_task_state(self, task_id: str) -> Task:
         """The task as last committed."""

@@ -10,6 +10,7 @@
     - EventsExpired: these events were deleted by retention
     - StaleAttempt: a later attempt has taken over; what this one writes is refused
     - ChildLost: the child process, or the fork server, is gone
+    - AttemptLost: the process of an attempt is gone, and nobody here has ended it
     - DataFolderBusy: another server uses this data folder
     - DatabaseUnusable: the database file is not ours, damaged, or of a newer version
 """
@@ -71,6 +72,10 @@ class StaleAttempt(RunnerError):
 
 
 class ChildLost(RunnerError):
+    pass
+
+
+class AttemptLost(RunnerError):
     pass
 
 

@@ -268,5 +268,9 @@ def _refuse(forked: asyncio.Future[Child], reason: str) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Our own settings are not for the children: the LLM's key is among them."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("METAGPT_LIVE_")}
+    """Our own settings are not for the children: the LLM's key is among them.
+
+    The order of a set is the same in every child: a later attempt is to come to the same prompts.
+    """
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("METAGPT_LIVE_")}
+    return ours | {"PYTHONHASHSEED": "0"}

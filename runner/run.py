@@ -7,26 +7,28 @@ store follows a commit later, and whoever needs to know that it did awaits the f
 import asyncio
 import contextlib
 import logging
-import shutil
 import signal
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import psutil
 
-from runner.attempt import Answer, AttemptSpec, Llm, Say
-from runner.base import Entry, Stopped
-from runner.errors import AlreadyAnswered, Conflict, StaleAttempt
+from runner.attempt import Answer, AttemptSpec, Checkpoint, Llm, Origin, Say
+from runner.base import Entry, Stopped, Store
+from runner.checkpoint import read_checkpoint
+from runner.errors import AlreadyAnswered, AttemptLost, Conflict, StaleAttempt
 from runner.events import EventType, draft, now
 from runner.forkserver import Child, ForkServer
 from runner.recorder import Recorder, entry
 from runner.states import Status, Trigger, follow
 from runner.task import FOLDED, Task, fold
+from runner.workspace import lay_out
 
 RESOURCE_PERIOD = 2.0  # seconds between RESOURCE events
+LOSSES = 3  # attempts in a row that may lose their process; after the last of them the task has failed
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +66,7 @@ class Run:
         self,
         task: Task,
         *,
+        store: Store,
         recorder: Recorder,
         forks: ForkServer,
         llm: Llm,
@@ -72,12 +75,15 @@ class Run:
     ) -> None:
         self.task = task
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._store = store
         self._recorder = recorder
         self._forks = forks
         self._llm = llm
         self._workspace = workspace
         self._grace = grace
         self._child: Child | None = None
+        self._unsent: list[Answer] = []  # answers that have come before the child
+        self._answered: set[str] = set()  # the ids of questions
         self._ending: asyncio.Task[None] | None = None
         self._end_asked = asyncio.Event()
         self._stop_reason: str | None = None
@@ -93,25 +99,24 @@ class Run:
         self.task, done = self._recorder.append(task, [entry(draft(event_type, payload, agent_role=agent_role))])
         return done
 
-    def change(self, trigger: Trigger, *, reason: str | None = None, **changes: Any) -> asyncio.Future[None]:
+    def change(
+        self, trigger: Trigger, *, reason: str | None = None, origin: Origin | None = None, **changes: Any
+    ) -> asyncio.Future[None]:
         """Change the status, and put that into the log. Raises `Conflict` if the status does not allow it."""
-        self.task, status_entry = _changed(self.task, trigger, reason, changes)
+        self.task, status_entry = _changed(self.task, trigger, reason, changes, origin)
         self.task, done = self._recorder.append(self.task, [status_entry])
         return done
 
-    async def queue(self) -> None:
-        """Wait for a place, with nothing left of an earlier attempt."""
-        await self.change(
-            Trigger.RUN, queued_at=now(), started_at=None, completed_at=None, progress=None, final_result=None
-        )
+    async def queue(self, origin: Origin) -> None:
+        """Wait for a place, because a person wants it."""
+        await self._queue(origin, losses=0)
 
     async def recover(self) -> None:
-        """End an attempt whose process ended with its server."""
+        """End an attempt whose process ended with its server; the task is queued again if it can go on."""
         if self.task.status is Status.RUNNING and self.task.final_result is not None:
             await self._write_end(None)
         else:
-            reason = "The server ended while this run was going on."
-            await self.change(Trigger.LOSE, reason=reason, completed_at=now(), current_agent=None, waiting=None)
+            await self._write_loss("The server ended while this run was going on.")
 
     def claim(self) -> None:
         """Begin the next attempt."""
@@ -125,13 +130,16 @@ class Run:
         )
 
     async def execute(self) -> None:
-        """Carry the claimed attempt to its terminal status."""
+        """Carry the claimed attempt to its terminal status; the task is queued again if its process was lost."""
         try:
             failure = await self._attempt()
+        except AttemptLost as loss:
+            await self._finish(self._write_loss(str(loss)))
         except Exception as error:  # whatever broke it, an attempt ends with a terminal status
             _log.exception("attempt %d of task %s broke", self.task.attempt, self.task.id)
-            failure = str(error) or type(error).__name__
-        await self._finish(failure)
+            await self._finish(self._write_end(str(error) or type(error).__name__))
+        else:
+            await self._finish(self._write_end(failure))
 
     def stop(self, reason: str) -> None:
         """Begin to stop, because a person wants it. Further calls change nothing."""
@@ -150,16 +158,24 @@ class Run:
         return Stopped(task_id=self.task.id, status=self.task.status, how=self._how, took_ms=round(took * 1000, 1))
 
     async def answer(self, request_id: str, answer: str) -> None:
+        """Answer what is asked, also while the team is on its way back to the question. Raises `AlreadyAnswered`."""
         waiting = self.task.waiting
-        if self.task.status is not Status.WAITING or waiting is None or waiting.request_id != request_id:
+        if waiting is None or waiting.request_id != request_id:
             raise AlreadyAnswered(request_id)
-        self.record(
+        self._answered.add(request_id)
+        done = self.record(
             EventType.INPUT_RESPONSE,
             {"message": f"A person answered: {answer[:200]}", "request_id": request_id, "answer": answer},
             agent_role=waiting.role,
         )
-        await self.change(Trigger.ANSWER)
-        await self._require_child().send(Answer(request_id=request_id, answer=answer))
+        if self.task.status is Status.WAITING:
+            done = self.change(Trigger.ANSWER)
+        await done
+        command = Answer(request_id=request_id, answer=answer)
+        if self._child is None:
+            self._unsent.append(command)
+        else:
+            await self._child.send(command)
 
     async def say(self, message: Say) -> None:
         if self.task.status not in (Status.RUNNING, Status.WAITING):
@@ -173,7 +189,7 @@ class Run:
 
     async def _attempt(self) -> str | None:
         """Run the child to its end. Returns what went wrong, or None."""
-        await asyncio.to_thread(_make_empty, self._workspace)
+        await asyncio.to_thread(lay_out, self._workspace)
         limit = self.task.options.timeout_s
         try:
             async with asyncio.timeout(limit):
@@ -189,6 +205,8 @@ class Run:
         try:
             if self._end_asked.is_set():
                 child.signal(signal.SIGTERM)
+            while self._unsent:
+                await child.send(self._unsent.pop(0))
             while lines := await child.lines():
                 await self._absorb(lines)
             return self._verdict(await asyncio.shield(child.exited))
@@ -200,6 +218,7 @@ class Run:
 
     async def _launch(self) -> Child | None:
         """A child, or None if a stop came first."""
+        checkpoint = await self._checkpoint()
         spec = AttemptSpec(
             task_id=self.task.id,
             attempt=self.task.attempt,
@@ -207,6 +226,8 @@ class Run:
             options=self.task.options,
             workspace=str(self._workspace),
             llm=self._llm,
+            project=self.task.project,
+            checkpoint=checkpoint,
         )
         fork = asyncio.create_task(self._forks.fork(spec))
         stop = asyncio.create_task(self._end_asked.wait())
@@ -217,6 +238,12 @@ class Run:
             stop.cancel()
             fork.cancel()
 
+    async def _checkpoint(self) -> Checkpoint:
+        if self.task.attempt == 1:
+            return Checkpoint()
+        open_request = self.task.waiting and self.task.waiting.request_id
+        return msgspec.structs.replace(await read_checkpoint(self._store, self.task.id), request_id=open_request)
+
     def _absorb(self, lines: list[bytes]) -> asyncio.Future[None]:
         """Put the child's events into the log. Raises `msgspec.MsgspecError` or `ValueError` for what is no event."""
         entries: list[Entry] = []
@@ -226,9 +253,11 @@ class Run:
             event = _decode_line(line)
             if event.event_type in _SUPERVISORS_OWN:
                 raise msgspec.ValidationError(f"The process sent an event of type {event.event_type}.")
+            payload = _decode_payload(event.payload) if event.event_type in FOLDED else {}
+            if event.event_type is EventType.INPUT_REQUEST and payload.get("request_id") in self._answered:
+                continue  # the answer was on its way
             entries.append(Entry(event.event_type, event.agent_role, line[1:]))
             if event.event_type in FOLDED:
-                payload = _decode_payload(event.payload)
                 task = fold(task, event.event_type, event.agent_role, payload)
                 if event.event_type is EventType.ERROR and payload.get("fatal"):
                     self._fatal = str(payload.get("message"))
@@ -239,15 +268,21 @@ class Run:
         return done
 
     def _verdict(self, code: int | None) -> str | None:
-        if self.task.status is Status.WAITING and self._fatal is None:
-            return f"The process of this run {_end(code)} while a person was still asked."
-        if code == 0 and self.task.final_result is not None:
+        """What went wrong, or None. Raises `AttemptLost` if the child was killed, by whomever."""
+        asked = self.task.status is Status.WAITING
+        if code == 0 and self.task.final_result is not None and not asked:
             return None
-        return self._fatal or f"The process of this run {_end(code)} before the team had finished."
+        if self._fatal is not None:
+            return self._fatal
+        when = "while a person was still asked" if asked else "before the team had finished"
+        reason = f"The process of this run {_end(code)} {when}."
+        if code is None or code < 0:
+            raise AttemptLost(reason)
+        return reason
 
-    async def _finish(self, failure: str | None) -> None:
+    async def _finish(self, ending: Coroutine[Any, Any, None]) -> None:
         try:
-            await self._write_end(failure)
+            await ending
         except (StaleAttempt, sqlite3.Error):
             _log.exception("the end of task %s was not written; the next start of the server will", self.task.id)
 
@@ -258,12 +293,41 @@ class Run:
         elif failure is None:
             await self.change(Trigger.SUCCEED, progress=1.0, **changes)
         elif self._interruption is not None:
-            await self.change(Trigger.LOSE, reason=self._interruption, **changes)
+            await self._requeue(self._interruption, losses=self.task.losses)
         else:
             if failure != self._fatal:
                 error = {"message": failure, "error_type": "RunFailed", "traceback": None, "fatal": True}
                 self.record(EventType.ERROR, error)
             await self.change(Trigger.FAIL, reason=failure, **changes)
+
+    async def _write_loss(self, reason: str) -> None:
+        """The process is gone: the next attempt goes on, unless a stop or the end of the server was under way."""
+        if self.task.status is Status.STOPPING or self._interruption is not None:
+            await self._write_end(reason)
+        elif self.task.losses + 1 < LOSSES:
+            error = {"message": reason, "error_type": "AttemptLost", "traceback": None, "fatal": False}
+            self.record(EventType.ERROR, error)
+            await self._requeue(reason, losses=self.task.losses + 1)
+        else:
+            await self._write_end(f"{reason} That was the case {LOSSES} times in a row.")
+
+    async def _requeue(self, reason: str, *, losses: int) -> None:
+        """End this attempt and have the next one go on: in one commit, so that nobody takes the task for ended."""
+        waiting = self.task.waiting
+        self.change(Trigger.LOSE, reason=reason, completed_at=now(), current_agent=None, waiting=None)
+        await self._queue("checkpoint", reason="It goes on where it was interrupted.", losses=losses, waiting=waiting)
+
+    async def _queue(self, origin: Origin, **changes: Any) -> None:
+        await self.change(
+            Trigger.RUN,
+            origin=origin,
+            queued_at=now(),
+            started_at=None,
+            completed_at=None,
+            progress=None,
+            final_result=None,
+            **changes,
+        )
 
     def _end_child(self, grace: float) -> None:
         """Ask the child to end, now or as soon as it exists, and see to it that it does."""
@@ -300,19 +364,17 @@ class Run:
                 )
 
 
-def _changed(task: Task, trigger: Trigger, reason: str | None, changes: Mapping[str, Any]) -> tuple[Task, Entry]:
+def _changed(
+    task: Task, trigger: Trigger, reason: str | None, changes: Mapping[str, Any], origin: Origin | None = None
+) -> tuple[Task, Entry]:
     """The task after a change of status, and the STATUS event that says so."""
     status = follow(task.status, trigger)
     message = f"{_MESSAGES[status]} {reason}" if reason else _MESSAGES[status]
     task = msgspec.structs.replace(task, status=status, reason=reason, last_message=message, **changes)
     payload = {"message": message, "status": status, "attempt": task.attempt, "reason": reason}
+    if origin is not None:
+        payload["from"] = origin
     return task, entry(draft(EventType.STATUS, payload))
-
-
-def _make_empty(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, mode=0o700)
 
 
 def _measure(pid: int, known: dict[int, psutil.Process]) -> tuple[float, int]:

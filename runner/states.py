@@ -3,8 +3,8 @@
 A task is PENDING until somebody runs it, then QUEUED until the supervisor claims it. A claim begins an attempt: the
 task is RUNNING, or WAITING while a person is asked, or STOPPING once a stop was asked for. An attempt ends in exactly
 one terminal status: SUCCEEDED, FAILED or CANCELLED. FAILED and CANCELLED tasks can be run again, as the next attempt;
-SUCCEEDED is for good. LOSE is what happens to an attempt when the server ends under it; a stop that was under way is
-then complete, since no child outlives its server.
+SUCCEEDED is for good. LOSE is what happens to an attempt whose process, or server, ends under it: mostly RUN follows at
+once. A stop that was under way then is complete, since no child outlives its server.
 
 `TRANSITIONS` is the whole truth. Whatever is not in it raises `Conflict`, and changes nothing.
 """
@@ -59,7 +59,6 @@ TRANSITIONS = MappingProxyType(
         (Status.STOPPING, Trigger.END_STOP): Status.CANCELLED,
         (Status.RUNNING, Trigger.LOSE): Status.FAILED,
         (Status.WAITING, Trigger.LOSE): Status.FAILED,
-        (Status.STOPPING, Trigger.LOSE): Status.CANCELLED,
     }
 )
 

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import msgspec
 
 from runner.artifacts import archive, list_artifacts, open_inside
-from runner.attempt import Llm, Role, Say
+from runner.attempt import Llm, Origin, Role, Say
 from runner.base import Artifact, Commit, Deleted, Digest, Durability, Filter, Listener, Page, Stopped, Store, TaskPage
 from runner.errors import ArtifactNotFound, Conflict
 from runner.events import now
@@ -25,6 +25,7 @@ from runner.run import Run
 from runner.states import IN_ATTEMPT, TERMINAL, Status, Trigger, follow
 from runner.store import SqliteStore
 from runner.task import NewTask, Task, derived_title
+from runner.workspace import keep_base
 
 _SHUTDOWN_GRACE = 1.0  # seconds that children have to end by themselves when the server ends
 _ALL = 1_000_000  # tasks
@@ -81,12 +82,30 @@ class Supervisor:
             priority=new.priority,
             options=new.options,
             created_at=now(),
+            continues=new.continues,
         )
+        if new.continues is not None:
+            task = await self._continued(task, new.continues)
         fingerprint = hashlib.sha256(msgspec.json.encode(new)).hexdigest()
         kept = await self._store.create_task(task, key=key, fingerprint=fingerprint)
         if kept is task:
             self._recorder.announce(Commit(task, []))
+        else:
+            await asyncio.to_thread(shutil.rmtree, self._folder / task.id, ignore_errors=True)
         return kept
+
+    async def _continued(self, task: Task, source_id: str) -> Task:
+        """A task with a copy of another one's project, in which it goes on. Raises `Conflict`."""
+        source = await self._store.get_task(source_id)
+        if source.status is not Status.SUCCEEDED:
+            raise Conflict(f"Only a task that has SUCCEEDED can be continued; {source_id} is {source.status}.")
+        project = str((source.final_result or {})["project"])
+        folder = self._workspace(source_id) / project
+        try:
+            await asyncio.to_thread(keep_base, self._workspace(task.id), folder)
+        except FileNotFoundError:
+            raise Conflict(f"The files of {source_id} are not there any more: it cannot be continued.") from None
+        return msgspec.structs.replace(task, project=project)
 
     async def list_tasks(self, *, statuses: frozenset[Status], query: str, limit: int, cursor: int | None) -> TaskPage:
         return await self._store.list_tasks(statuses=statuses, query=query, limit=limit, cursor=cursor)
@@ -100,7 +119,7 @@ class Supervisor:
         self._recorder.announce(Deleted(task_id))
         await asyncio.to_thread(shutil.rmtree, self._folder / task_id, ignore_errors=True)
 
-    async def start_task(self, task_id: str) -> Task:
+    async def start_task(self, task_id: str, origin: Origin = "checkpoint") -> Task:
         async with self._admission:
             active = await self._active_run(task_id)
             if active is not None:
@@ -109,7 +128,7 @@ class Supervisor:
             follow(task.status, Trigger.RUN)
             run = self._admit(task)
             try:
-                await run.queue()
+                await run.queue(origin)
             except BaseException:
                 if run in self._queue:
                     self._forget(run)
@@ -152,8 +171,11 @@ class Supervisor:
         if run is None:
             task = await self._store.get_task(task_id)
             return Stopped(task_id=task_id, status=task.status, how="graceful", took_ms=0.0)
-        await self._stop(run, "Stopped on request.")
-        return run.stopped(took=clock() - begun)
+        while run is not None:
+            last = run
+            await self._stop(run, "Stopped on request.")
+            run = self._runs.get(task_id)  # its process was lost just then, and it was to go on
+        return last.stopped(took=clock() - begun)
 
     async def answer(self, task_id: str, request_id: str, answer: str) -> Task:
         run = await self._require_run(task_id)
@@ -165,7 +187,7 @@ class Supervisor:
         await run.say(Say(content=content, send_to=send_to))
 
     async def recover(self) -> None:
-        """End every attempt that the last server left open: its process is gone."""
+        """End every attempt that the last server left open: its process is gone. What can go on is queued."""
         for task in await self._left(IN_ATTEMPT):
             _log.warning("attempt %d of task %s was interrupted by the end of the server", task.attempt, task.id)
             await self._new_run(task).recover()
@@ -216,6 +238,7 @@ class Supervisor:
     def _new_run(self, task: Task) -> Run:
         return Run(
             task,
+            store=self._store,
             recorder=self._recorder,
             forks=self._forks,
             llm=self._llm,
@@ -245,6 +268,8 @@ class Supervisor:
 
     def _end(self, run: Run) -> None:
         del self._runs[run.task.id]
+        if run.task.status is Status.QUEUED and not self._closing:
+            self._admit(run.task)
         run.ended.set_result(None)
 
     def _free_place(self, attempt: asyncio.Task[None]) -> None:

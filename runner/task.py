@@ -43,19 +43,21 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NewTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a person gives to make a task."""
+    """What a person gives to make a task. continues: the id of a task that succeeded: this goes on with its project."""
 
     input_prompt: Annotated[str, msgspec.Meta(min_length=1, max_length=PROMPT_LIMIT)]
     title: Annotated[str, msgspec.Meta(min_length=1, max_length=TITLE_LIMIT)] | None = None
     priority: Annotated[int, msgspec.Meta(ge=-5, le=5)] = 0
     options: Options = Options()
+    continues: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of a task but its events.
 
     progress: 0..1 of the attempt, null while it cannot be known. head: event_id of the last event. reason: why the
-    status is what it is, in words. demo: whether the model was the demo model.
+    status is what it is, in words. losses: how many attempts in a row have lost their process. demo: whether the model
+    was the demo model. continues, project: the task that this one goes on with, and its project's folder.
     """
 
     id: str
@@ -64,6 +66,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     priority: int
     options: Options
     created_at: str
+    continues: str | None = None
+    project: str | None = None
     status: Status = Status.PENDING
     attempt: int = 0
     head: int = 0
@@ -74,6 +78,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     current_agent: str | None = None
     last_message: str | None = None
     reason: str | None = None
+    losses: int = 0
     model: str | None = None
     demo: bool = False
     usage: Usage = Usage()
@@ -100,7 +105,7 @@ def fold(task: Task, event_type: EventType, agent_role: str | None, payload: dic
             changes["current_agent"] = None
         case EventType.ACTION_COMPLETE if payload.get("progress") is not None:
             changes["progress"] = max(task.progress or 0.0, float(payload["progress"]))
-        case EventType.LLM_CALL:
+        case EventType.LLM_CALL if not payload.get("replayed"):
             changes["usage"] = _add(task.usage, payload)
         case EventType.INPUT_REQUEST:
             changes["waiting"] = msgspec.convert(payload, Question)

@@ -64,7 +64,7 @@ class Api:
                 summary="Make a task. With an Idempotency-Key header, a repeated request answers with the same task.",
                 body=NewTask,
                 answers={201: schemas.TaskDetail},
-                problems=(400, 413, 415, 422),
+                problems=(400, 404, 409, 413, 415, 422),
             ),
             Operation(
                 method="GET",
@@ -95,8 +95,8 @@ class Api:
                 method="POST",
                 path=f"{task}/run",
                 handler=self.run_task,
-                summary="Run a task; a failed or cancelled one again, as its next attempt.",
-                body=schemas.Nothing,
+                summary="Run a task; a failed or cancelled one goes on as its next attempt, or anew with from: start.",
+                body=schemas.Start,
                 answers={202: schemas.Accepted},
                 problems=(400, 404, 409, 413, 415, 422),
             ),
@@ -225,8 +225,8 @@ class Api:
         return Response(status_code=204)
 
     async def run_task(self, request: Request) -> Response:
-        await body(request, schemas.Nothing)
-        task = await self._runner.start_task(_task_id(request))
+        start = await body(request, schemas.Start)
+        task = await self._runner.start_task(_task_id(request), start.origin)
         return _json(schemas.Accepted(task_id=task.id, message="Task execution started", attempt=task.attempt), 202)
 
     async def stop_task(self, request: Request) -> Response:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from runner.attempt import Options, Role
+from runner.attempt import Options, Origin, Role
 from runner.base import Artifact
 from runner.events import Event, EventType
 from runner.states import Status
@@ -25,6 +25,12 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     request_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     answer: Annotated[str, msgspec.Meta(min_length=1, max_length=CONTENT_LIMIT)]
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a run begins. from: `checkpoint`, with what earlier attempts have found out, or `start`, with nothing."""
+
+    origin: Origin = msgspec.field(default="checkpoint", name="from")
 
 
 class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,9 +57,10 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskDetail(TaskSummary, frozen=True, kw_only=True):
-    """A whole task."""
+    """A whole task. continues: the task whose project this one goes on with."""
 
     input_prompt: str
+    continues: str | None
     workspace: str | None
     final_result: dict[str, Any] | None
 

@@ -68,7 +68,9 @@ export const api = {
 
   /** Creating twice with one key creates once. */
   createTask: (body, key) => json("/api/tasks", { method: "POST", body, headers: { "Idempotency-Key": key } }),
-  runTask: (id) => json(`${task(id)}/run`, { method: "POST" }),
+
+  /** @param {"checkpoint" | "start"} from where a task that has run already goes on */
+  runTask: (id, from = "checkpoint") => json(`${task(id)}/run`, { method: "POST", body: { from } }),
   stopTask: (id) => json(`${task(id)}/stop`, { method: "POST" }),
   deleteTask: (id) => request(task(id), { method: "DELETE" }),
   task: (id, signal) => json(task(id), { signal }),

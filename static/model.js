@@ -153,7 +153,7 @@ const FOLDS = {
       model.demo = event.payload.demo;
       model.model = event.payload.model;
       const usage = model.usage;
-      usage.llm_calls += 1;
+      usage.llm_calls += event.payload.replayed ? 0 : 1;
       usage.prompt_tokens += prompt;
       usage.completion_tokens += completion;
       if (cost !== null && cost !== undefined) usage.cost_usd = (usage.cost_usd ?? 0) + cost;

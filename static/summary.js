@@ -22,12 +22,13 @@ export class Summary {
   #archive;
 
   /**
-   * @param {{taskId: string, actions: Record<"stop" | "run" | "remove", () => Promise<void>>}} options
+   * @param {{taskId: string, actions: Record<"stop" | "run" | "anew" | "remove", () => Promise<void>>}} options
    */
   constructor({ taskId, actions }) {
     this.#buttons = {
       stop: this.#button("stop", "stop", text.task.stop, actions.stop),
       run: this.#button("play", "primary", text.task.run, actions.run),
+      anew: this.#button("play", "quiet", text.task.runAgain, actions.anew),
       remove: this.#button("trash", "quiet", text.task.remove, actions.remove),
     };
     this.#archive = el("a", { class: "button quiet", href: archiveUrl(taskId), download: "" }, icon("download"), text.task.archive);
@@ -46,7 +47,7 @@ export class Summary {
         "div",
         { class: "summary-top" },
         el("div", { class: "summary-name" }, this.#title, el("p", { class: "badges" }, this.#status, this.#demo, this.#attempt)),
-        el("div", { class: "buttons" }, this.#buttons.stop.node, this.#buttons.run.node, this.#archive, this.#buttons.remove.node),
+        el("div", { class: "buttons" }, this.#buttons.stop.node, this.#buttons.run.node, this.#buttons.anew.node, this.#archive, this.#buttons.remove.node),
       ),
       this.#reason,
       this.#notice,
@@ -120,7 +121,10 @@ export class Summary {
     this.#buttons.stop.node.hidden = !isActive;
     this.#buttons.stop.label(model.status === "STOPPING" ? text.task.stopping : text.task.stop);
     this.#buttons.run.node.hidden = !canRun;
-    this.#buttons.run.label(model.status === "PENDING" ? text.task.run : text.task.runAgain);
+    const isFirst = model.status === "PENDING";
+    this.#buttons.run.label(isFirst ? text.task.run : text.task.goOn);
+    this.#buttons.run.node.title = isFirst ? "" : text.task.goOnHint;
+    this.#buttons.anew.node.hidden = !canRun || isFirst;
     this.#buttons.remove.node.hidden = isActive;
     this.#archive.hidden = model.artifacts.size === 0;
   }

@@ -128,7 +128,7 @@ export class TaskView {
     const taskId = this.#taskId;
     const agents = new Agents({ onFilter: (role) => this.#filter(role) });
     this.#parts = {
-      summary: new Summary({ taskId, actions: { stop: () => this.#stop(), run: () => this.#run(), remove: () => this.#remove() } }),
+      summary: new Summary({ taskId, actions: { stop: () => this.#stop(), run: () => this.#run("checkpoint"), anew: () => this.#run("start"), remove: () => this.#remove() } }),
       question: new Question(taskId),
       agents,
       feed: new Feed({ taskId, onShowAll: () => agents.clearFilter() }),
@@ -181,8 +181,8 @@ export class TaskView {
     if (how) this.#parts.summary.notice(text.task.stopped(how, took));
   }
 
-  async #run() {
-    await api.runTask(this.#taskId);
+  async #run(from) {
+    await api.runTask(this.#taskId, from);
   }
 
   async #remove() {

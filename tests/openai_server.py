@@ -44,13 +44,18 @@ class Break:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """What the model answers, before the next outcome of the script."""
+
+
+@dataclass(frozen=True)
 class Reply:
     """These words, in place of the demo model's."""
 
     text: str
 
 
-Outcome = Refuse | Hang | Break | Reply
+Outcome = Refuse | Hang | Break | Answered | Reply
 Answer = Callable[[str, str], str]  # prompt, system prompt
 
 
@@ -112,7 +117,10 @@ class OpenAiServer:
             for parameter in self.refuses:
                 if parameter in request.body:
                     return Refuse(400, f"Unsupported parameter: {parameter!r}")
-            return self.script.pop(0) if self.script else Reply(self.answer(request.prompt, request.system))
+            outcome = self.script.pop(0) if self.script else Answered()
+            if isinstance(outcome, Answered):
+                return Reply(self.answer(request.prompt, request.system))
+            return outcome
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -57,7 +57,7 @@ class _Attempt:
             on_command=self._on_command,
             on_gone=_end_with_supervisor,
         )
-        self._run = Run(self._spec, project_name(self._spec.input_prompt), channel)
+        self._run = Run(self._spec, self._spec.project or project_name(self._spec.input_prompt), channel)
         loop.set_exception_handler(self._on_loop_error)
         loop.add_signal_handler(signal.SIGTERM, self._stop)
         try:

@@ -22,6 +22,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from loguru import logger
 from metagpt.actions import (
     DebugError,
@@ -35,14 +36,16 @@ from metagpt.actions import (
 )
 from metagpt.actions.action_node import ActionNode
 from metagpt.actions.prepare_documents import PrepareDocuments
-from metagpt.actions.project_management_an import TASK_LIST
+from metagpt.actions.project_management_an import REFINED_TASK_LIST, TASK_LIST
 from metagpt.actions.summarize_code import SummarizeCode
+from metagpt.actions.write_code_plan_and_change_an import WriteCodePlanAndChange
 from metagpt.environment import Environment
 from metagpt.roles import Architect, Engineer, ProductManager, ProjectManager, QaEngineer, Role
 from metagpt.utils.file_repository import FileRepository
 from metagpt.utils.git_repository import GitRepository
 from tenacity import RetryCallState, retry_if_exception, stop_after_attempt, wait_none
 
+from runner.attempt import output_key
 from runner.events import EventType
 from runner.metagpt import phrases
 from runner.metagpt.channel import ROLE
@@ -56,6 +59,7 @@ ACTIONS = (
     WritePRD,
     WriteDesign,
     WriteTasks,
+    WriteCodePlanAndChange,
     WriteCode,
     WriteCodeReview,
     SummarizeCode,
@@ -114,9 +118,9 @@ def install(run: Run) -> None:
     GitRepository.rename_root = _guarded_rename(run, GitRepository.rename_root)
     GitRepository.get_files = _without_links(GitRepository.get_files)
     RunCode.run_script = _running(run)
-    # One name per run: a second version of the requirements is then a new version of the same file.
-    document = FileRepository.new_filename()
-    FileRepository.new_filename = staticmethod(lambda: document)
+    # One name, not one per second: the next version of the requirements is a version of the same file, and the prompts
+    # of a later attempt are those of this one.
+    FileRepository.new_filename = staticmethod(lambda: run.document)
     for method in RETRIED:
         _retry_malformed_answers(run, method.retry)
     LOGS.run = run
@@ -148,6 +152,8 @@ def _telling(run: Run, original: AsyncMethod) -> AsyncMethod:
             EventType.ACTION_START,
             {"message": phrases.doing(role, name, file), **about, "progress": run.progress.value},
         )
+        if turn is not None:
+            turn.output = None
         trouble = "did not finish"
         try:
             result = await original(action, *args, **kwargs)
@@ -166,6 +172,8 @@ def _telling(run: Run, original: AsyncMethod) -> AsyncMethod:
                     **about,
                     "duration_ms": milliseconds_since(started),
                     "progress": run.progress.value,
+                    "failed": bool(trouble),
+                    **({"output": turn.output} if turn is not None and turn.output is not None else {}),
                 },
             )
 
@@ -191,7 +199,8 @@ def _file_of(action: Any) -> str | None:
 def _task_list(output: Any) -> list[str]:
     """The files to be written, from what WriteTasks has answered."""
     documents = output.instruct_content.docs.values()
-    return [str(file) for document in documents for file in json.loads(document.content).get(TASK_LIST.key, [])]
+    lists = [json.loads(document.content) for document in documents]
+    return [str(file) for found in lists for file in found.get(REFINED_TASK_LIST.key) or found.get(TASK_LIST.key, [])]
 
 
 def _publishing(run: Run, original: Method) -> Method:
@@ -211,9 +220,10 @@ def _publishing(run: Run, original: Method) -> Method:
             "send_to": send_to,
         }
         run.messages.append(record)
+        replayed = {"replayed": True} if message.id in run.heard_before else {}
         run.channel.emit(
             EventType.MESSAGE,
-            {"message": phrases.message(sent_from, send_to, record["cause_by"], message.content), **record},
+            {"message": phrases.message(sent_from, send_to, record["cause_by"], message.content), **record, **replayed},
             agent_role=None if sent_from == phrases.PERSON else sent_from,
         )
         return original(environment, message, peekable)
@@ -273,11 +283,17 @@ def _running(run: Run) -> AsyncMethod:
     async def run_script(
         action: Any, working_directory: Any, additional_python_paths: Any = (), command: Any = ()
     ) -> tuple[str, str]:
-        folder = Path(working_directory)
+        folder, turn, file = Path(working_directory), TURN.get(), _file_of(action)
+        key = output_key(ROLE.get() or "", str(file))
+        if (recorded := run.recall.take(key)) is not None:
+            return msgspec.json.decode(recorded, type=tuple[str, str])
         trouble = await scripts.install(_text_of(folder / "requirements.txt"))
         if trouble:
             run.log("WARNING", f"The packages in requirements.txt could not be installed: {trouble}")
-        return await scripts.run([str(word) for word in command], folder, [str(p) for p in additional_python_paths])
+        output = await scripts.run([str(word) for word in command], folder, [str(p) for p in additional_python_paths])
+        if turn is not None:
+            turn.output = msgspec.json.encode(output).decode()
+        return output
 
     return run_script
 

@@ -6,6 +6,7 @@ does not tell, from the length of the text.
 """
 
 import asyncio
+import hashlib
 import json
 import math
 import time
@@ -18,6 +19,7 @@ from metagpt.logs import set_llm_stream_logfunc
 from metagpt.provider.llm_provider_registry import LLM_REGISTRY
 from metagpt.provider.openai_api import OpenAILLM
 
+from runner.attempt import model_key
 from runner.events import EventType
 from runner.metagpt import faults
 from runner.metagpt.channel import ROLE
@@ -36,6 +38,7 @@ class Call:
 
     id: str
     stream: bool
+    prompt_sha256: str
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     streamed: bool = False
@@ -76,16 +79,21 @@ class Meter:
         self.dialect = Dialect()
         self._price = _price_of(config)
         self._warned = False
+        self._recalled = 0
 
     async def complete(self, bare: Any, model: Any, messages: list[dict[str, Any]], stream: bool, limit: float) -> str:
         """The model's answer, through `bare`, the provider's own method without its retries."""
+        prompt_sha256 = _fingerprint(messages)
+        recorded = self.run.recall.take(model_key(prompt_sha256))
+        if recorded is not None:
+            return self._recall(prompt_sha256, recorded)
         messages = _with_words_of_person(self.run, messages)
         waits = iter(BACKOFF)
         while True:
             self._check_budget()
             await self.run.channel.drained()
             try:
-                return await self._call(bare, model, messages, stream, limit)
+                return await self._call(bare, model, messages, prompt_sha256, stream, limit)
             except RunFailed:
                 raise
             except Exception as error:  # clients raise whatever they like: `faults` sorts it
@@ -100,9 +108,40 @@ class Meter:
                 self.run.log("WARNING", f"{fault.message} Trying again in {wait:g} s.")
                 await asyncio.sleep(wait)
 
-    async def _call(self, bare: Any, model: Any, messages: list[dict[str, Any]], stream: bool, limit: float) -> str:
+    def _recall(self, prompt_sha256: str, answer: str) -> str:
+        """The answer of an earlier attempt: it was paid for then."""
+        self._recalled += 1
+        self.run.channel.emit(
+            EventType.LLM_CALL,
+            {
+                "message": f"{self.config.model} had answered this in an earlier attempt.",
+                "call": f"recalled-{self._recalled}",
+                "model": self.config.model,
+                "prompt_tokens": 0,
+                "completion_tokens": 0,
+                "cost_usd": 0.0,
+                "duration_ms": 0,
+                "error": None,
+                "estimated": False,
+                "demo": self.run.spec.llm.demo,
+                "prompt_sha256": prompt_sha256,
+                "answer_chars": len(answer),
+                "replayed": True,
+            },
+        )
+        return answer
+
+    async def _call(
+        self,
+        bare: Any,
+        model: Any,
+        messages: list[dict[str, Any]],
+        prompt_sha256: str,
+        stream: bool,
+        limit: float,
+    ) -> str:
         self.run.usage.llm_calls += 1
-        call = Call(f"call-{self.run.usage.llm_calls}", stream)
+        call = Call(f"call-{self.run.usage.llm_calls}", stream, prompt_sha256)
         token = CALL.set(call)
         started = time.monotonic()
         answer, error = "", None
@@ -147,6 +186,8 @@ class Meter:
                 "error": error,
                 "estimated": estimated,
                 "demo": self.run.spec.llm.demo,
+                "prompt_sha256": call.prompt_sha256,
+                "answer_chars": len(answer),
             },
         )
 
@@ -246,6 +287,11 @@ def _openai_methods(base: Any, meter: Meter) -> dict[str, Any]:
         "_cons_kwargs": _cons_kwargs,
         "_calc_usage": _calc_usage,
     }
+
+
+def _fingerprint(messages: list[dict[str, Any]]) -> str:
+    """SHA-256 of who asks and what; without what persons have said, who may say it later in the next attempt."""
+    return hashlib.sha256(json.dumps([ROLE.get(), messages], sort_keys=True).encode()).hexdigest()
 
 
 def _on_stream(run: Run, text: str) -> None:

@@ -1,30 +1,52 @@
-"""Questions to a person. The supervisor shows them, waits, and sends the answer as a command."""
+"""Questions to a person. The supervisor shows them, waits, and sends the answer as a command.
+
+A question that was answered in an earlier attempt is not asked again; one that was still open keeps its request id, and
+its answer may come before the team has come to ask it again.
+"""
 
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from runner.attempt import Answer
+from runner.attempt import Answer, answered_key
 from runner.events import EventType
 from runner.metagpt.channel import ROLE, Channel
+from runner.metagpt.recall import Recall
+
+STOP = "stop"  # the answer that ends a run
 
 
 class Questions:
-    def __init__(self, channel: Channel, attempt: int) -> None:
+    def __init__(self, channel: Channel, recall: Recall, *, attempt: int, open_request: str | None) -> None:
         self._channel = channel
+        self._recall = recall
+        self._open_request = open_request
+        self._reopened = False
+        self._early: dict[str, str] = {}
         self._attempt = attempt
         self._asked = 0
         self._open: dict[str, asyncio.Future[str]] = {}
         self._turn = asyncio.Lock()  # a person is asked one thing at a time
 
-    async def ask(self, question: str, choices: Sequence[str], deadline: datetime | None = None) -> str:
-        """The answer of a person: one of `choices`, or words. Raises `TimeoutError` once `deadline` has passed."""
-        async with self._turn:
-            return await self._ask(question, choices, deadline)
+    async def ask(self, kind: str, question: str, choices: Sequence[str], deadline: datetime | None = None) -> str:
+        """The answer of a person: one of `choices`, or words. Raises `TimeoutError` once `deadline` has passed.
 
-    async def _ask(self, question: str, choices: Sequence[str], deadline: datetime | None) -> str:
-        self._asked += 1
-        request_id = f"input-{self._attempt}-{self._asked}"
+        kind: what the question is about; the questions of one kind that a role asks have an order.
+        """
+        async with self._turn:
+            recorded = self._recorded(answered_key(ROLE.get() or "", kind))
+            return recorded if recorded is not None else await self._ask(kind, question, choices, deadline)
+
+    def _recorded(self, key: str) -> str | None:
+        """The answer of an earlier attempt, but for those that ended it."""
+        while (recorded := self._recall.take(key)) == STOP:
+            pass
+        return recorded
+
+    async def _ask(self, kind: str, question: str, choices: Sequence[str], deadline: datetime | None) -> str:
+        request_id = self._next_request_id()
+        if request_id in self._early:
+            return self._early.pop(request_id)
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._open[request_id] = answer
         self._channel.emit(
@@ -32,6 +54,7 @@ class Questions:
             {
                 "message": question,
                 "request_id": request_id,
+                "kind": kind,
                 "question": question,
                 "choices": list(choices),
                 "deadline": deadline and deadline.astimezone(UTC).isoformat().replace("+00:00", "Z"),
@@ -50,3 +73,12 @@ class Questions:
         asked = self._open.get(command.request_id)
         if asked is not None and not asked.done():
             asked.set_result(command.answer)
+        elif command.request_id == self._open_request:
+            self._early[command.request_id] = command.answer
+
+    def _next_request_id(self) -> str:
+        if self._open_request is not None and not self._reopened:
+            self._reopened = True
+            return self._open_request
+        self._asked += 1
+        return f"input-{self._attempt}-{self._asked}"

@@ -19,6 +19,7 @@ from runner.metagpt.failures import short
 from runner.metagpt.guard import Guard
 from runner.metagpt.progress import Progress
 from runner.metagpt.questions import Questions
+from runner.metagpt.recall import Recall
 
 LOG_LIMIT = 2000  # characters of one log line
 RESULT_CONTENT_LIMIT = 2000  # characters of a message's content in RESULT
@@ -58,6 +59,7 @@ class Turn:
     started: float | None = None  # None until the role really acts
     action: str | None = None
     file: str | None = None
+    output: str | None = None  # of the tests that the action has run, as JSON
     written: list[str] = field(default_factory=list)  # artifacts, by path
     prepared: int = 0  # how many of them were there before the role's last act, which is the one that counts
     held: list[Any] | None = None  # messages that wait for a person's approval; None if they need not
@@ -74,17 +76,24 @@ class Run:
         self.channel = channel
         self.workspace = Path(spec.workspace).resolve()
         self.guard = Guard(self.workspace)
-        self.questions = Questions(channel, spec.attempt)
+        self.recall = Recall(spec.checkpoint)
+        self.questions = Questions(channel, self.recall, attempt=spec.attempt, open_request=spec.checkpoint.request_id)
         self.progress = Progress(code_review=spec.options.code_review, run_tests=spec.options.run_tests)
         self.artifacts = Artifacts(self.workspace, self._on_artifact)
         self.usage = Usage()
         self.messages: list[dict[str, Any]] = []
         self.said: list[Say] = []
+        self.heard_before: set[str] = set()  # the ids of messages that an earlier attempt has told of
         self._turns: dict[str, int] = {}
 
     @property
     def project_folder(self) -> Path:
         return self.workspace / self.project
+
+    @property
+    def document(self) -> str:
+        """The name of new documents, without its ending; those of the task that this one continues have another."""
+        return self.project if self.spec.project is None else f"{self.project}-{self.spec.task_id[:6]}"
 
     @property
     def scratch(self) -> Path:
@@ -113,8 +122,8 @@ class Run:
         begins = "begins to work" if turn.revision is None else "works on the changes that were asked for"
         self.channel.emit(EventType.AGENT_START, {"message": f"{phrases.role(turn.role)} {begins}.", "turn": turn.id})
 
-    def end_turn(self, turn: Turn, trouble: str | None) -> None:
-        """Close a turn that has started. trouble: how it went wrong, if it did."""
+    def end_turn(self, turn: Turn, trouble: str | None, *, failed: bool) -> None:
+        """Close a turn that has started. trouble: why it did not come to its end; failed: whether by its own fault."""
         if turn.started is None:
             return
         wrote = f"wrote {self.named(turn.written)}" if turn.written else "changed no files"
@@ -126,6 +135,7 @@ class Run:
                 "turn": turn.id,
                 "duration_ms": milliseconds_since(turn.started),
                 "summary": summary,
+                "failed": failed,
             },
         )
 

@@ -19,15 +19,16 @@ from metagpt.schema import Message
 from metagpt.team import Team
 from metagpt.utils.common import any_to_str
 
-from runner.attempt import Say
+from runner.attempt import PERSON_SAYS, Say
 from runner.metagpt import hooks, phrases, provider
 from runner.metagpt.channel import ROLE
 from runner.metagpt.failures import NoCode, RoleFailed, RunFailed, StoppedByPerson
+from runner.metagpt.questions import STOP
 from runner.metagpt.run import TURN, Revision, Run, Turn
 
 ROLES = {role.__name__: role for role in (ProductManager, Architect, ProjectManager, Engineer, QaEngineer)}
 
-APPROVE, REVISE, STOP = "approve", "revise", "stop"
+APPROVE, REVISE = "approve", "revise"
 
 
 class LiveTeam:
@@ -36,9 +37,11 @@ class LiveTeam:
         llm = provider.llm_config(run)
         provider.install(run, llm)
         hooks.install(run)
+        continued = {} if run.spec.project is None else {"inc": True, "project_path": str(run.project_folder)}
         config = Config(
             llm=llm,
             project_name=run.project,
+            **continued,
             workspace=WorkspaceConfig(path=run.workspace),
             mermaid=MermaidConfig(engine="none"),  # the others reach for the network or a browser
         )
@@ -52,14 +55,13 @@ class LiveTeam:
         It wakes nobody: MetaGPT's roles act on documents, and would do the same work again without reading it.
         """
         self._run.said.append(say)
-        send_to = {any_to_str(ROLES[say.send_to])} if say.send_to else {phrases.EVERYONE}
-        self._team.env.publish_message(
-            Message(content=say.content, role=phrases.PERSON, cause_by="HumanMessage", send_to=send_to)
-        )
+        self._team.env.publish_message(_message(say))
 
     async def work(self) -> None:
         """Drive the rounds until every role is idle or the rounds are used. Raises `RunFailed` of any kind."""
         run, env = self._run, self._team.env
+        self._hear_again()
+        run.artifacts.scan(run.project_folder)  # of the task that this one continues
         self._team.run_project(run.spec.input_prompt)
         rounds = 0
         while rounds < run.spec.options.n_round and not env.is_idle:
@@ -68,6 +70,14 @@ class LiveTeam:
         if not run.progress.wrote_code:
             raise NoCode(rounds, idle=env.is_idle)
         env.archive()
+
+    def _hear_again(self) -> None:
+        """What persons have said in earlier attempts."""
+        for say in self._run.spec.checkpoint.said:
+            message = _message(say)
+            self._run.heard_before.add(message.id)
+            self._run.said.append(say)
+            self._team.env.publish_message(message)
 
     async def _round(self) -> None:
         """Every role's turn. If one fails, the others are cancelled at once, and have ended when this raises."""
@@ -112,7 +122,7 @@ class LiveTeam:
             new.update((path, None) for path in turn.written[turn.prepared :] if path not in known)
             if not (turn.written or revision):
                 return turn, reply
-            answer = (await run.questions.ask(self._question(turn), (APPROVE, REVISE, STOP))).strip()
+            answer = (await run.questions.ask("review", self._question(turn), (APPROVE, REVISE, STOP))).strip()
             if answer == APPROVE:
                 return turn, reply
             if answer == STOP:
@@ -128,20 +138,21 @@ class LiveTeam:
 
     async def _work_of(self, role: Any, turn: Turn) -> Any:
         token = TURN.set(turn)
+        failed = False
         trouble: str | None = "was cancelled"
         try:
             reply = await (self._again(role) if turn.revision else role.react())
             trouble = None
             return reply
         except RunFailed as failure:
-            trouble = f"stopped: {failure}"
+            failed, trouble = True, f"stopped: {failure}"
             raise
         except Exception as error:
-            failed = RoleFailed(phrases.role(turn.role), turn.action, turn.file, error)
-            trouble = f"stopped: {failed}"
-            raise failed from error
+            fault = RoleFailed(phrases.role(turn.role), turn.action, turn.file, error)
+            failed, trouble = True, f"stopped: {fault}"
+            raise fault from error
         finally:
-            self._run.end_turn(turn, trouble)
+            self._run.end_turn(turn, trouble, failed=failed)
             TURN.reset(token)
 
     async def _again(self, role: Any) -> Any:
@@ -171,3 +182,8 @@ class LiveTeam:
             # n_borg as in MetaGPT's own command; 0.8.2 does not read it.
             return Engineer(context=context, n_borg=5, use_code_review=self._run.spec.options.code_review)
         return ROLES[name](context=context)
+
+
+def _message(say: Say) -> Any:
+    send_to = {any_to_str(ROLES[say.send_to])} if say.send_to else {phrases.EVERYONE}
+    return Message(content=say.content, role=phrases.PERSON, cause_by=PERSON_SAYS, send_to=send_to)

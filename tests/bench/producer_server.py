@@ -130,6 +130,7 @@ class ProducerServer:
     def _run_of(self, task: Task) -> Run:
         return Run(
             task,
+            store=self._store,
             recorder=self._recorder,
             forks=self._forks,
             llm=self._llm,

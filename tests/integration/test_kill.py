@@ -13,11 +13,11 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from tests.support import DEADLINE, TERMINAL, Api, Server, client, ends, ids
+from tests.support import DEADLINE, Api, Server, client, ends, ids
 
 KILLS = 8
-EVENTS = 30  # of a run that has more than fifty, so that the kill comes before its end
-PACE = 0.05  # of the demo model: a run takes a few seconds
+EVENTS = 30  # shown at most from a start of the server to the kill
+PACE = 0.5  # of the demo model: what it says takes long enough for the run not to come to its end meanwhile
 
 
 class Frame(msgspec.Struct):
@@ -112,7 +112,7 @@ async def test_what_was_shown_survives(data: Path) -> None:
                 else:
                     await _prove_ended(api, keepers, attempts=kill)
                 async with following(server, keepers):
-                    await api.run(task_id)
+                    await _run_unless_it_goes_on(api, task_id)
                     fatal = (await api.state(task_id))["head"] + chance.randrange(2, EVENTS)
                     while all(keeper.cursor < fatal for keeper in keepers):
                         await _somebody_is_shown_more(keepers)
@@ -121,7 +121,7 @@ async def test_what_was_shown_survives(data: Path) -> None:
         async with client(server) as api:
             await _prove_ended(api, keepers, attempts=KILLS)
             async with following(server, keepers):
-                await api.run(task_id)
+                await _run_unless_it_goes_on(api, task_id)
                 await api.until_succeeded(task_id)
                 head = (await api.state(task_id))["head"]
                 while any(keeper.cursor < head for keeper in keepers):
@@ -138,9 +138,14 @@ async def _prove_ended(api: Api, keepers: list[Keeper], *, attempts: int) -> Non
     """The attempt that was killed is told to have failed, and nothing is lost that was shown."""
     for keeper in keepers:
         await keeper.prove(api)
-    state = await api.state(keepers[0].task_id)
-    assert state["status"] in TERMINAL
-    assert ends(await api.events(keepers[0].task_id)) == [(n, "FAILED") for n in range(1, attempts + 1)]
+    found = ends(await api.events(keepers[0].task_id))
+    assert found[:attempts] == [(n, "FAILED") for n in range(1, attempts + 1)]
+
+
+async def _run_unless_it_goes_on(api: Api, task_id: str) -> None:
+    """Run a task that is new, or was lost too often to go on by itself."""
+    if (await api.state(task_id))["status"] in ("PENDING", "FAILED"):
+        await api.run(task_id)
 
 
 async def _somebody_is_shown_more(keepers: list[Keeper]) -> None:

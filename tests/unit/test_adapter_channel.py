@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from runner.attempt import Answer, Command, Say
+from runner.attempt import Answer, Checkpoint, Command, Say
 from runner.events import EventType
 from runner.metagpt.channel import HIGH_WATER, ROLE, Channel
 from runner.metagpt.questions import Questions
+from runner.metagpt.recall import Recall
 from runner.metagpt.redact import Redactor
 
 SECRET = "s3cret-value"
@@ -209,8 +210,8 @@ async def test_the_end_of_the_supervisor_is_noticed(ends: Ends) -> None:
 
 async def test_a_question_waits_for_its_answer(ends: Ends) -> None:
     """`ask` tells the question and returns the answer to it."""
-    questions = Questions(ends.channel, attempt=3)
-    asking = asyncio.create_task(questions.ask("Go on?", ["yes", "no"]))
+    questions = Questions(ends.channel, Recall(Checkpoint()), attempt=3, open_request=None)
+    asking = asyncio.create_task(questions.ask("review", "Go on?", ["yes", "no"]))
     (event,) = await ends.events(1)
     assert event["event_type"] == "INPUT_REQUEST"
     assert event["payload"]["request_id"] == "input-3-1"
@@ -224,5 +225,7 @@ async def test_a_question_has_a_deadline(ends: Ends) -> None:
     from datetime import UTC, datetime
 
     with pytest.raises(TimeoutError):
-        await Questions(ends.channel, attempt=1).ask("Go on?", ["yes"], datetime.now(UTC))
+        await Questions(ends.channel, Recall(Checkpoint()), attempt=1, open_request=None).ask(
+            "review", "Go on?", ["yes"], datetime.now(UTC)
+        )
     assert (await ends.events(1))[0]["payload"]["deadline"].endswith("Z")

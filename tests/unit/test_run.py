@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from runner.base import Filter
-from runner.errors import AlreadyAnswered, Conflict
+from runner.base import Commit, Filter
+from runner.errors import AlreadyAnswered
 from runner.events import EventType
 from runner.states import TERMINAL, Status
 from runner.supervisor import Supervisor
@@ -20,7 +20,14 @@ from runner.task import NewTask, Task
 from tests.children import ToldChild, ToldForks, told_supervisor
 from tests.support import until
 
-QUESTION = {"message": "Good?", "request_id": "r1", "question": "Good?", "choices": ["approve"], "deadline": None}
+QUESTION = {
+    "message": "Good?",
+    "request_id": "r1",
+    "kind": "review",
+    "question": "Good?",
+    "choices": ["approve"],
+    "deadline": None,
+}
 
 
 class Stage:
@@ -69,11 +76,8 @@ async def test_a_good_end(stage: Stage) -> None:
     assert (await stage.end()).status is Status.SUCCEEDED
 
 
-@pytest.mark.parametrize(
-    ("code", "said"),
-    [(0, "exit code 0"), (1, "exit code 1"), (-signal.SIGSEGV, "SIGSEGV"), (None, "fork server")],
-)
-async def test_an_end_without_a_result(stage: Stage, code: int | None, said: str) -> None:
+@pytest.mark.parametrize(("code", "said"), [(0, "exit code 0"), (1, "exit code 1")])
+async def test_an_end_without_a_result(stage: Stage, code: int, said: str) -> None:
     """Whatever its exit code, a child that ends without RESULT has failed, and ERROR and reason say how."""
     (await stage.child()).exit(code)
     task = await stage.end()
@@ -81,12 +85,31 @@ async def test_an_end_without_a_result(stage: Stage, code: int | None, said: str
     assert (await stage.kinds())[-2:] == ["ERROR", "STATUS"]
 
 
-async def test_a_result_and_a_bad_exit_code(stage: Stage) -> None:
-    """A RESULT does not make up for a crash after it."""
+@pytest.mark.parametrize(("code", "said"), [(-signal.SIGSEGV, "SIGSEGV"), (None, "fork server")])
+async def test_a_child_that_is_lost(stage: Stage, code: int | None, said: str) -> None:
+    """The attempt of a child that was killed has failed, says how, and is followed by the next, in one commit."""
+    commits: list[Commit] = []
+    stage.supervisor.watch(lambda change: commits.append(change) if isinstance(change, Commit) else None)
+    (await stage.child()).exit(code)
+    (await stage.forks.child()).finish()
+    assert (await stage.end()).status is Status.SUCCEEDED
+    log = await stage.log()
+    told = [event["payload"] for event in log if event["event_type"] in ("ERROR", "STATUS")]
+    assert [payload.get("status", "ERROR") for payload in told[2:]] == [
+        "ERROR", "FAILED", "QUEUED", "RUNNING", "SUCCEEDED",
+    ]  # fmt: skip
+    assert said in told[2]["message"] and said in told[3]["reason"]
+    assert [commit.task.status for commit in commits if commit.task.status is Status.FAILED] == []
+
+
+async def test_a_result_and_a_crash_after_it(stage: Stage) -> None:
+    """A RESULT does not make up for a crash after it: the next attempt has one of its own."""
     child = await stage.child()
     child.emit(EventType.RESULT, {"message": "done", "final_result": {}})
     child.exit(-signal.SIGKILL)
-    assert (await stage.end()).status is Status.FAILED
+    (await stage.forks.child()).finish()
+    task = await stage.end()
+    assert (task.status, task.attempt) == (Status.SUCCEEDED, 2)
 
 
 async def test_the_childs_own_error_is_the_reason(stage: Stage) -> None:
@@ -131,7 +154,7 @@ async def test_a_line_without_an_end(stage: Stage) -> None:
     """What is left of a line when the child dies is no event."""
     child = await stage.child()
     child.write(b'{"timestamp":"t","agent_role":null,"event_type":"LOG","pay')
-    child.exit(-signal.SIGKILL)
+    child.exit(1)
     assert (await stage.end()).status is Status.FAILED
     assert "LOG" not in await stage.kinds()
 
@@ -196,15 +219,33 @@ async def test_an_end_while_a_person_is_asked(stage: Stage) -> None:
 
 
 async def test_a_crash_while_a_person_is_asked(stage: Stage) -> None:
-    """A question of a process that is gone is not asked any more."""
+    """A question whose process is gone stays open; the next one is told of it, and gets the answer."""
     child = await stage.child()
     child.emit(EventType.INPUT_REQUEST, QUESTION)
     await stage.until(Status.WAITING)
     child.exit(-signal.SIGKILL)
-    task = await stage.end()
-    assert (task.status, task.waiting) == (Status.FAILED, None)
-    with pytest.raises((AlreadyAnswered, Conflict)):
+    child = await stage.forks.child()
+    assert child.spec.checkpoint.request_id == "r1"
+    await stage.supervisor.answer(stage.task_id, "r1", "approve")
+    assert await child.received() == {"op": "answer", "request_id": "r1", "answer": "approve"}
+    with pytest.raises(AlreadyAnswered):
         await stage.supervisor.answer(stage.task_id, "r1", "approve")
+    child.finish()
+    assert (await stage.end()).status is Status.SUCCEEDED
+
+
+async def test_a_question_that_its_answer_has_overtaken(stage: Stage) -> None:
+    """A child that asks again what was answered on its way there does not make the task wait."""
+    child = await stage.child()
+    child.emit(EventType.INPUT_REQUEST, QUESTION)
+    await stage.until(Status.WAITING)
+    child.exit(-signal.SIGKILL)
+    child = await stage.forks.child()
+    await stage.supervisor.answer(stage.task_id, "r1", "approve")
+    child.emit(EventType.INPUT_REQUEST, QUESTION)
+    child.finish()
+    assert (await stage.end()).status is Status.SUCCEEDED
+    assert (await stage.kinds()).count("INPUT_REQUEST") == 1
 
 
 async def test_an_answer_reaches_the_child(stage: Stage) -> None:
@@ -243,12 +284,12 @@ async def test_a_flood_of_messages(stage: Stage) -> None:
 
 
 async def test_the_end_of_the_server(stage: Stage) -> None:
-    """What runs when the supervisor is closed ends FAILED, and what is queued stays queued."""
+    """What runs when the supervisor is closed goes on with the next one, as does what is queued."""
     children = [await stage.child(), await stage.child()]
     running = stage.task_id
     await stage.start()
     queued = stage.task_id
     await stage.supervisor.aclose()
     assert all(child.exited.done() for child in children)
-    assert (await stage.supervisor.get_task_state(running)).status is Status.FAILED
+    assert (await stage.supervisor.get_task_state(running)).status is Status.QUEUED
     assert (await stage.supervisor.get_task_state(queued)).status is Status.QUEUED

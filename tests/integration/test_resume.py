@@ -1,0 +1,235 @@
+"""Going on with a task: what its log holds is neither paid for nor asked again."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.run import LOSSES
+from tests.openai_server import Answered, Hang, OpenAiServer, Refuse
+from tests.support import Api, Json, Server, client, ends, gone, statuses, until
+
+REVIEWED = {"review": ["ProductManager"]}
+WHOLE = {"code_review": True, "run_tests": True}
+
+
+@asynccontextmanager
+async def serving(folder: Path, endpoint: OpenAiServer, **settings: object) -> AsyncIterator[tuple[Server, Api]]:
+    """A server whose model is the endpoint."""
+    model = {"LLM_BASE_URL": endpoint.url, "LLM_API_KEY": "k", "LLM_MODEL": "gpt-4o"}
+    with Server(folder / "data", **model, **settings) as server:
+        async with client(server) as api:
+            yield server, api
+
+
+async def calls_of(api: Api, endpoint: OpenAiServer, **options: Any) -> int:
+    """How often a whole run asks the model."""
+    endpoint.requests.clear()
+    await api.finished(options=options)
+    count = len(endpoint.requests)
+    endpoint.requests.clear()
+    return count
+
+
+async def failed_at(api: Api, endpoint: OpenAiServer, call: int, **options: Any) -> str:
+    """A task whose first attempt has failed at a call of the model."""
+    endpoint.script = [*[Answered()] * (call - 1), Refuse(401)]
+    task_id = await api.started(options=options)
+    await api.until_status(task_id, "FAILED")
+    return task_id
+
+
+async def question(api: Api, task_id: str) -> Json:
+    """The question that a task waits for an answer to."""
+    state = await api.until_status(task_id, "WAITING")
+    waiting: Json = state["waiting"]
+    return waiting
+
+
+async def answer(api: Api, task_id: str, request_id: str, words: str) -> int:
+    """Answer a question; the status of the response."""
+    given = {"request_id": request_id, "answer": words}
+    return (await api.http.post(f"/api/tasks/{task_id}/input", json=given)).status_code
+
+
+@pytest.mark.parametrize("options", [{}, WHOLE], ids=["code", "code, reviews and tests"])
+async def test_going_on_pays_for_the_rest(tmp_path: Path, options: Json) -> None:
+    """A run that fails and goes on asks the model, over both attempts, what one whole run asks, and the failed call."""
+    with OpenAiServer() as endpoint:
+        async with serving(tmp_path, endpoint) as (_, api):
+            whole = await calls_of(api, endpoint, **options)
+            for call in (2, whole // 2, whole):
+                endpoint.requests.clear()
+                task_id = await failed_at(api, endpoint, call, **options)
+                assert len(endpoint.requests) == call
+                await api.run(task_id)
+                await api.until_succeeded(task_id)
+                assert len(endpoint.requests) == whole + 1
+                assert (await api.state(task_id))["usage"]["llm_calls"] == whole + 1
+
+
+async def test_going_on_twice(tmp_path: Path) -> None:
+    """The third attempt knows what both before it have found out."""
+    with OpenAiServer() as endpoint:
+        async with serving(tmp_path, endpoint) as (_, api):
+            whole = await calls_of(api, endpoint)
+            task_id = await failed_at(api, endpoint, 2)
+            endpoint.script = [Answered(), Answered(), Refuse(401)]
+            await api.run(task_id)
+            await api.until_status(task_id, "FAILED")
+            await api.run(task_id)
+            await api.until_succeeded(task_id)
+            assert len(endpoint.requests) == whole + 2
+            assert ends(await api.events(task_id)) == [(1, "FAILED"), (2, "FAILED"), (3, "SUCCEEDED")]
+
+
+async def test_the_same_files_come_out(tmp_path: Path) -> None:
+    """What is replayed makes the same files as what was asked."""
+    with OpenAiServer() as endpoint:
+        async with serving(tmp_path, endpoint) as (_, api):
+            whole = await api.finished()
+            resumed = await failed_at(api, endpoint, 5)
+            await api.run(resumed)
+            await api.until_succeeded(resumed)
+            files = [
+                {a["path"]: a["sha256"] for a in (await api.state(t))["final_result"]["artifacts"]}
+                for t in (whole, resumed)
+            ]
+            assert files[0] == files[1]
+
+
+async def test_beginning_anew(tmp_path: Path) -> None:
+    """With from: start nothing of the last attempt is used; and what is used later is not of before that either."""
+    with OpenAiServer() as endpoint:
+        async with serving(tmp_path, endpoint) as (_, api):
+            whole = await calls_of(api, endpoint)
+            task_id = await failed_at(api, endpoint, whole)
+            endpoint.requests.clear()
+            endpoint.script = [Answered(), Refuse(401)]
+            response = await api.http.post(f"/api/tasks/{task_id}/run", json={"from": "start"})
+            assert response.status_code == 202
+            await api.until_status(task_id, "FAILED")
+            await api.run(task_id)
+            await api.until_succeeded(task_id)
+            assert len(endpoint.requests) == whole + 1
+
+
+async def test_a_malformed_answer_is_not_kept(tmp_path: Path) -> None:
+    """An answer that made an action fail is asked for again: or no attempt would ever come further."""
+    with OpenAiServer() as endpoint:
+        async with serving(tmp_path, endpoint) as (_, api):
+            good = endpoint.answer
+            endpoint.answer = lambda prompt, system: "no JSON at all"
+            task_id = await api.started()
+            await api.until_status(task_id, "FAILED")
+            endpoint.answer = good
+            await api.run(task_id)
+            await api.until_succeeded(task_id)
+
+
+async def test_going_on_after_the_death_of_the_server(tmp_path: Path) -> None:
+    """After `kill -9` of the server a run goes on by itself; no finished call is paid for twice."""
+    with OpenAiServer() as endpoint:
+        async with serving(tmp_path, endpoint) as (server, api):
+            whole = await calls_of(api, endpoint)
+            endpoint.script = [Answered(), Answered(), Hang()]
+            task_id = await api.started()
+            await until(lambda: len(endpoint.requests), lambda count: count == 3)
+            server.kill()
+        async with serving(tmp_path, endpoint) as (_, api):
+            await api.until_succeeded(task_id)
+            assert len(endpoint.requests) == whole + 1
+            found = statuses(await api.events(task_id))
+            assert found == [
+                *[(0, "QUEUED"), (1, "RUNNING"), (1, "FAILED")],
+                *[(1, "QUEUED"), (2, "RUNNING"), (2, "SUCCEEDED")],
+            ]
+
+
+async def test_a_process_that_is_lost_again_and_again(tmp_path: Path) -> None:
+    """A run goes on after its process was killed, but not for ever."""
+    with Server(tmp_path / "data", DEMO_PACE=100) as server:
+        async with client(server) as api:
+            task_id = await api.started()
+            for _ in range(LOSSES):
+                (child,) = await until(lambda: server.children)
+                child.kill()
+                await gone([child])
+            state = await api.until_status(task_id, "FAILED")
+            assert f"{LOSSES} times" in state["reason"] and "SIGKILL" in state["reason"]
+            assert ends(await api.events(task_id)) == [(n, "FAILED") for n in range(1, LOSSES + 1)]
+
+
+async def test_a_question_survives_the_server(tmp_path: Path) -> None:
+    """A question that was open when the server died is open again under its own id, and the work is not done again."""
+    with OpenAiServer() as endpoint:
+        async with serving(tmp_path, endpoint) as (server, api):
+            task_id = await api.started(options=REVIEWED)
+            request_id = (await question(api, task_id))["request_id"]
+            asked = len(endpoint.requests)
+            server.kill()
+        async with serving(tmp_path, endpoint) as (_, api):
+            assert (await question(api, task_id))["request_id"] == request_id
+            assert len(endpoint.requests) == asked
+            assert await answer(api, task_id, request_id, "approve") == 200
+            assert await answer(api, task_id, request_id, "approve") == 409
+            await api.until_succeeded(task_id)
+
+
+async def test_an_answer_while_the_task_is_queued(tmp_path: Path) -> None:
+    """A question can be answered while its task waits for a place to go on; then it is not asked again."""
+    with OpenAiServer() as endpoint:
+        async with serving(tmp_path, endpoint) as (server, api):
+            asking = await api.create(options=REVIEWED)
+            hanging = await api.started("snake", priority=5, options=REVIEWED)
+            await question(api, hanging)
+            await api.run(asking)
+            request_id = (await question(api, asking))["request_id"]
+            server.kill()
+        async with serving(tmp_path, endpoint, CONCURRENCY=1) as (_, api):
+            await question(api, hanging)
+            assert (await api.state(asking))["status"] == "QUEUED"
+            assert await answer(api, asking, request_id, "approve") == 200
+            assert await answer(api, asking, request_id, "approve") == 409
+            await api.stop(hanging)
+            await api.until_succeeded(asking)
+            assert len(await api.events(asking, types="INPUT_RESPONSE")) == 1
+            assert len(await api.events(asking, types="INPUT_REQUEST")) == 1
+
+
+async def test_an_answer_that_ended_the_run(tmp_path: Path) -> None:
+    """Whoever answered a review with `stop`, and runs the task again, is asked again about the same work."""
+    with OpenAiServer() as endpoint:
+        async with serving(tmp_path, endpoint) as (_, api):
+            task_id = await api.started(options=REVIEWED)
+            first = (await question(api, task_id))["request_id"]
+            await answer(api, task_id, first, "stop")
+            await api.until_status(task_id, "FAILED")
+            asked = len(endpoint.requests)
+            await api.run(task_id)
+            again = (await question(api, task_id))["request_id"]
+            assert again != first
+            assert len(endpoint.requests) == asked
+            await answer(api, task_id, again, "approve")
+            await api.until_succeeded(task_id)
+
+
+async def test_what_a_person_said_is_not_forgotten(tmp_path: Path) -> None:
+    """A message of the first attempt is in the prompts of the second, and told as one of before."""
+    with OpenAiServer() as endpoint:
+        async with serving(tmp_path, endpoint) as (_, api):
+            task_id = await api.started(options=REVIEWED)
+            request_id = (await question(api, task_id))["request_id"]
+            said = await api.http.post(f"/api/tasks/{task_id}/messages", json={"content": "Use only capitals."})
+            assert said.status_code == 202
+            endpoint.script = [Refuse(401)]
+            await answer(api, task_id, request_id, "approve")
+            await api.until_status(task_id, "FAILED")
+            endpoint.requests.clear()
+            await api.run(task_id)
+            await api.until_succeeded(task_id)
+            assert endpoint.requests and all("Use only capitals." in request.prompt for request in endpoint.requests)
+            told = [e["payload"] for e in await api.events(task_id, types="MESSAGE")]
+            assert [p.get("replayed", False) for p in told if p["content"] == "Use only capitals."] == [False, True]
