@@ -97,7 +97,7 @@ class _Reader:
                 self._said.append(Say(content=payload["content"], send_to=_addressee(payload["send_to"])))
             case EventType.INPUT_REQUEST:
                 self._kinds[payload["request_id"]] = payload["kind"]
-            case EventType.INPUT_RESPONSE:
+            case EventType.INPUT_RESPONSE if payload["request_id"] in self._kinds:
                 self._keep([*work.last, (answered_key(role, self._kinds[payload["request_id"]]), payload["answer"])])
                 work.last = []
 

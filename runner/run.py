@@ -109,7 +109,7 @@ class Run:
 
     async def queue(self, origin: Origin) -> None:
         """Wait for a place, because a person wants it."""
-        await self._queue(origin, losses=0)
+        await self._queue(origin, losses=0, waiting=None)
 
     async def recover(self) -> None:
         """End an attempt whose process ended with its server; the task is queued again if it can go on."""

@@ -280,7 +280,7 @@ class Supervisor:
         if run in self._queue:
             self._queue.remove(run)
             try:
-                await run.change(Trigger.STOP, reason=reason, completed_at=now())
+                await run.change(Trigger.STOP, reason=reason, completed_at=now(), waiting=None)
             finally:
                 self._end(run)
             return

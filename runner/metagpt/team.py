@@ -60,9 +60,9 @@ class LiveTeam:
     async def work(self) -> None:
         """Drive the rounds until every role is idle or the rounds are used. Raises `RunFailed` of any kind."""
         run, env = self._run, self._team.env
-        self._hear_again()
         run.artifacts.scan(run.project_folder)  # of the task that this one continues
         self._team.run_project(run.spec.input_prompt)
+        self._hear_again()  # after it: what the team hears first is its requirement
         rounds = 0
         while rounds < run.spec.options.n_round and not env.is_idle:
             rounds += 1

@@ -231,5 +231,8 @@ async def test_what_a_person_said_is_not_forgotten(tmp_path: Path) -> None:
             await api.run(task_id)
             await api.until_succeeded(task_id)
             assert endpoint.requests and all("Use only capitals." in request.prompt for request in endpoint.requests)
+            files = (await api.state(task_id))["final_result"]["artifacts"]
+            (requirement,) = [a["path"] for a in files if a["path"].endswith("docs/requirement.txt")]
+            assert (await api.http.get(f"/api/tasks/{task_id}/artifacts/{requirement}")).text == "hangman"
             told = [e["payload"] for e in await api.events(task_id, types="MESSAGE")]
             assert [p.get("replayed", False) for p in told if p["content"] == "Use only capitals."] == [False, True]
