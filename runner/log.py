@@ -202,6 +202,8 @@ def _join(batches: Iterable[_Batch], after: int, limit: int, size: int) -> tuple
             break
         else:
             events = _fitting(split(batch.body)[cursor - batch.before :], limit, size)
+            if bodies and len(events[0]) > size:
+                break
             body, count = b",".join(events), len(events)
         bodies.append(body)
         cursor += count

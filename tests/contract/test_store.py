@@ -177,6 +177,16 @@ async def test_pages_by_size(store: Store) -> None:
     assert ids((await _read(store, 7, size=1)).events) == [8]
 
 
+async def test_a_page_that_is_begun_takes_nothing_too_large(store: Store) -> None:
+    """Only the first event of a page may be larger than its size, also where the limit cuts a batch."""
+    task = await store.create_task(make_task(), key=None, fingerprint="")
+    small = make_commit(task, ["a"])
+    await store.append([small])
+    await store.append([make_commit(small.task, ["x" * 30_000, "y", "z"])])
+    assert ids((await _read(store, limit=2, size=1000)).events) == [1]
+    assert ids((await _read(store, 1, limit=2, size=1000)).events) == [2]
+
+
 async def test_a_filter_moves_the_cursor(store: Store) -> None:
     """The cursor passes what was filtered out, up to the head, and no further than what was looked at."""
     task = await store.create_task(make_task(), key=None, fingerprint="")

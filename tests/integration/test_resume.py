@@ -41,6 +41,16 @@ async def failed_at(api: Api, endpoint: OpenAiServer, call: int, **options: Any)
     return task_id
 
 
+async def until_at_work(api: Api, task_id: str, attempt: int) -> None:
+    """Wait until an action has begun in an attempt."""
+
+    async def begun() -> bool:
+        events = await api.events(task_id, types="STATUS,ACTION_START")
+        return events[-1]["event_type"] == "ACTION_START" and statuses(events)[-1] == (attempt, "RUNNING")
+
+    await until(begun)
+
+
 async def question(api: Api, task_id: str) -> Json:
     """The question that a task waits for an answer to."""
     state = await api.until_status(task_id, "WAITING")
@@ -153,8 +163,9 @@ async def test_a_process_that_is_lost_again_and_again(tmp_path: Path) -> None:
     with Server(tmp_path / "data", DEMO_PACE=100) as server:
         async with client(server) as api:
             task_id = await api.started()
-            for _ in range(LOSSES):
-                (child,) = await until(lambda: server.children)
+            for attempt in range(1, LOSSES + 1):
+                await until_at_work(api, task_id, attempt)
+                (child,) = server.children
                 child.kill()
                 await gone([child])
             state = await api.until_status(task_id, "FAILED")
