@@ -320,7 +320,8 @@ def _retry_malformed_answers(run: Run, retrying: Any) -> None:
 
     retrying.stop = stop_after_attempt(ANSWER_ATTEMPTS)
     retrying.wait = wait_none()
-    retrying.retry = retry_if_exception(lambda error: not isinstance(error, RunFailed))
+    # Not a cancellation, which is no Exception: a stop must not be met with another call.
+    retrying.retry = retry_if_exception(lambda error: isinstance(error, Exception) and not isinstance(error, RunFailed))
     retrying.after = lambda state: None
     retrying.before_sleep = tell
     retrying.retry_error_callback = give_up
