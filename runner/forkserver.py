@@ -17,6 +17,7 @@ import msgspec
 
 from runner.attempt import SPEC_SIZE_BYTES, AttemptSpec, Command
 from runner.errors import ChildLost
+from runner.leftovers import end_leftovers, mark
 
 # A fork server that dies sooner than this after its start is not started again at once.
 _RESTART_PAUSE = 1.0  # seconds
@@ -105,6 +106,7 @@ class ForkServer:
         self._requests = 0
 
     async def __aenter__(self) -> "ForkServer":
+        await self._end_leftovers()
         self._keeper = asyncio.create_task(self._keep(), name="fork server")
         return self
 
@@ -192,7 +194,7 @@ class ForkServer:
                 str(self._scratch),
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
-                env=_environment(),
+                env=_environment() | mark(self._scratch),
                 start_new_session=True,  # Ctrl-C in the terminal is for the server alone
             )
         self._control = control
@@ -203,10 +205,10 @@ class ForkServer:
             self._control = None
             self._settle()
             control.close()
-            self._lose_children()
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             await _reaped(process)
+            await self._lose_children()
 
     async def _listen(self, control: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -240,16 +242,23 @@ class ForkServer:
                 if child is not None:
                     child.exited.set_result(code)
 
-    def _lose_children(self) -> None:
+    async def _lose_children(self) -> None:
         for forked, _ in self._forks.values():
             _refuse(forked, "The fork server ended before it made the process.")
         self._forks.clear()
-        for pid, child in self._children.items():
+        if not self._children:
+            return
+        for pid in self._children:
             # The kernel has killed the child with its parent, but not what the child had started.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
+        await self._end_leftovers()
+        for child in self._children.values():
             child.exited.set_result(None)
         self._children.clear()
+
+    async def _end_leftovers(self) -> None:
+        await asyncio.to_thread(end_leftovers, self._scratch)
 
 
 async def _reaped(process: asyncio.subprocess.Process) -> None:

@@ -60,9 +60,11 @@ class _Attempt:
         self._run = Run(self._spec, self._spec.project or project_name(self._spec.input_prompt), channel)
         loop.set_exception_handler(self._on_loop_error)
         loop.add_signal_handler(signal.SIGTERM, self._stop)
+        loop.add_signal_handler(signal.SIGCHLD, self._run.orphans.reap)
         try:
             return await self._work()
         finally:
+            loop.remove_signal_handler(signal.SIGCHLD)  # a loop that is being closed could not take it
             channel.flush(FLUSH_LIMIT)
             channel.close()
 

@@ -7,11 +7,10 @@ one socket, a JSON object per line:
     kill {pid, signal}: a signal for a child; for its whole process group if it is SIGKILL
     exited {pid, code} when a child has ended; code is negative for a signal, as in `subprocess`
 
-A child that ends takes its process group with it. The end of the socket is the end of the supervisor: then the fork
-server ends, and the kernel ends its children.
+A child that ends takes with it all that it has started, also what has left its process group: `exited` is said when
+nothing of it is left. The end of the socket is the end of the supervisor: then the fork server ends in the same way.
 """
 
-import ctypes
 import gc
 import json
 import os
@@ -26,8 +25,8 @@ from typing import Any, NoReturn
 import msgspec
 
 from runner.attempt import SPEC_SIZE_BYTES, AttemptSpec
+from runner.metagpt import parentage
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _FDS_PER_MESSAGE = 64
 
 
@@ -50,12 +49,14 @@ class ForkServer:
 
     def serve(self) -> None:
         """Serve until the supervisor closes its end; then nothing of any child is left."""
+        parentage.adopt_orphans()
         try:
             self._serve()
         finally:
-            for pid in self._children:  # the kernel would kill them, but not what they have started
-                _kill_group(pid)
             signal.set_wakeup_fd(-1)  # the interpreter closes it before it stops to hear of ended children
+            while killed := [pid for pid in parentage.children() if parentage.kill(pid)]:
+                for pid in killed:
+                    os.waitpid(pid, 0)
 
     def _serve(self) -> None:
         self._reply(op="ready")
@@ -98,7 +99,8 @@ class ForkServer:
         code = 1
         try:
             os.setsid()
-            _die_with_parent()
+            parentage.die_with_parent()
+            parentage.adopt_orphans()  # what comes to the fork server itself is then of a run that has ended
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for inherited in (self._control, self._wakeup, self._wake):
@@ -121,24 +123,27 @@ class ForkServer:
         os.kill(pid, number)
 
     def _reap(self) -> None:
-        while self._children:
-            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if ended is None:
-                return
-            # Before the child is reaped, its number, and so its group's, cannot be used again.
-            _kill_group(ended.si_pid)
-            _, status = os.waitpid(ended.si_pid, 0)
-            self._children.discard(ended.si_pid)
-            self._reply(op="exited", pid=ended.si_pid, code=os.waitstatus_to_exitcode(status))
+        ended = [pid for pid in self._children if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)]
+        for pid in ended:  # before the child is reaped, its number, and so its group's, cannot be used again
+            _kill_group(pid)
+        if self._orphans_left():
+            return  # the death of each leads here again
+        for pid in ended:
+            _, status = os.waitpid(pid, 0)
+            self._children.remove(pid)
+            self._reply(op="exited", pid=pid, code=os.waitstatus_to_exitcode(status))
+
+    def _orphans_left(self) -> bool:
+        """Kill what ended children have left; whether some of it is still dying."""
+        while orphans := parentage.children() - self._children:
+            dead = [pid for pid in orphans if os.waitpid(pid, os.WNOHANG)[0]]
+            dying = [pid for pid in orphans.difference(dead) if parentage.kill(pid)]
+            if not dead:
+                return bool(dying)
+        return False
 
     def _reply(self, **reply: Any) -> None:
         self._control.sendall(json.dumps(reply).encode() + b"\n")
-
-
-def _die_with_parent() -> None:
-    """Have the kernel kill this process when the fork server dies; a blocked event loop could not notice by itself."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _kill_group(pid: int) -> None:

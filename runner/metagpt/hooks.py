@@ -278,7 +278,7 @@ def _without_links(original: Method) -> Method:
 
 
 def _running(run: Run) -> AsyncMethod:
-    scripts = Scripts(run.scratch)
+    scripts = Scripts(run.scratch, run.orphans)
 
     async def run_script(
         action: Any, working_directory: Any, additional_python_paths: Any = (), command: Any = ()

@@ -17,6 +17,7 @@ from runner.metagpt.artifacts import Artifacts
 from runner.metagpt.channel import ROLE, Channel
 from runner.metagpt.failures import short
 from runner.metagpt.guard import Guard
+from runner.metagpt.parentage import Orphans
 from runner.metagpt.progress import Progress
 from runner.metagpt.questions import Questions
 from runner.metagpt.recall import Recall
@@ -78,6 +79,7 @@ class Run:
         self.guard = Guard(self.workspace)
         self.recall = Recall(spec.checkpoint)
         self.questions = Questions(channel, self.recall, attempt=spec.attempt, open_request=spec.checkpoint.request_id)
+        self.orphans = Orphans()
         self.progress = Progress(code_review=spec.options.code_review, run_tests=spec.options.run_tests)
         self.artifacts = Artifacts(self.workspace, self._on_artifact)
         self.usage = Usage()

@@ -1,0 +1,50 @@
+"""What a fork server has left behind: programs that its runs had started, when it was killed and could not end them.
+
+Every process of a run carries a mark in its environment, the scratch folder of its fork server. A program that has
+cleared its environment, and has left its process group too, is ended only by a fork server that lives.
+"""
+
+import contextlib
+import logging
+import time
+from pathlib import Path
+
+import psutil
+
+MARK = "METAGPT_LIVE_SCRATCH"
+_LIMIT = 5.0  # seconds after which what does not die is let go
+_PERIOD = 0.1  # seconds from one look to the next
+
+_log = logging.getLogger(__name__)
+
+
+def mark(scratch: Path) -> dict[str, str]:
+    """The variable by which the processes of a fork server are known. scratch: its folder."""
+    return {MARK: str(scratch.resolve())}
+
+
+def end_leftovers(scratch: Path) -> None:
+    """Kill what a fork server of this folder, which has ended, has left, and return when nothing of it is there.
+
+    It blocks, normally for the milliseconds of a look at every process.
+    """
+    deadline = time.monotonic() + _LIMIT
+    while left := _left(scratch):
+        if time.monotonic() > deadline:
+            _log.error("processes of earlier runs cannot be killed: %s", [process.pid for process in left])
+            return
+        for process in left:
+            with contextlib.suppress(psutil.Error):  # ended meanwhile, or with another user's rights
+                process.kill()
+        psutil.wait_procs(left, timeout=_PERIOD)
+
+
+def _left(scratch: Path) -> list[psutil.Process]:
+    """The processes that carry the mark, and their descendants; psutil knows each by its start, too."""
+    wanted = mark(scratch).items()
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):  # ended meanwhile, or not ours
+            if wanted <= process.environ().items():
+                found += [process, *process.children(recursive=True)]
+    return found
