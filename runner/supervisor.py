@@ -5,6 +5,7 @@ import hashlib
 import logging
 import secrets
 import shutil
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -165,8 +166,7 @@ class Supervisor:
         return await asyncio.to_thread(archive, self._workspace(task_id), paths)
 
     async def stop_task(self, task_id: str) -> Stopped:
-        clock = asyncio.get_running_loop().time
-        begun = clock()
+        begun = time.monotonic()  # the loop's clock may stand still for a turn
         run = self._runs.get(task_id)
         if run is None:
             task = await self._store.get_task(task_id)
@@ -175,7 +175,7 @@ class Supervisor:
             last = run
             await self._stop(run, "Stopped on request.")
             run = self._runs.get(task_id)  # its process was lost just then, and it was to go on
-        return last.stopped(took=clock() - begun)
+        return last.stopped(took=time.monotonic() - begun)
 
     async def answer(self, task_id: str, request_id: str, answer: str) -> Task:
         run = await self._require_run(task_id)
