@@ -5,7 +5,7 @@ that it is one JSON object per line both ways: the child sends drafts of events 
 else, the supervisor sends commands.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
@@ -17,6 +17,7 @@ PERSON_SAYS = "HumanMessage"  # the `cause_by` of a person's message
 Origin = Literal["checkpoint", "start"]
 
 Role = Literal["ProductManager", "Architect", "ProjectManager", "Engineer", "QaEngineer"]
+ROLES: tuple[Role, ...] = get_args(Role)
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -35,6 +36,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     budget_usd: Annotated[float, msgspec.Meta(gt=0, le=1_000_000)] | None = 10.0
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=604_800)] | None = 3600.0
     review: Annotated[list[Role], msgspec.Meta(max_length=5)] = []
+
+    @property
+    def team(self) -> tuple[Role, ...]:
+        """The roles that work on the task."""
+        return ROLES if self.run_tests else ROLES[:-1]
 
 
 class Llm(msgspec.Struct, frozen=True, kw_only=True):

@@ -221,7 +221,10 @@ class Runner(Protocol):
         """Answer what the task asks a person. Raises `AlreadyAnswered`."""
 
     async def say(self, task_id: str, content: str, send_to: Role | None) -> None:
-        """Put a person's message into the team's queue. Raises `Conflict` if the task is not running."""
+        """Put a person's message into the team's queue.
+
+        send_to: a role, or None for all. Raises `Conflict` if the task is not running, and `NotInTeam`.
+        """
 
     def ready(self) -> bool:
         """Whether a run would start at once."""

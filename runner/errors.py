@@ -6,6 +6,7 @@
     - Conflict: the task's status does not allow what was asked
         - AlreadyAnswered: the question has been answered, or is not asked any more
         - KeyReused: the idempotency key was used before, for another request
+    - NotInTeam: the role that is spoken to does not work on the task
     - CursorAhead: the cursor is beyond the head of the log
     - EventsExpired: these events were deleted by retention
     - StaleAttempt: a later attempt has taken over; what this one writes is refused
@@ -14,6 +15,8 @@
     - DataFolderBusy: another server uses this data folder
     - DatabaseUnusable: the database file is not ours, damaged, or of a newer version
 """
+
+from collections.abc import Sequence
 
 
 class RunnerError(Exception):
@@ -48,6 +51,12 @@ class KeyReused(Conflict):
     def __init__(self, key: str) -> None:
         super().__init__(f"The Idempotency-Key {key!r} was used before for a different request.")
         self.key = key
+
+
+class NotInTeam(RunnerError):
+    def __init__(self, role: str, team: Sequence[str]) -> None:
+        super().__init__(f"{role} does not work on this task; its team is: {', '.join(team)}.")
+        self.role = role
 
 
 class CursorAhead(RunnerError):

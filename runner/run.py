@@ -19,7 +19,7 @@ import psutil
 from runner.attempt import Answer, AttemptSpec, Checkpoint, Llm, Origin, Say
 from runner.base import Entry, Stopped, Store
 from runner.checkpoint import read_checkpoint
-from runner.errors import AlreadyAnswered, AttemptLost, Conflict, StaleAttempt
+from runner.errors import AlreadyAnswered, AttemptLost, Conflict, NotInTeam, StaleAttempt
 from runner.events import EventType, draft, now
 from runner.forkserver import Child, ForkServer
 from runner.recorder import Recorder, entry
@@ -178,6 +178,8 @@ class Run:
             await self._child.send(command)
 
     async def say(self, message: Say) -> None:
+        if message.send_to is not None and message.send_to not in self.task.options.team:
+            raise NotInTeam(message.send_to, self.task.options.team)
         if self.task.status not in (Status.RUNNING, Status.WAITING):
             raise Conflict(f"The task is {self.task.status}; a message reaches the team only while it is at work.")
         await self._require_child().send(message)

@@ -29,7 +29,7 @@ STATIC = Path(__file__).parent.parent / "static"
 class LiveApp(Starlette):
     """Starlette, with the WebSocket entrances and the shortcut for polls in front of it."""
 
-    def __init__(self, hub: Hub, operations: Sequence[Operation]) -> None:
+    def __init__(self, runner: Runner, hub: Hub, operations: Sequence[Operation]) -> None:
         super().__init__(
             routes=[
                 *_rest(operations),
@@ -47,7 +47,7 @@ class LiveApp(Starlette):
             },
         )
         self.hub = hub
-        self._entrances = Entrances(hub)
+        self._entrances = Entrances(hub, runner)
         self._polls = Polls(super().__call__, hub)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,7 +58,7 @@ def create_app(runner: Runner, *, llm: Llm) -> LiveApp:
     """The ASGI application over a runner that is open already. llm: what the runs use, to be shown."""
     hub = Hub(runner)
     runner.watch(hub.publish)
-    return LiveApp(hub, Api(runner, hub, model=llm.model, demo=llm.demo).operations())
+    return LiveApp(runner, hub, Api(runner, hub, model=llm.model, demo=llm.demo).operations())
 
 
 async def _page(_: Request) -> Response:

@@ -9,6 +9,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from runner.base import Runner
 from server.hub import Hub
 from server.protocol import Subscribe
 from server.sockets import Session
@@ -20,12 +21,13 @@ _TASK = re.compile(r"/api/tasks/([^/]+)/events")
 class Entrances:
     """The ASGI application for connections of type `websocket`."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, runner: Runner) -> None:
         self._hub = hub
+        self._runner = runner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         websocket = WebSocket(scope, receive, send)
-        session = Session(websocket, self._hub)
+        session = Session(websocket, self._hub, self._runner)
         if scope["path"] == "/ws":
             await session.serve()
         elif task := _TASK.fullmatch(scope["path"]):

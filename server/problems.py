@@ -19,6 +19,7 @@ _RUNNER_ERRORS: tuple[tuple[type[errors.RunnerError], int, str], ...] = (
     (errors.KeyReused, 422, "idempotency_key_reused"),
     (errors.AlreadyAnswered, 409, "already_answered"),
     (errors.Conflict, 409, "wrong_status"),
+    (errors.NotInTeam, 422, "not_in_team"),
     (errors.EventsExpired, 410, "events_expired"),
     (errors.CursorAhead, 422, "cursor_ahead"),
     (errors.ChildLost, 409, "run_ended"),

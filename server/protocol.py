@@ -6,13 +6,14 @@ from typing import Annotated
 
 import msgspec
 
+from runner.attempt import Role
 from runner.base import Filter
 from runner.events import EventType
 from runner.states import Status
 from runner.task import Task
-from server.schemas import TaskSummary, summary
+from server.schemas import Content, RequestId, TaskSummary, summary
 
-FRAME_LIMIT = 64 * 1024  # bytes of a client's frame
+FRAME_LIMIT = 256 * 1024  # bytes of a client's frame: the longest content, each character of it escaped, fits
 FRAME_EVENTS = 2048  # events of one `events` frame
 FRAME_BYTES = 512 * 1024  # bytes of one `events` frame, about
 
@@ -58,11 +59,28 @@ class SubscribeTasks(_Client, frozen=True, kw_only=True, tag="subscribe_tasks"):
     pass
 
 
+class Input(_Client, frozen=True, kw_only=True, tag="input"):
+    """A person's answer to an INPUT_REQUEST."""
+
+    task_id: str
+    request_id: RequestId
+    answer: Content
+
+
+class Message(_Client, frozen=True, kw_only=True, tag="message"):
+    """What a person says to the team; send_to: a role, or null for all."""
+
+    task_id: str
+    content: Content
+    send_to: Role | None = None
+
+
 class Ping(_Client, frozen=True, kw_only=True, tag="ping"):
     pass
 
 
-ClientFrame = Auth | Subscribe | Unsubscribe | SubscribeTasks | Ping
+Ask = Input | Message
+ClientFrame = Auth | Subscribe | Unsubscribe | SubscribeTasks | Ask | Ping
 
 _decoder: msgspec.json.Decoder[ClientFrame] = msgspec.json.Decoder(ClientFrame)
 
@@ -81,7 +99,7 @@ def decode(frame: str) -> ClientFrame:
         return _decoder.decode(frame)
     except msgspec.ValidationError as error:
         raise BadFrame(
-            f"{error}. The ops are auth, subscribe, unsubscribe, subscribe_tasks, ping.", fatal=False
+            f"{error}. The ops are auth, subscribe, unsubscribe, subscribe_tasks, input, message, ping.", fatal=False
         ) from None
     except (msgspec.DecodeError, UnicodeEncodeError) as error:
         raise BadFrame(f"A frame is one JSON object: {error}.", fatal=True) from None
@@ -124,6 +142,13 @@ class End(_Server, frozen=True, kw_only=True, tag="end"):
     status: Status
 
 
+class Accepted(_Server, frozen=True, kw_only=True, tag="accepted", omit_defaults=True):
+    """An answer, which has a request_id, or a message was taken."""
+
+    task_id: str
+    request_id: str | None = None
+
+
 class Pong(_Server, frozen=True, kw_only=True, tag="pong"):
     pass
 
@@ -134,7 +159,7 @@ class Error(_Server, frozen=True, kw_only=True, tag="error", omit_defaults=True)
     task_id: str | None = None
 
 
-ServerFrame = Hello | CaughtUp | Gap | State | End | Pong | Error
+ServerFrame = Hello | CaughtUp | Gap | State | End | Accepted | Pong | Error
 
 
 class Frame:

@@ -11,20 +11,24 @@ from runner.states import Status
 from runner.task import Question, Task, Usage
 
 CONTENT_LIMIT = 20_000  # characters of a person's message or answer
+REQUEST_ID_LIMIT = 200  # characters
+
+Content = Annotated[str, msgspec.Meta(min_length=1, max_length=CONTENT_LIMIT)]
+RequestId = Annotated[str, msgspec.Meta(min_length=1, max_length=REQUEST_ID_LIMIT)]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a person says to the team; send_to: a role, or null for all."""
 
-    content: Annotated[str, msgspec.Meta(min_length=1, max_length=CONTENT_LIMIT)]
+    content: Content
     send_to: Role | None = None
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A person's answer to an INPUT_REQUEST."""
 
-    request_id: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-    answer: Annotated[str, msgspec.Meta(min_length=1, max_length=CONTENT_LIMIT)]
+    request_id: RequestId
+    answer: Content
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

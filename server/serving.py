@@ -106,7 +106,7 @@ async def serve(
         lifespan="off",
         http="httptools",
         ws=StreamProtocol,
-        ws_max_size=16 * FRAME_LIMIT,  # above our own limit, so that the close code is ours unless it is far above
+        ws_max_size=4 * FRAME_LIMIT,  # above our own limit, so that the close code is ours unless it is far above
         ws_per_message_deflate=False,
         log_level="warning",
         access_log=False,

@@ -13,9 +13,11 @@ from collections.abc import Sequence
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from runner.base import Runner
 from runner.errors import CursorAhead, RunnerError, TaskNotFound
 from runner.task import Task
 from server import protocol
+from server.asks import Asks
 from server.hub import Hub
 from server.problems import code_of
 from server.protocol import BadFrame, CloseCode, Frame
@@ -103,6 +105,7 @@ class Session:
     """One WebSocket connection."""
 
     __slots__ = (
+        "_asks",
         "_changed_tasks",
         "_closes_after",
         "_closing",
@@ -110,6 +113,7 @@ class Session:
         "_lagging",
         "_replies",
         "_room",
+        "_runner",
         "_sender",
         "_stream",
         "_subscriptions",
@@ -117,12 +121,14 @@ class Session:
         "write",
     )
 
-    def __init__(self, websocket: WebSocket, hub: Hub) -> None:
+    def __init__(self, websocket: WebSocket, hub: Hub, runner: Runner) -> None:
         direct: DirectStream | None = websocket.scope.get("extensions", {}).get(EXTENSION)
         self.write = _refuse_write if direct is None else direct.write
         self._stream: DirectStream | AsgiStream = direct or AsgiStream(websocket)
         self._websocket = websocket
         self._hub = hub
+        self._runner = runner
+        self._asks: Asks | None = None
         self._subscriptions: dict[str, Subscription] = {}
         self._lagging: dict[Subscription, None] = {}
         self._changed_tasks: dict[str, Task | None] = {}
@@ -178,6 +184,7 @@ class Session:
         try:
             await self._receive()
         finally:
+            self._closing = True
             self._hub.unwatch_tasks(self._hear_of_task)
             for subscription in self._subscriptions.values():
                 subscription.close()
@@ -235,6 +242,8 @@ class Session:
                 self._unsubscribe(frame.task_id)
             case protocol.SubscribeTasks():
                 self._subscribe_tasks()
+            case protocol.Input() | protocol.Message():
+                self._ask(frame)
             case protocol.Ping():
                 self._reply(protocol.Pong())
             case protocol.Auth():
@@ -253,6 +262,11 @@ class Session:
         if known := self._subscriptions.pop(task_id, None):
             known.close()
             self._lagging.pop(known, None)
+
+    def _ask(self, ask: protocol.Ask) -> None:
+        if self._asks is None:  # most connections only watch
+            self._asks = Asks(self._runner, self._reply)
+        self._asks.put(ask)
 
     def _subscribe_tasks(self) -> None:
         self._hub.watch_tasks(self._hear_of_task)

@@ -47,7 +47,7 @@ class LiveTeam:
         )
         context = Context(config=config)
         self._team = Team(context=context, env=Environment(context=context))
-        self._team.hire([self._role(name, context) for name in self._members()])
+        self._team.hire([self._role(name, context) for name in run.spec.options.team])
 
     def hear(self, say: Say) -> None:
         """A person's message: it enters the team's queue, and the prompts of whom it is for from now on.
@@ -172,10 +172,6 @@ class LiveTeam:
             contents[path] = file.read_text("utf-8", "replace")
             file.unlink()
         return contents
-
-    def _members(self) -> list[str]:
-        names = list(ROLES)
-        return names if self._run.spec.options.run_tests else names[:-1]
 
     def _role(self, name: str, context: Any) -> Any:
         if name == "Engineer":

@@ -93,7 +93,7 @@ async def test_a_stalled_peer_that_is_cut_off(tmp_path: Path) -> None:
         topic = hub.watch(task.id, _ignore)
         peer = StalledPeer(task.id)
         scope = {"type": "websocket", "path": "/ws", "headers": []}
-        serving = asyncio.create_task(Session(WebSocket(scope, peer.receive, peer.send), hub).serve())
+        serving = asyncio.create_task(Session(WebSocket(scope, peer.receive, peer.send), hub, supervisor).serve())
         await until(lambda: peer.asked, lambda asked: asked > 100)
         peer.cut()
         async with asyncio.timeout(DEADLINE / 2):

@@ -21,7 +21,7 @@ from runner.store import SqliteStore
 from runner.task import Task
 from tests.support import Api, Server, client, ids, until, watch, watch_task
 
-FRAME_LIMIT = 64 * 1024
+FRAME_LIMIT = 256 * 1024
 
 
 @contextlib.asynccontextmanager

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from runner.base import Filter
 from runner.events import EventType
 from server import protocol
-from server.protocol import BadFrame, CloseCode, Subscribe
+from server.protocol import FRAME_LIMIT, BadFrame, CloseCode, Input, Message, Subscribe
+from server.schemas import CONTENT_LIMIT
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -16,8 +17,8 @@ json_values = st.recursive(
     max_leaves=20,
 )
 almost_frames = st.dictionaries(
-    st.sampled_from(["op", "task_id", "since_event_id", "types", "agent_role", "token", "x"]),
-    st.sampled_from(["subscribe", "unsubscribe", "auth", "ping", "STATUS"]) | json_values,
+    st.sampled_from(["op", "task_id", "since_event_id", "types", "agent_role", "token", "x", "answer"]),
+    st.sampled_from(["subscribe", "unsubscribe", "auth", "ping", "input", "message", "STATUS"]) | json_values,
 )
 
 
@@ -76,6 +77,26 @@ def test_defaults_of_a_subscription() -> None:
     frame = protocol.decode('{"op":"subscribe","task_id":"t"}')
     assert frame == Subscribe(task_id="t")
     assert frame.since_event_id == 0 and frame.filter == Filter()
+
+
+def test_an_answer() -> None:
+    """An input frame is what it says."""
+    frame = protocol.decode('{"op":"input","task_id":"t","request_id":"r","answer":"approve"}')
+    assert frame == Input(task_id="t", request_id="r", answer="approve")
+
+
+def test_a_message() -> None:
+    """A message frame is what it says, and for all where it names nobody."""
+    assert protocol.decode('{"op":"message","task_id":"t","content":"hi"}') == Message(task_id="t", content="hi")
+    named = protocol.decode('{"op":"message","task_id":"t","content":"hi","send_to":"Engineer"}')
+    assert named == Message(task_id="t", content="hi", send_to="Engineer")
+
+
+def test_the_longest_message_fits_a_frame() -> None:
+    """However its characters are escaped, content of the longest length is no longer than a frame may be."""
+    frame = json.dumps({"op": "message", "task_id": "t" * 200, "content": "😀" * CONTENT_LIMIT})
+    assert len(frame) < FRAME_LIMIT
+    assert isinstance(protocol.decode(frame), Message)
 
 
 def test_the_close_codes() -> None:
