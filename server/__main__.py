@@ -14,10 +14,13 @@ import click
 import uvloop
 from click.core import ParameterSource
 
+from runner.attempt import Options, Role
 from runner.errors import DatabaseUnusable, DataFolderBusy
 from runner.supervisor import Supervisor, open_supervisor
+from runner.task import NewTask
 from server import terminal
 from server.app import create_app
+from server.lines import Lines
 from server.llm import Choice, LlmSettingsError, choose
 from server.serving import AddressTaken, listen, serve, url
 from server.settings import PREFIX, VERSION, Settings, masked, without_credentials
@@ -76,6 +79,17 @@ _SERVE_OPTIONS = (
     ),
 )
 
+_RUN_OPTIONS = (
+    _option(
+        "--review",
+        type=click.Choice(Options().team),
+        multiple=True,
+        help="A role whose work you approve before the team goes on; can be given more than once.",
+    ),
+)
+
+_STDIN, _STDERR = 0, 2
+
 # Not a flag: the arguments of a process can be read by everyone on the machine.
 _KEY_VARIABLE = f"{PREFIX}_LLM_API_KEY"
 
@@ -97,6 +111,7 @@ def main() -> None:
     Every option can be given as an environment variable too: --data as METAGPT_LIVE_DATA, and so on. The LLM's key is
     given only so: METAGPT_LIVE_LLM_API_KEY. With no LLM configured, the embedded demo model is used.
     """
+    _open_standard_streams()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
 
 
@@ -113,18 +128,21 @@ def serve_command(host: str, port: int, concurrency: int, **options: Any) -> Non
 
 @main.command("run")
 @click.argument("idea")
+@_with(_RUN_OPTIONS)
 @_with(_SHARED_OPTIONS)
-def run_command(idea: str, **options: Any) -> None:
+def run_command(idea: str, review: tuple[Role, ...], **options: Any) -> None:
     """Run one IDEA without a server, and show its events here.
 
-    Ends with 0 when the team has finished, and 1 when the run failed or was stopped.
+    What the team asks is answered here too, with a line of standard input. Ends with 0 when the team has finished, and
+    1 when the run failed or was stopped.
     """
     if not idea.strip():
         raise click.BadParameter("say what the team is to build.", param_hint="IDEA")
     _require_git()
     settings = _settings(options | {"concurrency": 1})
     choice = _choice(settings)
-    sys.exit(_run(_run_one(idea, settings, choice)))
+    new = NewTask(input_prompt=idea, options=Options(review=list(dict.fromkeys(review))))
+    sys.exit(_run(_run_one(new, settings, choice)))
 
 
 @main.command("config")
@@ -158,10 +176,10 @@ async def _serve(host: str, port: int, settings: Settings, choice: Choice) -> No
             await serve(app, listener, on_started=announce, on_stopping=app.hub.close)
 
 
-async def _run_one(idea: str, settings: Settings, choice: Choice) -> int:
+async def _run_one(new: NewTask, settings: Settings, choice: Choice) -> int:
     click.echo(f"Model: {choice.source}")
     async with _supervisor(settings, choice) as supervisor:
-        return await terminal.run(supervisor, idea)
+        return await terminal.run(supervisor, new, Lines(_STDIN))
 
 
 def _supervisor(settings: Settings, choice: Choice) -> AbstractAsyncContextManager[Supervisor]:
@@ -182,6 +200,13 @@ def _run(main: Coroutine[Any, Any, Any]) -> Any:
             return runner.run(main)
     except (AddressTaken, DataFolderBusy, DatabaseUnusable, OSError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _open_standard_streams() -> None:
+    """Where a standard stream was closed, open nothing in its place, or its number would go to a socket."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        os.set_inheritable(fd, True)
+    os.close(fd)
 
 
 def _require_git() -> None:

@@ -45,6 +45,15 @@ def test_a_run_of_nothing(tmp_path: Path, idea: str) -> None:
     assert not (tmp_path / "data").exists()
 
 
+def test_a_review_by_nobody(tmp_path: Path) -> None:
+    """A role to be reviewed that is not in the team is refused, with the names of those who are."""
+    for role in ("Nobody", "QaEngineer"):
+        done = command("run", "hangman", "--review", role, "--data", tmp_path / "data", home=tmp_path)
+        assert done.returncode == 2
+        assert "--review" in done.stderr and "'ProjectManager', 'Engineer'" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize(
     ("flag", "value", "allowed"),
     [
