@@ -48,6 +48,7 @@ class _Attempt:
         self._early: list[Command] = []
         self._team: LiveTeam | None = None
         self._stopping = False
+        self._left: set[asyncio.Task[Any]] | None = None  # what outlasts the team; None while it is at work
 
     async def run(self) -> int:
         loop = asyncio.get_running_loop()
@@ -65,6 +66,10 @@ class _Attempt:
             return await self._work()
         finally:
             loop.remove_signal_handler(signal.SIGCHLD)  # a loop that is being closed could not take it
+            # A stop is too late now; it would cancel what the loop does to close, and so change the exit code.
+            self._left = asyncio.all_tasks() - {asyncio.current_task()}
+            loop.remove_signal_handler(signal.SIGTERM)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
             channel.flush(FLUSH_LIMIT)
             channel.close()
 
@@ -98,7 +103,7 @@ class _Attempt:
         A library that is just connecting can swallow a cancellation, and a task group passes on only the first one.
         """
         self._stopping = True
-        for task in asyncio.all_tasks():
+        for task in asyncio.all_tasks() if self._left is None else self._left:
             task.cancel()
         asyncio.get_running_loop().call_later(STOP_PERIOD, self._stop)
 

@@ -185,6 +185,15 @@ async def test_stops_at_sigterm(start: Start, server: OpenAiServer) -> None:
     assert "cancelled" in attempt.payloads("AGENT_COMPLETE")[0]["summary"]
 
 
+async def test_a_sigterm_that_comes_too_late(start: Start) -> None:
+    """SIGTERM after RESULT changes nothing: the run has ended well, and its process says so."""
+    for _ in range(10):  # it must not hit a window of milliseconds
+        attempt = await start()
+        await attempt.until("RESULT")
+        attempt.child.signal(signal.SIGTERM)
+        assert await attempt.end() == 0
+
+
 async def test_ends_with_its_supervisor(start: Start, server: OpenAiServer) -> None:
     """A child whose supervisor has closed the connection is gone, without waiting for its model."""
     server.script.append(Hang())
