@@ -19,7 +19,7 @@ import psutil
 from runner.attempt import Answer, AttemptSpec, Checkpoint, Llm, Origin, Say
 from runner.base import Entry, Stopped, Store
 from runner.checkpoint import read_checkpoint
-from runner.errors import AlreadyAnswered, AttemptLost, Conflict, NotInTeam, StaleAttempt
+from runner.errors import AlreadyAnswered, AttemptLost, ChildLost, Conflict, NotInTeam, StaleAttempt
 from runner.events import EventType, draft, now
 from runner.forkserver import Child, ForkServer
 from runner.recorder import Recorder, entry
@@ -135,6 +135,8 @@ class Run:
             failure = await self._attempt()
         except AttemptLost as loss:
             await self._finish(self._write_loss(str(loss)))
+        except ChildLost as lost:
+            await self._finish(self._write_end(str(lost)))
         except Exception as error:  # whatever broke it, an attempt ends with a terminal status
             _log.exception("attempt %d of task %s broke", self.task.attempt, self.task.id)
             await self._finish(self._write_end(str(error) or type(error).__name__))

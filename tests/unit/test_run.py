@@ -174,11 +174,12 @@ async def test_events_in_pieces(stage: Stage) -> None:
     assert [e["payload"]["message"] for e in await stage.log() if e["event_type"] == "LOG"] == [text]
 
 
-async def test_a_child_that_cannot_be_made(stage: Stage) -> None:
-    """When no process can be made the attempt has failed, and says why."""
+async def test_a_child_that_cannot_be_made(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    """When no process can be made the attempt has failed, and says why; that is no bug that the server's log tells."""
     stage.forks.refuses = "No process could be made: no memory."
     await stage.start()
     assert (await stage.end()).reason == "No process could be made: no memory."
+    assert caplog.records == []
 
 
 async def test_a_stop_before_there_is_a_child(stage: Stage) -> None:
