@@ -23,6 +23,8 @@ BENCHMARKS = (
     "fanout",
     "latency",
     "start",
+    "stop",
+    "recovery",
     "hook_cost",
     "append",
     "replay",

@@ -1,5 +1,6 @@
 """Results, and how they are shown: as a table for the terminal, which is GitHub Markdown as well, and as JSON."""
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -45,6 +46,12 @@ class Report(msgspec.Struct, kw_only=True):
 
 def median(values: Iterable[float]) -> float:
     return statistics.median(values)
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """The smallest value that so many per cent of all do not exceed."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def number(value: Cell) -> str:
