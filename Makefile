@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
 SOURCES := server runner tests
 
-.PHONY: help run setup test check types lint format chromium bench lock clean
+.PHONY: help run setup test chaos check types lint format chromium bench lock clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev chromium ## run all tests, the browser's included
 	@$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(VENV)/.installed-dev ## kill, stop, answer and restart at random for 10 minutes (CHAOS_SECONDS=, CHAOS_SEED= to change)
+	@CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(BIN)/python -m pytest -s tests/chaos $(ARGS)
 
 check: lint types ## ruff and mypy strict
 
