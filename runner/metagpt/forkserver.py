@@ -14,6 +14,7 @@ nothing of it is left. The end of the socket is the end of the supervisor: then 
 import gc
 import json
 import os
+import select
 import selectors
 import signal
 import socket
@@ -179,6 +180,9 @@ def main() -> None:
     from runner.metagpt import preload
 
     control = socket.socket(fileno=int(sys.argv[1]))
+    parentage.die_with_parent()  # seconds may pass until it listens
+    if select.select([control], [], [], 0)[0]:  # nothing is asked of it yet: the supervisor has ended before that
+        return
     preload.load(Path(sys.argv[2]))
     # Imported and prepared before the fork, so that children share it.
     import runner.metagpt.child  # noqa: F401
@@ -188,6 +192,7 @@ def main() -> None:
     hooks.prepare()
     archetypes()
     gc.collect()
+    parentage.outlive_parent()  # from now on it has children to take with it
     gc.freeze()  # a collection in a child would touch, and so copy, every page
     try:
         ForkServer(control).serve()

@@ -100,6 +100,18 @@ async def test_a_killed_server(tmp_path: Path) -> None:
             assert ends(events) == [(1, "FAILED"), (2, "SUCCEEDED")]
 
 
+async def test_a_server_killed_as_it_starts(tmp_path: Path) -> None:
+    """A fork server that is still at its import, and so does not listen, does not outlive its server."""
+    with Server(tmp_path / "data") as server:
+        await until((tmp_path / "data" / "scratch").exists)
+        forks = server.fork_server
+        forks.send_signal(signal.SIGSTOP)
+        async with client(server) as api:
+            assert (await api.http.get("/readyz")).status_code == 503
+        server.kill()
+        await gone([forks])
+
+
 async def test_a_server_killed_while_a_run_is_stopping(tmp_path: Path) -> None:
     """A stop that was under way when the server died is complete after the restart."""
     with Server(tmp_path / "data", DEMO_PACE=100, STOP_GRACE=30) as server:
