@@ -127,6 +127,24 @@ class Stopped(msgspec.Struct, frozen=True, kw_only=True):
     took_ms: float
 
 
+class Place(msgspec.Struct, frozen=True):
+    """Where a queued task stands. position: 1 for the next one to start. reason: why it waits, in words.
+
+    A waiting task gains one point of priority for each minute that it waits, and the highest goes first.
+    """
+
+    position: int
+    reason: str
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """What a runner has to do. draining: nothing is started any more. running, queued: tasks."""
+
+    draining: bool
+    running: int
+    queued: int
+
+
 class Store(Protocol):
     """Tasks and their logs, durably. Raises `TaskNotFound` wherever a task is named that does not exist."""
 
@@ -187,8 +205,14 @@ class Runner(Protocol):
 
     async def start_task(self, task_id: str, origin: Origin = "checkpoint") -> Task:
         """Queue a task, to go on where its last attempt ended, or to begin anew. Raises `Conflict` if it is active, or
-        done.
+        done, and `QueueFull`.
         """
+
+    def queue_place(self, task: Task) -> Place | None:
+        """Where a queued task stands; None if it is not queued, or is just about to start."""
+
+    def watch_queue(self, doorbell: Callable[[], None]) -> None:
+        """Ring whenever tasks may stand elsewhere in the queue; it must not block and must not raise."""
 
     async def get_task_state(self, task_id: str) -> Task:
         """The task as last committed."""
@@ -226,5 +250,13 @@ class Runner(Protocol):
         send_to: a role, or None for all. Raises `Conflict` if the task is not running, and `NotInTeam`.
         """
 
+    async def drain(self) -> None:
+        """Start nothing from now on; what runs goes on, and what is queued stays so. It ends with this runner."""
+
+    async def resume(self) -> None:
+        """Start tasks again, after a drain."""
+
+    def load(self) -> Load: ...
+
     def ready(self) -> bool:
-        """Whether a run would start at once."""
+        """Whether runs can be started."""

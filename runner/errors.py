@@ -7,6 +7,7 @@
         - AlreadyAnswered: the question has been answered, or is not asked any more
         - KeyReused: the idempotency key was used before, for another request
     - NotInTeam: the role that is spoken to does not work on the task
+    - QueueFull: as many tasks wait as may
     - CursorAhead: the cursor is beyond the head of the log
     - EventsExpired: these events were deleted by retention
     - StaleAttempt: a later attempt has taken over; what this one writes is refused
@@ -57,6 +58,12 @@ class NotInTeam(RunnerError):
     def __init__(self, role: str, team: Sequence[str]) -> None:
         super().__init__(f"{role} does not work on this task; its team is: {', '.join(team)}.")
         self.role = role
+
+
+class QueueFull(RunnerError):
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The queue is full: at most {limit} tasks may wait. Run the task again later.")
+        self.limit = limit
 
 
 class CursorAhead(RunnerError):

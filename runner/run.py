@@ -107,9 +107,9 @@ class Run:
         self.task, done = self._recorder.append(self.task, [status_entry])
         return done
 
-    async def queue(self, origin: Origin) -> None:
+    def queue(self, origin: Origin) -> asyncio.Future[None]:
         """Wait for a place, because a person wants it."""
-        await self._queue(origin, losses=0, waiting=None)
+        return self._queue(origin, losses=0, waiting=None)
 
     async def recover(self) -> None:
         """End an attempt whose process ended with its server; the task is queued again if it can go on."""
@@ -321,8 +321,8 @@ class Run:
         self.change(Trigger.LOSE, reason=reason, completed_at=now(), current_agent=None, waiting=None)
         await self._queue("checkpoint", reason="It goes on where it was interrupted.", losses=losses, waiting=waiting)
 
-    async def _queue(self, origin: Origin, **changes: Any) -> None:
-        await self.change(
+    def _queue(self, origin: Origin, **changes: Any) -> asyncio.Future[None]:
+        return self.change(
             Trigger.RUN,
             origin=origin,
             queued_at=now(),

@@ -6,7 +6,7 @@ import logging
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -15,11 +15,26 @@ import msgspec
 
 from runner.artifacts import archive, list_artifacts, open_inside
 from runner.attempt import Llm, Origin, Role, Say
-from runner.base import Artifact, Commit, Deleted, Digest, Durability, Filter, Listener, Page, Stopped, Store, TaskPage
+from runner.base import (
+    Artifact,
+    Commit,
+    Deleted,
+    Digest,
+    Durability,
+    Filter,
+    Listener,
+    Load,
+    Page,
+    Place,
+    Stopped,
+    Store,
+    TaskPage,
+)
 from runner.errors import ArtifactNotFound, Conflict
 from runner.events import now
 from runner.folder import hold
 from runner.forkserver import ForkServer
+from runner.queue import QUEUE_LIMIT, Queue
 from runner.recorder import Recorder
 from runner.retention import retain
 from runner.run import Run
@@ -49,6 +64,7 @@ class Supervisor:
         forks: ForkServer,
         llm: Llm,
         folder: Path,
+        queue: Queue,
         concurrency: int,
         grace: float,
     ) -> None:
@@ -57,13 +73,14 @@ class Supervisor:
         self._forks = forks
         self._llm = llm
         self._folder = folder
+        self._queue = queue
         self._concurrency = concurrency
         self._grace = grace
         self._runs: dict[str, Run] = {}
-        self._queue: list[Run] = []
         self._attempts: set[asyncio.Task[None]] = set()
         self._admission = asyncio.Lock()
         self._closing = False
+        self._queue_doorbells: list[Callable[[], None]] = []
 
     @property
     def epoch(self) -> str:
@@ -71,6 +88,25 @@ class Supervisor:
 
     def watch(self, listener: Listener) -> None:
         self._recorder.watch(listener)
+
+    def watch_queue(self, doorbell: Callable[[], None]) -> None:
+        self._queue_doorbells.append(doorbell)
+
+    def queue_place(self, task: Task) -> Place | None:
+        if task.status is not Status.QUEUED:
+            return None
+        return self._queue.place(task.id, free=self._free, concurrency=self._concurrency)
+
+    async def drain(self) -> None:
+        self._queue.draining = True
+        self._dispatch()
+
+    async def resume(self) -> None:
+        self._queue.draining = False
+        self._dispatch()
+
+    def load(self) -> Load:
+        return Load(draining=self._queue.draining, running=len(self._attempts), queued=len(self._queue))
 
     def ready(self) -> bool:
         return self._forks.ready
@@ -127,11 +163,14 @@ class Supervisor:
                 raise Conflict(f"The task is {active.task.status} already.")
             task = await self._store.get_task(task_id)
             follow(task.status, Trigger.RUN)
-            run = self._admit(task)
+            self._queue.check_room(free=self._free)
+            run = self._new_run(task)
+            queued = run.queue(origin)
+            self._admit(run)
             try:
-                await run.queue(origin)
+                await queued
             except BaseException:
-                if run in self._queue:
+                if task_id in self._queue:
                     self._forget(run)
                 raise
         self._dispatch()
@@ -195,7 +234,8 @@ class Supervisor:
     async def resume_queue(self) -> None:
         """Go on with the tasks that the last server left queued."""
         for task in await self._left(frozenset({Status.QUEUED})):
-            self._admit(task)
+            self._admit(self._new_run(task))
+            self._recorder.announce(Commit(task, []))  # nobody here has heard of it yet
         self._dispatch()
 
     async def aclose(self) -> None:
@@ -203,7 +243,7 @@ class Supervisor:
         self._closing = True
         self._recorder.hurry()
         for run in self._runs.values():
-            if run not in self._queue:
+            if run.task.id not in self._queue:
                 run.interrupt("The server was shut down while this run was going on.", grace=_SHUTDOWN_GRACE)
         await asyncio.gather(*self._attempts)
 
@@ -230,10 +270,9 @@ class Supervisor:
         page = await self._store.list_tasks(statuses=statuses, query="", limit=_ALL, cursor=None)
         return [await self._store.get_task(row.id) for row in reversed(page.tasks)]
 
-    def _admit(self, task: Task) -> Run:
-        run = self._runs[task.id] = self._new_run(task)
-        self._queue.append(run)
-        return run
+    def _admit(self, run: Run) -> None:
+        self._runs[run.task.id] = run
+        self._queue.put(run.task)
 
     def _new_run(self, task: Task) -> Run:
         return Run(
@@ -247,18 +286,24 @@ class Supervisor:
         )
 
     def _forget(self, run: Run) -> None:
-        self._queue.remove(run)
+        self._queue.remove(run.task.id)
         del self._runs[run.task.id]
 
+    @property
+    def _free(self) -> int:
+        """Places to run that nobody has."""
+        return self._concurrency - len(self._attempts)
+
     def _dispatch(self) -> None:
-        """Start what may run: the highest priority first, of these the one that has waited longest."""
-        while self._queue and len(self._attempts) < self._concurrency and not self._closing:
-            run = min(self._queue, key=lambda queued: (-queued.task.priority, queued.task.queued_at or ""))
-            self._queue.remove(run)
+        """Start what may run, and let everyone know that the queue has changed."""
+        while self._free > 0 and not self._closing and (task_id := self._queue.take()) is not None:
+            run = self._runs[task_id]
             run.claim()
             attempt = asyncio.create_task(self._execute(run), name=f"attempt of {run.task.id}")
             self._attempts.add(attempt)
             attempt.add_done_callback(self._free_place)
+        for doorbell in self._queue_doorbells:
+            doorbell()
 
     async def _execute(self, run: Run) -> None:
         try:
@@ -269,7 +314,7 @@ class Supervisor:
     def _end(self, run: Run) -> None:
         del self._runs[run.task.id]
         if run.task.status is Status.QUEUED and not self._closing:
-            self._admit(run.task)
+            self._admit(self._new_run(run.task))
         run.ended.set_result(None)
 
     def _free_place(self, attempt: asyncio.Task[None]) -> None:
@@ -277,12 +322,13 @@ class Supervisor:
         self._dispatch()
 
     async def _stop(self, run: Run, reason: str) -> None:
-        if run in self._queue:
-            self._queue.remove(run)
+        if run.task.id in self._queue:
+            self._queue.remove(run.task.id)
             try:
                 await run.change(Trigger.STOP, reason=reason, completed_at=now(), waiting=None)
             finally:
                 self._end(run)
+                self._dispatch()
             return
         run.stop(reason)
         await asyncio.shield(run.ended)
@@ -295,6 +341,7 @@ async def open_supervisor(
     llm: Llm,
     concurrency: int,
     grace: float,
+    queue_limit: int = QUEUE_LIMIT,
     durability: Durability = "normal",
     keep_days: float | None = None,
 ) -> AsyncIterator[Supervisor]:
@@ -302,8 +349,8 @@ async def open_supervisor(
 
     Attempts that the last server left open are ended; what it left queued waits for `resume_queue`.
 
-    keep_days: days after its end that a run's events are kept; None for ever. Raises `DataFolderBusy` and
-    `DatabaseUnusable`.
+    queue_limit: tasks that may wait. keep_days: days after its end that a run's events are kept; None for ever.
+    Raises `DataFolderBusy` and `DatabaseUnusable`.
     """
     with hold(data):
         store = await SqliteStore.open(data / "metagpt-live.db", durability=durability)
@@ -315,6 +362,7 @@ async def open_supervisor(
                     forks=forks,
                     llm=llm,
                     folder=data / "tasks",
+                    queue=Queue(limit=queue_limit),
                     concurrency=concurrency,
                     grace=grace,
                 )

@@ -16,6 +16,7 @@ PROMPT_LIMIT = 100_000  # characters
 TITLE_LIMIT = 200  # characters
 LAST_MESSAGE_LIMIT = 500  # characters
 _DERIVED_TITLE_LIMIT = 80  # characters
+_PRIORITY = "While it is queued, a task gains one point of it each minute, and the highest starts first."
 
 # Too many, or too technical, to be what a person reads as "the last thing that happened".
 _NOT_NEWS = frozenset({EventType.TOKEN, EventType.LOG, EventType.RESOURCE, EventType.LLM_CALL})
@@ -47,7 +48,7 @@ class NewTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     input_prompt: Annotated[str, msgspec.Meta(min_length=1, max_length=PROMPT_LIMIT)]
     title: Annotated[str, msgspec.Meta(min_length=1, max_length=TITLE_LIMIT)] | None = None
-    priority: Annotated[int, msgspec.Meta(ge=-5, le=5)] = 0
+    priority: Annotated[int, msgspec.Meta(ge=-5, le=5, description=_PRIORITY)] = 0
     options: Options = Options()
     continues: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] | None = None
 

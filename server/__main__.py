@@ -16,6 +16,7 @@ from click.core import ParameterSource
 
 from runner.attempt import Options, Role
 from runner.errors import DatabaseUnusable, DataFolderBusy
+from runner.queue import QUEUE_LIMIT
 from runner.supervisor import Supervisor, open_supervisor
 from runner.task import NewTask
 from server import terminal
@@ -77,6 +78,12 @@ _SERVE_OPTIONS = (
         default=4,
         help="Runs at the same time; further ones wait in the queue.",
     ),
+    _option(
+        "--queue-limit",
+        type=click.IntRange(0, 100_000),
+        default=QUEUE_LIMIT,
+        help="Tasks that may wait in the queue; further ones are refused.",
+    ),
 )
 
 _RUN_OPTIONS = (
@@ -118,10 +125,10 @@ def main() -> None:
 @main.command("serve")
 @_with(_SERVE_OPTIONS)
 @_with(_SHARED_OPTIONS)
-def serve_command(host: str, port: int, concurrency: int, **options: Any) -> None:
+def serve_command(host: str, port: int, **options: Any) -> None:
     """Serve the dashboard and the API."""
     _require_git()
-    settings = _settings(options | {"concurrency": concurrency})
+    settings = _settings(options)
     choice = _choice(settings)
     _run(_serve(host, port, settings, choice))
 
@@ -139,7 +146,7 @@ def run_command(idea: str, review: tuple[Role, ...], **options: Any) -> None:
     if not idea.strip():
         raise click.BadParameter("say what the team is to build.", param_hint="IDEA")
     _require_git()
-    settings = _settings(options | {"concurrency": 1})
+    settings = _settings(options | {"concurrency": 1, "queue_limit": 0})
     choice = _choice(settings)
     new = NewTask(input_prompt=idea, options=Options(review=list(dict.fromkeys(review))))
     sys.exit(_run(_run_one(new, settings, choice)))
@@ -187,6 +194,7 @@ def _supervisor(settings: Settings, choice: Choice) -> AbstractAsyncContextManag
         settings.data,
         llm=choice.llm,
         concurrency=settings.concurrency,
+        queue_limit=settings.queue_limit,
         grace=settings.stop_grace,
         durability=settings.durability,
         keep_days=settings.keep_days,

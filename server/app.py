@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from runner.attempt import Llm
 from runner.base import Runner
-from runner.errors import RunnerError
+from runner.errors import QueueFull, RunnerError
 from server import openapi, problems
 from server.entrances import Entrances
 from server.headers import SecurityHeaders
@@ -41,6 +41,7 @@ class LiveApp(Starlette):
             middleware=[Middleware(SecurityHeaders)],
             exception_handlers={
                 problems.BadRequest: problems.on_bad_request,
+                QueueFull: problems.on_queue_full,
                 RunnerError: problems.on_runner_error,
                 HTTPException: problems.on_http_error,
                 Exception: problems.on_any_error,
@@ -58,6 +59,7 @@ def create_app(runner: Runner, *, llm: Llm) -> LiveApp:
     """The ASGI application over a runner that is open already. llm: what the runs use, to be shown."""
     hub = Hub(runner)
     runner.watch(hub.publish)
+    runner.watch_queue(hub.requeue)
     return LiveApp(runner, hub, Api(runner, hub, model=llm.model, demo=llm.demo).operations())
 
 

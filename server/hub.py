@@ -13,7 +13,7 @@ from collections.abc import Callable
 import msgspec
 
 from runner.base import Commit, Deleted, Filter, Page, Runner
-from runner.states import TERMINAL
+from runner.states import TERMINAL, Status
 from runner.task import Task
 from server import protocol
 from server.protocol import FRAME_BYTES, FRAME_EVENTS, Frame
@@ -23,7 +23,7 @@ from server.topic import Doorbell, Position, Topic
 PAGE_CACHE_BYTES = 8 * 1024 * 1024  # of framed pages that lagging subscriptions may want again, in all
 POSITION_CACHE = 10_000  # tasks
 
-TaskListener = Callable[[str, Task | None], None]
+TaskListener = Callable[[str, TaskSummary | None], None]
 
 _Place = tuple[str, int, Filter]  # task_id, cursor, filter
 
@@ -45,7 +45,7 @@ class FramedPage(msgspec.Struct, frozen=True):
 
 
 class Hub:
-    """Between one runner and all who watch its tasks. `publish` is the runner's listener."""
+    """Between one runner and all who watch its tasks. `publish` is the runner's listener, `requeue` its doorbell."""
 
     def __init__(self, runner: Runner) -> None:
         self.closing = False
@@ -55,6 +55,7 @@ class Hub:
         self._deletions = 0
         self._task_listeners: set[TaskListener] = set()
         self._shown: dict[str, TaskSummary] = {}
+        self._queued: dict[str, Task] = {}
         self._pages: OrderedDict[_Place, FramedPage] = OrderedDict()
         self._pages_size = 0  # bytes
         self._reading: dict[_Place, asyncio.Task[FramedPage]] = {}
@@ -71,9 +72,18 @@ class Hub:
         self._remember(task.id, Position(task.status, task.head))
         if topic := self._topics.get(task.id):
             topic.take(change)
-        if self._task_listeners and self._looks_new(task):
-            for listener in self._task_listeners:
-                listener(task.id, task)
+        if task.status is Status.QUEUED:
+            self._queued[task.id] = task
+        else:
+            self._queued.pop(task.id, None)
+        if self._task_listeners:
+            self._show(task)
+
+    def requeue(self) -> None:
+        """The queue has changed: queued tasks may stand elsewhere in it."""
+        if self._task_listeners:
+            for task in self._queued.values():
+                self._show(task)
 
     def close(self) -> None:
         """Have everyone who waits go on: the server is about to end."""
@@ -195,18 +205,21 @@ class Hub:
         self._deletions += 1
         self._positions.pop(task_id, None)
         self._shown.pop(task_id, None)
+        self._queued.pop(task_id, None)
         if topic := self._drop(task_id):
             topic.end()
         for listener in self._task_listeners:
             listener(task_id, None)
 
-    def _looks_new(self, task: Task) -> bool:
-        """Whether the task differs from what the task listeners were told last, its head apart."""
-        shown = msgspec.structs.replace(summary(task), head=0)
+    def _show(self, task: Task) -> None:
+        """Tell the task listeners of a task, if it differs from what they were told last, its head apart."""
+        state = summary(task, self._runner.queue_place(task))
+        shown = msgspec.structs.replace(state, head=0)
         if self._shown.get(task.id) == shown:
-            return False
+            return
         if task.status in TERMINAL:
             self._shown.pop(task.id, None)
         else:
             self._shown[task.id] = shown
-        return True
+        for listener in self._task_listeners:
+            listener(task.id, state)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from server.problems import MEDIA_TYPE
+from server.problems import MEDIA_TYPE, RETRY_AFTER
 from server.routes import Operation
 from server.schemas import Problem
 from server.settings import VERSION
@@ -19,6 +19,11 @@ _IDEMPOTENCY_KEY = {
     "in": "header",
     "description": "A repeated request with the same key answers with the task made at first.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
+
+_RETRY_AFTER = {
+    "description": "Seconds after which it is worth to try again.",
+    "schema": {"type": "integer", "const": RETRY_AFTER},
 }
 
 
@@ -80,6 +85,8 @@ def _operation(
         described["responses"][str(status)] = _response(status, answer and schema_of[answer], operation.media_type)
     for status in operation.problems:
         described["responses"][str(status)] = _response(status, schema_of[Problem], MEDIA_TYPE)
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            described["responses"][str(status)]["headers"] = {"Retry-After": _RETRY_AFTER}
     return described
 
 

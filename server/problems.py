@@ -12,6 +12,9 @@ from server.schemas import FieldError, Problem
 
 MEDIA_TYPE = "application/problem+json"
 
+# Runs take minutes and some go on beside each other, so that about this often one of them leaves its place.
+RETRY_AFTER = 30  # seconds
+
 # The first class that fits counts.
 _RUNNER_ERRORS: tuple[tuple[type[errors.RunnerError], int, str], ...] = (
     (errors.TaskNotFound, 404, "task_not_found"),
@@ -21,6 +24,7 @@ _RUNNER_ERRORS: tuple[tuple[type[errors.RunnerError], int, str], ...] = (
     (errors.Conflict, 409, "wrong_status"),
     (errors.NotInTeam, 422, "not_in_team"),
     (errors.EventsExpired, 410, "events_expired"),
+    (errors.QueueFull, 429, "queue_full"),
     (errors.CursorAhead, 422, "cursor_ahead"),
     (errors.ChildLost, 409, "run_ended"),
 )
@@ -61,6 +65,14 @@ async def on_runner_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, errors.RunnerError)
     status, code = code_of(error)
     return response(_problem(status, code, str(error), []))
+
+
+async def on_queue_full(_: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.QueueFull)
+    status, code = code_of(error)
+    answer = response(msgspec.structs.replace(_problem(status, code, str(error), []), limit=error.limit))
+    answer.headers["Retry-After"] = str(RETRY_AFTER)
+    return answer
 
 
 async def on_http_error(request: Request, error: Exception) -> Response:

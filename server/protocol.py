@@ -10,8 +10,7 @@ from runner.attempt import Role
 from runner.base import Filter
 from runner.events import EventType
 from runner.states import Status
-from runner.task import Task
-from server.schemas import Content, RequestId, TaskSummary, summary
+from server.schemas import Content, RequestId, TaskSummary
 
 FRAME_LIMIT = 256 * 1024  # bytes of a client's frame: the longest content, each character of it escaped, fits
 FRAME_EVENTS = 2048  # events of one `events` frame
@@ -194,7 +193,3 @@ def encode_events(task_id: str, body: bytes, head: int) -> Frame:
     """An `events` frame. body: encoded events, joined by commas; head: of the log, as of when the frame was made."""
     payload = b'{"op":"events","task_id":"%b","events":[%b],"head":%d}' % (task_id.encode(), body, head)
     return Frame(payload)
-
-
-def encode_state(task_id: str, task: Task | None) -> Frame:
-    return encode(State(task_id=task_id, state=None if task is None else summary(task)))

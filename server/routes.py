@@ -10,7 +10,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from runner.base import Filter, Page, Runner, Stopped
+from runner.base import Filter, Load, Page, Runner, Stopped
 from runner.task import NewTask
 from server import schemas
 from server.hub import Hub
@@ -98,7 +98,7 @@ class Api:
                 summary="Run a task; a failed or cancelled one goes on as its next attempt, or anew with from: start.",
                 body=schemas.Start,
                 answers={202: schemas.Accepted},
-                problems=(400, 404, 409, 413, 415, 422),
+                problems=(400, 404, 409, 413, 415, 422, 429),
             ),
             Operation(
                 method="POST",
@@ -182,6 +182,22 @@ class Api:
             ),
             Operation(
                 method="GET",
+                path="/api/admin/drain",
+                handler=self.get_drain,
+                summary="Whether the server is draining, and what is left; it is drained when nothing is running.",
+                answers={200: Load},
+            ),
+            Operation(
+                method="POST",
+                path="/api/admin/drain",
+                handler=self.drain,
+                summary="Drain the server: finish what runs and start nothing, until it resumes or is restarted.",
+                body=schemas.Drain,
+                answers={200: Load},
+                problems=(400, 413, 415, 422),
+            ),
+            Operation(
+                method="GET",
                 path="/healthz",
                 handler=self.health,
                 summary="The server is alive, and what it uses.",
@@ -191,7 +207,7 @@ class Api:
                 method="GET",
                 path="/readyz",
                 handler=self.readiness,
-                summary="Whether a run would start at once.",
+                summary="Whether runs are started.",
                 answers={200: schemas.Readiness, 503: schemas.Readiness},
             ),
         ]
@@ -207,7 +223,7 @@ class Api:
             message = "The Idempotency-Key header must have 1 to 255 characters."
             raise BadRequest(message, code="invalid", field="Idempotency-Key")
         task = await self._runner.create_task(new, key=key)
-        return _json(schemas.detail(task), 201, {"Location": f"/api/tasks/{task.id}"})
+        return _json(schemas.detail(task, self._runner.queue_place(task)), 201, {"Location": f"/api/tasks/{task.id}"})
 
     async def list_tasks(self, request: Request) -> Response:
         wanted = query(request, schemas.TasksQuery, lists=frozenset({"status"}))
@@ -215,10 +231,12 @@ class Api:
             statuses=frozenset(wanted.status), query=wanted.q, limit=wanted.limit, cursor=wanted.cursor
         )
         cursor = None if page.next_cursor is None else str(page.next_cursor)
-        return _json(schemas.TaskList(tasks=[schemas.summary(task) for task in page.tasks], next_cursor=cursor))
+        rows = [schemas.summary(task, self._runner.queue_place(task)) for task in page.tasks]
+        return _json(schemas.TaskList(tasks=rows, next_cursor=cursor))
 
     async def get_task(self, request: Request) -> Response:
-        return _json(schemas.detail(await self._runner.get_task_state(_task_id(request))))
+        task = await self._runner.get_task_state(_task_id(request))
+        return _json(schemas.detail(task, self._runner.queue_place(task)))
 
     async def delete_task(self, request: Request) -> Response:
         await self._runner.delete_task(_task_id(request))
@@ -234,7 +252,8 @@ class Api:
         return _json(await self._runner.stop_task(_task_id(request)))
 
     async def get_state(self, request: Request) -> Response:
-        return _json(schemas.state(await self._runner.get_task_state(_task_id(request))))
+        task = await self._runner.get_task_state(_task_id(request))
+        return _json(schemas.state(task, self._runner.queue_place(task)))
 
     async def get_events(self, request: Request) -> Response:
         wanted = query(request, schemas.EventsQuery, lists=frozenset({"types"}))
@@ -303,7 +322,7 @@ class Api:
     async def answer(self, request: Request) -> Response:
         given = await body(request, schemas.Input)
         task = await self._runner.answer(_task_id(request), given.request_id, given.answer)
-        return _json(schemas.state(task))
+        return _json(schemas.state(task, self._runner.queue_place(task)))
 
     async def list_artifacts(self, request: Request) -> Response:
         task_id = _task_id(request)
@@ -319,13 +338,22 @@ class Api:
         task_id = _task_id(request)
         return _download(await self._runner.open_archive(task_id), f"{task_id}.zip", "application/zip")
 
+    async def get_drain(self, _: Request) -> Response:
+        return _json(self._runner.load())
+
+    async def drain(self, request: Request) -> Response:
+        wanted = await body(request, schemas.Drain)
+        await (self._runner.drain() if wanted.drain else self._runner.resume())
+        return _json(self._runner.load())
+
     async def health(self, _: Request) -> Response:
         return _json(schemas.Health(version=VERSION, epoch=self._hub.epoch, model=self._model, demo=self._demo))
 
     async def readiness(self, _: Request) -> Response:
         checks = {"runner": self._runner.ready()}
-        ready = all(checks.values())
-        return _json(schemas.Readiness(ready=ready, checks=checks), 200 if ready else 503)
+        draining = self._runner.load().draining
+        ready = all(checks.values()) and not draining
+        return _json(schemas.Readiness(ready=ready, checks=checks, draining=draining), 200 if ready else 503)
 
 
 def _events_response(request: Request, page: Page, position: Position, *, epoch: str) -> Response:

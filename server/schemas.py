@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from runner.attempt import Options, Origin, Role
-from runner.base import Artifact
+from runner.base import Artifact, Place
 from runner.events import Event, EventType
 from runner.states import Status
 from runner.task import Question, Task, Usage
@@ -38,7 +38,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the task list, and the `state` of a WebSocket frame."""
+    """A row of the task list, and the `state` of a WebSocket frame. queue: null unless it waits for a place."""
 
     id: str
     title: str
@@ -58,6 +58,7 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage
     waiting: Question | None
     options: Options
+    queue: Place | None
 
 
 class TaskDetail(TaskSummary, frozen=True, kw_only=True):
@@ -70,7 +71,7 @@ class TaskDetail(TaskSummary, frozen=True, kw_only=True):
 
 
 class TaskState(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a task stands. progress: 0..1, null while it cannot be known."""
+    """Where a task stands. progress: 0..1, null while it cannot be known. queue: null unless it waits for a place."""
 
     task_id: str
     title: str
@@ -90,6 +91,7 @@ class TaskState(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage
     waiting: Question | None
     workspace: str | None
+    queue: Place | None
 
 
 class TaskList(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,10 +123,17 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """ready: whether a run would start at once. checks: each part and whether it is ready."""
+    """ready: whether runs are started. checks: each part and whether it is ready. draining: none is to start."""
 
     ready: bool
     checks: dict[str, bool]
+    draining: bool
+
+
+class Drain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """drain: true to start nothing from now on, false to start tasks again."""
+
+    drain: bool
 
 
 class FieldError(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,7 +142,9 @@ class FieldError(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """An error as RFC 9457 `application/problem+json`. code: stable, for programs; detail: for people."""
+    """An error as RFC 9457 `application/problem+json`. code: stable, for programs; detail: for people. limit: the one
+    that was reached, if that is what is wrong.
+    """
 
     title: str
     status: int
@@ -141,6 +152,7 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     code: str
     type: str = "about:blank"
     errors: list[FieldError] = []
+    limit: int | None = None
 
 
 class TasksQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -214,14 +226,18 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
-def summary(task: Task) -> TaskSummary:
-    return msgspec.convert(task, TaskSummary, from_attributes=True)
+def summary(task: Task, place: Place | None) -> TaskSummary:
+    return TaskSummary(queue=place, **_shared(task, TaskSummary))
 
 
-def detail(task: Task) -> TaskDetail:
-    return msgspec.convert(task, TaskDetail, from_attributes=True)
+def detail(task: Task, place: Place | None) -> TaskDetail:
+    return TaskDetail(queue=place, **_shared(task, TaskDetail))
 
 
-def state(task: Task) -> TaskState:
-    fields = {name: getattr(task, name) for name in TaskState.__struct_fields__ if name != "task_id"}
-    return TaskState(task_id=task.id, **fields)
+def state(task: Task, place: Place | None) -> TaskState:
+    return TaskState(task_id=task.id, queue=place, **_shared(task, TaskState))
+
+
+def _shared(task: Task, kind: type[msgspec.Struct]) -> dict[str, Any]:
+    """What these have in common with a task."""
+    return {name: getattr(task, name) for name in kind.__struct_fields__ if name not in ("task_id", "queue")}

@@ -14,14 +14,16 @@ PREFIX = "METAGPT_LIVE"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """data: the folder for the database and the workspaces. concurrency: runs at the same time. stop_grace: seconds
-    that a stopped run has to end by itself before it is killed. durability: what a commit survives, "normal" the death
-    of the process, "full" that of the machine. keep_days: days after its end that a run's events are kept. llm_*: the
-    model, see `server.llm`. demo_pace: a factor on the demo model's waiting, 1 for a human pace, 0 for none.
+    """data: the folder for the database and the workspaces. concurrency: runs at the same time. queue_limit: tasks that
+    may wait for a place. stop_grace: seconds that a stopped run has to end by itself before it is killed. durability:
+    what a commit survives, "normal" the death of the process, "full" that of the machine. keep_days: days after its
+    end that a run's events are kept. llm_*: the model, see `server.llm`. demo_pace: a factor on the demo model's
+    waiting, 1 for a human pace, 0 for none.
     """
 
     data: Path
     concurrency: int
+    queue_limit: int
     stop_grace: float
     durability: Durability
     keep_days: float | None

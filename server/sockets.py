@@ -15,12 +15,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from runner.base import Runner
 from runner.errors import CursorAhead, RunnerError, TaskNotFound
-from runner.task import Task
 from server import protocol
 from server.asks import Asks
 from server.hub import Hub
 from server.problems import code_of
 from server.protocol import BadFrame, CloseCode, Frame
+from server.schemas import TaskSummary
 from server.stream import EXTENSION, AsgiStream, DirectStream
 from server.topic import Position, Topic
 
@@ -131,7 +131,7 @@ class Session:
         self._asks: Asks | None = None
         self._subscriptions: dict[str, Subscription] = {}
         self._lagging: dict[Subscription, None] = {}
-        self._changed_tasks: dict[str, Task | None] = {}
+        self._changed_tasks: dict[str, TaskSummary | None] = {}
         self._replies: deque[Frame] = deque()
         self._room: asyncio.Event | None = None
         self._sender: asyncio.Task[None] | None = None
@@ -271,8 +271,8 @@ class Session:
     def _subscribe_tasks(self) -> None:
         self._hub.watch_tasks(self._hear_of_task)
 
-    def _hear_of_task(self, task_id: str, task: Task | None) -> None:
-        self._changed_tasks[task_id] = task
+    def _hear_of_task(self, task_id: str, state: TaskSummary | None) -> None:
+        self._changed_tasks[task_id] = state
         self.wake()
 
     def _reply(self, frame: protocol.ServerFrame) -> None:
@@ -307,7 +307,8 @@ class Session:
             self._room.set()
         while self._changed_tasks:
             task_id = next(iter(self._changed_tasks))
-            await self._stream.send(protocol.encode_state(task_id, self._changed_tasks.pop(task_id)))
+            state = protocol.State(task_id=task_id, state=self._changed_tasks.pop(task_id))
+            await self._stream.send(protocol.encode(state))
         for subscription in tuple(self._lagging):
             if subscription in self._lagging:
                 await self._send_page(subscription)

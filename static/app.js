@@ -35,9 +35,11 @@ document.getElementById("tasks").append(list.node);
 connection.watchTasks({
   state(taskId, state) {
     list.state(taskId, state);
-    if (state === null && taskId === shownId) view.gone();
+    if (taskId !== shownId) return;
+    if (state === null) view.gone();
+    else view.placed(state.queue);
   },
-  reload: () => list.reload(),
+  reload: () => Promise.all([list.reload(), view?.reload()]),
 });
 document.addEventListener("click", follow);
 addEventListener("popstate", () => show());

@@ -51,7 +51,7 @@ export class Connection {
 
   /**
    * Follows every task. `state` is null when a task was deleted.
-   * @param {{state: (taskId: string, state: any) => void, reload: () => Promise<void>}} handlers
+   * @param {{state: (taskId: string, state: any) => void, reload: () => Promise<any>}} handlers
    *   reload: what was missed is unknown, so read the list again
    */
   watchTasks(handlers) {

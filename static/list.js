@@ -171,7 +171,8 @@ function newRow(taskId) {
       const isActive = ACTIVE.has(task.status);
       setText(title, visible(task.title || text.list.untitled));
       status.dataset.status = task.status;
-      setText(status, text.statuses[task.status] ?? task.status);
+      const words = text.statuses[task.status] ?? task.status;
+      setText(status, task.queue ? text.list.place(words, task.queue.position) : words);
       demo.hidden = !task.demo;
       setText(spent, task.usage.llm_calls ? cost(task.usage.cost_usd) : "");
       when.dateTime = task.created_at;

@@ -30,6 +30,8 @@ export class TaskModel {
   progress = null;
   usage = { llm_calls: 0, prompt_tokens: 0, completion_tokens: 0, cost_usd: null };
   waiting = null;
+  /** Where it stands while it is queued; of this no event tells. */
+  queue = null;
   resources = null;
   head = 0;
   /** @type {Map<string, ReturnType<typeof newAgent>>} */
@@ -64,6 +66,7 @@ export class TaskModel {
     this.progress = task.progress;
     this.usage = { ...this.usage, ...task.usage };
     this.waiting = task.waiting;
+    this.queue = task.queue;
     if (!this.agents.size) for (const role of ROLES) if (role !== "QaEngineer" || task.options?.run_tests) this.agent(role);
   }
 

@@ -72,7 +72,7 @@ export class Summary {
     setText(this.#status, text.statuses[model.status] ?? model.status);
     this.#demo.hidden = !model.demo;
     setText(this.#attempt, model.attempt > 1 ? text.task.attempt(model.attempt) : "");
-    setText(this.#reason, model.waiting ? "" : (model.reason ?? ""));
+    setText(this.#reason, reason(model));
     setText(this.#idea, model.prompt);
     this.#renderProgress(model, isActive);
     this.#renderButtons(model, isActive);
@@ -146,4 +146,10 @@ export class Summary {
     const node = el("button", { type: "button", class: `button ${kind}`, on: { click: press } }, icon(symbol), label);
     return { node, label: (shown) => setText(label, shown) };
   }
+}
+
+/** Why a task is as it is. What is waited for of a person has a place of its own. */
+function reason({ status, queue, waiting, reason }) {
+  if (status === "QUEUED" && queue) return text.task.place(queue.position, queue.reason);
+  return waiting ? "" : (reason ?? "");
 }

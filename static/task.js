@@ -56,6 +56,18 @@ export class TaskView {
     if (this.#isFailed && (mode === "live" || mode === "polling")) this.#load();
   }
 
+  /** Shows where the task stands in the queue. */
+  placed(queue) {
+    if (!this.#model) return;
+    this.#model.queue = queue;
+    this.#redraw();
+  }
+
+  /** The place in the queue may be another by now. */
+  async reload() {
+    if (!this.#isGone && this.#model?.status === "QUEUED") this.placed((await api.task(this.#taskId)).queue);
+  }
+
   /** The task was deleted, by whomever. */
   gone() {
     if (this.#isGone) return;

@@ -76,6 +76,7 @@ export const text = {
     noMatch: "No task matches.",
     failed: "The tasks could not be loaded.",
     untitled: "Untitled",
+    place: (status, position) => `${status}, number ${position.toLocaleString("en")}`,
   },
 
   form: {
@@ -123,6 +124,7 @@ export const text = {
     goOnHint: "Goes on where the last attempt ended. What the model has answered is not asked again.",
     runAgain: "Begin anew",
     remove: "Delete",
+    place: (position, reason) => `Number ${position.toLocaleString("en")} in the queue. ${reason}`,
     removeQuestion: "Delete this task?",
     removeHint: "Its events and files are deleted with it.",
     archive: "Download files",

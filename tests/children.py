@@ -15,6 +15,7 @@ from runner.attempt import AttemptSpec, Llm
 from runner.errors import ChildLost
 from runner.events import EventType, draft
 from runner.forkserver import Child, ForkServer
+from runner.queue import QUEUE_LIMIT, Queue
 from runner.recorder import Recorder
 from runner.store import SqliteStore
 from runner.supervisor import Supervisor
@@ -103,6 +104,7 @@ async def told_supervisor(folder: Path, *, grace: float = 0.2) -> AsyncIterator[
             forks=forks,
             llm=Llm(demo_pace=0),
             folder=folder / "tasks",
+            queue=Queue(limit=QUEUE_LIMIT),
             concurrency=2,
             grace=grace,
         )

@@ -17,6 +17,7 @@ from runner.attempt import Llm
 from runner.base import Filter
 from runner.events import EventType, draft
 from runner.forkserver import ForkServer
+from runner.queue import QUEUE_LIMIT, Queue
 from runner.recorder import Recorder, entry
 from runner.states import Status
 from runner.store import SqliteStore
@@ -77,6 +78,7 @@ class World:
             forks=ForkServer(self._data / "scratch"),  # never entered: the events are made here
             llm=Llm(),
             folder=self._data / "tasks",
+            queue=Queue(limit=QUEUE_LIMIT),
             concurrency=1,
             grace=1.0,
         )

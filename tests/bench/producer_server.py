@@ -30,6 +30,7 @@ from runner.attempt import Llm
 from runner.base import Commit, Durability, Entry
 from runner.events import EventType
 from runner.forkserver import Child, ForkServer
+from runner.queue import QUEUE_LIMIT, Queue
 from runner.recorder import Recorder
 from runner.run import Run
 from runner.store import SqliteStore
@@ -63,6 +64,7 @@ class ProducerServer:
             forks=self._forks,
             llm=self._llm,
             folder=data / "tasks",
+            queue=Queue(limit=QUEUE_LIMIT),
             concurrency=1,
             grace=1.0,
         )

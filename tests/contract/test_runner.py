@@ -1,6 +1,7 @@
 """What every Runner keeps to. To have another one tested, add how it is opened to `OPENERS`."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
@@ -12,7 +13,15 @@ import pytest_asyncio
 
 from runner.attempt import Llm, Options
 from runner.base import Commit, Deleted, Filter, Runner
-from runner.errors import AlreadyAnswered, Conflict, CursorAhead, DataFolderBusy, KeyReused, TaskNotFound
+from runner.errors import (
+    AlreadyAnswered,
+    Conflict,
+    CursorAhead,
+    DataFolderBusy,
+    KeyReused,
+    QueueFull,
+    TaskNotFound,
+)
 from runner.states import TERMINAL, Status
 from runner.supervisor import open_supervisor
 from runner.task import NewTask, Task
@@ -21,7 +30,10 @@ from tests.support import DEADLINE
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 Opener = Callable[[Path, Llm], AbstractAsyncContextManager[Runner]]
-OPENERS: list[Opener] = [lambda folder, llm: open_supervisor(folder, llm=llm, concurrency=2, grace=1.5)]
+OPENERS: list[Opener] = [
+    lambda folder, llm: open_supervisor(folder, llm=llm, concurrency=2, grace=1.5, queue_limit=QUEUE_LIMIT)
+]
+QUEUE_LIMIT = 3
 EVERYTHING = Filter()
 
 
@@ -205,6 +217,8 @@ async def test_starting_what_is_just_being_stopped(slow: Ears) -> None:
     )
     assert {type(outcome) for outcome in outcomes[1:]} <= {Conflict, Task, type(None)}
     assert not isinstance(outcomes[0], BaseException)
+    with contextlib.suppress(TaskNotFound):
+        await slow.runner.stop_task(queued)
     for task_id in running:
         await slow.runner.stop_task(task_id)
 
@@ -271,6 +285,119 @@ async def test_an_idempotency_key(ears: Ears) -> None:
     assert len(told) == 1
     with pytest.raises(KeyReused):
         await ears.runner.create_task(NewTask(input_prompt="twice"), key="k")
+
+
+async def test_an_idempotency_key_at_the_same_time(ears: Ears) -> None:
+    """Of many simultaneous creations with one key one counts, and all answer with its task."""
+    new = NewTask(input_prompt="at once")
+    made = await asyncio.gather(*(ears.runner.create_task(new, key="at once") for _ in range(20)))
+    (task_id,) = {task.id for task in made}
+    told = [change for change in ears.changes if isinstance(change, Commit) and change.task.id == task_id]
+    assert len(told) == 1
+
+
+async def _position(runner: Runner, task_id: str) -> int | None:
+    place = runner.queue_place(await runner.get_task_state(task_id))
+    return None if place is None else place.position
+
+
+async def _busy(slow: Ears) -> list[str]:
+    """Runs that have every place."""
+    running = [await _started(slow), await _started(slow)]
+    for task_id in running:
+        await slow.until(task_id, lambda task: task.status is Status.RUNNING)
+    return running
+
+
+async def _stop_all(runner: Runner, task_ids: list[str]) -> None:
+    for task_id in reversed(task_ids):  # so that none of the queued gets a place
+        await runner.stop_task(task_id)
+
+
+async def test_the_place_in_the_queue(slow: Ears) -> None:
+    """Queued tasks, and only these, have a place with a reason; who stands nearest starts when a run ends."""
+    running = await _busy(slow)
+    queued = [await _started(slow), await _started(slow)]
+    pending = await slow.runner.create_task(NewTask(input_prompt="x"))
+    assert [await _position(slow.runner, task_id) for task_id in queued] == [1, 2]
+    assert [await _position(slow.runner, task_id) for task_id in [*running, pending.id]] == [None] * 3
+    place = slow.runner.queue_place(await slow.runner.get_task_state(queued[0]))
+    assert place is not None and place.reason
+    await slow.runner.stop_task(running[0])
+    await slow.until(queued[0], lambda task: task.status is Status.RUNNING)
+    assert [await _position(slow.runner, task_id) for task_id in queued] == [None, 1]
+    await _stop_all(slow.runner, [*running, *queued])
+    assert await _position(slow.runner, queued[1]) is None
+
+
+async def test_the_doorbell_of_the_queue(slow: Ears) -> None:
+    """The doorbell rings when the place of a queued task is another: one came before it, left, or has started."""
+    running = await _busy(slow)
+    last = await _started(slow)
+    task = await slow.runner.get_task_state(last)
+    seen: list[int | None] = []
+
+    def look() -> None:
+        place = slow.runner.queue_place(task)
+        seen.append(None if place is None else place.position)
+
+    slow.runner.watch_queue(look)
+    first = await slow.runner.create_task(NewTask(input_prompt="x", priority=5))
+    await slow.runner.start_task(first.id)
+    assert seen[-1] == 2
+    await slow.runner.stop_task(first.id)
+    assert seen[-1] == 1
+    await slow.runner.stop_task(running[0])
+    await slow.until(last, lambda task: task.status is Status.RUNNING)
+    assert seen[-1] is None
+    await _stop_all(slow.runner, [*running, last])
+
+
+async def test_a_full_queue(slow: Ears) -> None:
+    """What would have to wait and may not is refused, and as before; when there is room again, it may."""
+    running = await _busy(slow)
+    queued = [await _started(slow) for _ in range(QUEUE_LIMIT)]
+    refused = await slow.runner.create_task(NewTask(input_prompt="x"))
+    with pytest.raises(QueueFull) as refusal:
+        await slow.runner.start_task(refused.id)
+    assert refusal.value.limit == QUEUE_LIMIT
+    assert await slow.runner.get_task_state(refused.id) == refused
+    assert slow.runner.load().queued == QUEUE_LIMIT
+    await slow.runner.stop_task(queued[0])
+    assert (await slow.runner.start_task(refused.id)).status is Status.QUEUED
+    await _stop_all(slow.runner, [*running, *queued, refused.id])
+
+
+async def test_starting_many_at_the_same_time(slow: Ears) -> None:
+    """Of more simultaneous starts than there is room for, those that fit are taken and the others refused."""
+    tasks = [await slow.runner.create_task(NewTask(input_prompt="x")) for _ in range(2 + QUEUE_LIMIT + 4)]
+    outcomes = await asyncio.gather(*(slow.runner.start_task(task.id) for task in tasks), return_exceptions=True)
+    assert sum(isinstance(outcome, QueueFull) for outcome in outcomes) == 4
+    load = slow.runner.load()
+    assert (load.running, load.queued) == (2, QUEUE_LIMIT)
+    await _stop_all(slow.runner, [outcome.id for outcome in outcomes if isinstance(outcome, Task)])
+
+
+async def test_a_drain(slow: Ears) -> None:
+    """A draining runner starts nothing, though there is a place, until it is told to resume; what runs goes on."""
+    running = await _started(slow)
+    await slow.until(running, lambda task: task.status is Status.RUNNING)
+    for _ in range(2):
+        await slow.runner.drain()
+    assert slow.runner.load().draining
+    queued = await _started(slow)
+    place = slow.runner.queue_place(await slow.runner.get_task_state(queued))
+    assert place is not None and place.position == 1 and "draining" in place.reason
+    assert (await slow.runner.get_task_state(running)).status is Status.RUNNING
+    await slow.runner.stop_task(running)
+    assert (await slow.runner.get_task_state(queued)).status is Status.QUEUED
+    load = slow.runner.load()
+    assert (load.running, load.queued) == (0, 1)
+    for _ in range(2):
+        await slow.runner.resume()
+    await slow.until(queued, lambda task: task.status is Status.RUNNING)
+    assert not slow.runner.load().draining
+    await slow.runner.stop_task(queued)
 
 
 async def test_deletion(ears: Ears) -> None:

@@ -60,6 +60,7 @@ def test_a_review_by_nobody(tmp_path: Path) -> None:
         ("--port", "70000", "0<=x<=65535"),
         ("--port", "http", "not a valid integer"),
         ("--concurrency", "0", "1<=x<=1000"),
+        ("--queue-limit", "-1", "0<=x<=100000"),
         ("--stop-grace", "-1", "0<=x<=60"),
         ("--demo-pace", "fast", "not a valid float"),
         ("--data", __file__, "is a file"),

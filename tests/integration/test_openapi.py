@@ -23,6 +23,7 @@ async def test_the_document_has_every_route(api: Api) -> None:
 
     class Idle:
         def watch(self, listener: object) -> None: ...
+        def watch_queue(self, doorbell: object) -> None: ...
 
     runner: Runner = Idle()  # type: ignore[assignment]
     routes: set[tuple[str, str]] = set()
@@ -50,6 +51,10 @@ async def test_every_good_answer_is_described(api: Api) -> None:
     await api.http.delete(f"/api/tasks/{task_id}")
     await api.http.get("/healthz")
     await api.http.get("/readyz")
+    await api.http.get("/api/admin/drain")
+    assert (await api.http.post("/api/admin/drain", json={"drain": True})).status_code == 200
+    await api.http.get("/readyz")
+    assert (await api.http.post("/api/admin/drain", json={"drain": False})).status_code == 200
     await api.http.get(f"/api/tasks/{await api.create()}/digest")
     review = await api.started(options={"review": ["ProductManager"]})
     request = (await api.until_event(review, "INPUT_REQUEST"))["payload"]["request_id"]
