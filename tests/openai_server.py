@@ -204,6 +204,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _object(self, body: dict[str, Any], kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
         return {"id": "chatcmpl-1", "object": kind, "created": 0, "model": body["model"], "choices": choices}
 
+    def end_headers(self) -> None:
+        self.send_header("Connection", "close")  # or the client may send its next request into the closing connection
+        super().end_headers()
+
     def log_message(self, format: str, *args: Any) -> None:
         """Tests read `requests` instead."""
 
