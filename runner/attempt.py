@@ -1,15 +1,19 @@
 """What crosses the pipe between the supervisor and the child process of one attempt. No I/O here.
 
 The supervisor first sends the `AttemptSpec`, as its size in `SPEC_SIZE_BYTES` bytes, big-endian, and its JSON. After
-that it is one JSON object per line both ways: the child sends drafts of events (`runner.events.Draft`) and nothing
-else, the supervisor sends commands.
+that it is one JSON object per line both ways: the child sends drafts of events (`runner.events.Draft`) and notes, which
+are no events, the supervisor sends commands.
 """
 
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
+from runner.usage import Usage
+
 SPEC_SIZE_BYTES = 4
+
+ANSWER_TIMEOUT = 86_400.0  # seconds: who starts a team in the evening may answer the next day
 
 PERSON_SAYS = "HumanMessage"  # the `cause_by` of a person's message
 
@@ -24,17 +28,21 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """How a task is to be run.
 
     n_round: rounds of the team at most (it ends earlier when every role is idle). code_review: the engineer reviews
-    each file. run_tests: a QA engineer writes and runs tests. budget_usd: LLM cost at which the run ends; null for no
-    limit. timeout_s: seconds after which the run is ended, the time in which a
-    person is asked included; null for no limit. review: roles whose work a person
-    approves before the team goes on.
+    each file. run_tests: a QA engineer writes and runs tests. budget_usd: LLM cost of all attempts at which a person is
+    asked whether to go on; null for no limit. budget_tokens: the same for tokens, those of the prompts and of the
+    answers together. timeout_s: seconds after which the run is ended, the time in which a person is asked included;
+    null for no limit. answer_timeout_s: seconds that a person has to answer each
+    question before the run ends unanswered; null for no limit. review: roles whose work a person approves before the
+    team goes on.
     """
 
     n_round: Annotated[int, msgspec.Meta(ge=1, le=100)] = 12
     code_review: bool = False
     run_tests: bool = False
     budget_usd: Annotated[float, msgspec.Meta(gt=0, le=1_000_000)] | None = 10.0
+    budget_tokens: Annotated[int, msgspec.Meta(ge=1, le=10**12)] | None = None
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=604_800)] | None = 3600.0
+    answer_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=2_592_000)] | None = ANSWER_TIMEOUT
     review: Annotated[list[Role], msgspec.Meta(max_length=5)] = []
 
     @property
@@ -43,15 +51,24 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return ROLES if self.run_tests else ROLES[:-1]
 
 
+class Price(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a model costs, in dollars per million tokens: of the prompts, and of the answers."""
+
+    input: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
+    output: Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
+
+
 class Llm(msgspec.Struct, frozen=True, kw_only=True):
     """Which model a run uses.
 
     config: fields of MetaGPT's LLMConfig (api_type, base_url, api_key, model, ...); null for the demo model.
-    demo_pace: a factor on the demo model's waiting, 1 for a human reading pace, 0 for none.
+    demo_pace: a factor on the demo model's waiting, 1 for a human reading pace, 0 for none. prices: the user's own, by
+    model.
     """
 
     config: dict[str, Any] | None = None
     demo_pace: float = 1.0
+    prices: dict[str, Price] = {}
 
     @property
     def demo(self) -> bool:
@@ -113,7 +130,7 @@ class AttemptSpec(msgspec.Struct, frozen=True, kw_only=True):
     """All that a child process is told.
 
     workspace: absolute path of an existing folder that is the task's own. project: the folder in it that the team is to
-    go on with; null to begin one.
+    go on with; null to begin one. used: what all attempts before it have used.
     """
 
     task_id: str
@@ -124,3 +141,14 @@ class AttemptSpec(msgspec.Struct, frozen=True, kw_only=True):
     llm: Llm
     project: str | None = None
     checkpoint: Checkpoint = Checkpoint()
+    used: Usage = Usage()
+
+
+class BudgetRaised(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="budget raised"):
+    """A person has raised a budget, for this attempt and later ones. to: in the unit of the option."""
+
+    option: Literal["budget_usd", "budget_tokens"]
+    to: float
+
+
+Note = BudgetRaised

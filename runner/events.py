@@ -71,6 +71,11 @@ def ago(*, days: float) -> str:
     return _rfc3339(datetime.now(UTC) - timedelta(days=days))
 
 
+def hence(*, seconds: float) -> str:
+    """A time after now, in the same form."""
+    return _rfc3339(datetime.now(UTC) + timedelta(seconds=seconds))
+
+
 def _rfc3339(time: datetime) -> str:
     return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 import psutil
 
-from runner.attempt import Answer, AttemptSpec, Checkpoint, Llm, Origin, Say
+from runner.attempt import Answer, AttemptSpec, Checkpoint, Llm, Note, Options, Origin, Say
 from runner.base import Entry, Stopped, Store
 from runner.checkpoint import read_checkpoint
 from runner.errors import AlreadyAnswered, AttemptLost, ChildLost, Conflict, NotInTeam, StaleAttempt
@@ -55,6 +55,9 @@ class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 # Only the supervisor may say these; from a child they would be lies about the task.
 _SUPERVISORS_OWN = frozenset({EventType.STATUS, EventType.RESOURCE, EventType.INPUT_RESPONSE})
 
+_NOTE_START = b'{"op":'  # what is no event; an event starts with its timestamp
+
+_decode_note = msgspec.json.Decoder(Note).decode
 _decode_line = msgspec.json.Decoder(_Line).decode
 _decode_payload = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -212,7 +215,8 @@ class Run:
             while self._unsent:
                 await child.send(self._unsent.pop(0))
             while lines := await child.lines():
-                await self._absorb(lines)
+                if events := self._heed(lines):
+                    await self._absorb(events)
             return self._verdict(await asyncio.shield(child.exited))
         finally:
             sampling.cancel()
@@ -227,11 +231,12 @@ class Run:
             task_id=self.task.id,
             attempt=self.task.attempt,
             input_prompt=self.task.input_prompt,
-            options=self.task.options,
+            options=_with_raised_budgets(self.task),
             workspace=str(self._workspace),
             llm=self._llm,
             project=self.task.project,
             checkpoint=checkpoint,
+            used=self.task.usage,
         )
         fork = asyncio.create_task(self._forks.fork(spec))
         stop = asyncio.create_task(self._end_asked.wait())
@@ -247,6 +252,16 @@ class Run:
             return Checkpoint()
         open_request = self.task.waiting and self.task.waiting.request_id
         return msgspec.structs.replace(await read_checkpoint(self._store, self.task.id), request_id=open_request)
+
+    def _heed(self, lines: list[bytes]) -> list[bytes]:
+        """Do what the child's notes say. Returns the other lines, which are events."""
+        events = []
+        for line in lines:
+            if line.startswith(_NOTE_START):
+                self.task = _noted(self.task, _decode_note(line))
+            else:
+                events.append(line)
+        return events
 
     def _absorb(self, lines: list[bytes]) -> asyncio.Future[None]:
         """Put the child's events into the log. Raises `msgspec.MsgspecError` or `ValueError` for what is no event."""
@@ -379,6 +394,17 @@ def _changed(
     if origin is not None:
         payload["from"] = origin
     return task, entry(draft(EventType.STATUS, payload))
+
+
+def _noted(task: Task, note: Note) -> Task:
+    """The task after a line of its child that is no event."""
+    to = int(note.to) if note.option == "budget_tokens" else note.to
+    return msgspec.structs.replace(task, raised=msgspec.structs.replace(task.raised, **{note.option: to}))
+
+
+def _with_raised_budgets(task: Task) -> Options:
+    raised = {option: to for option, to in msgspec.structs.asdict(task.raised).items() if to is not None}
+    return msgspec.structs.replace(task.options, **raised)
 
 
 def _measure(pid: int, known: dict[int, psutil.Process]) -> tuple[float, int]:

@@ -11,6 +11,7 @@ import msgspec
 from runner.attempt import Options
 from runner.events import EventType
 from runner.states import Status
+from runner.usage import Raised, Usage, add
 
 PROMPT_LIMIT = 100_000  # characters
 TITLE_LIMIT = 200  # characters
@@ -22,15 +23,6 @@ _PRIORITY = "While it is queued, a task gains one point of it each minute, and t
 _NOT_NEWS = frozenset({EventType.TOKEN, EventType.LOG, EventType.RESOURCE, EventType.LLM_CALL})
 # The events whose payload changes the task; the payload of all others need not be decoded.
 FOLDED = frozenset(EventType) - {EventType.TOKEN, EventType.LOG, EventType.RESOURCE}
-
-
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """What the LLM calls of all attempts used. cost_usd counts only calls whose model has a price."""
-
-    llm_calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost_usd: float = 0.0
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +50,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
     progress: 0..1 of the attempt, null while it cannot be known. head: event_id of the last event. reason: why the
     status is what it is, in words. losses: how many attempts in a row have lost their process. demo: whether the model
-    was the demo model. continues, project: the task that this one goes on with, and its project's folder.
+    was the demo model. raised: what a person has raised budgets to. continues, project: the task that this one goes on
+    with, and its project's folder.
     """
 
     id: str
@@ -83,6 +76,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None = None
     demo: bool = False
     usage: Usage = Usage()
+    raised: Raised = Raised()
     waiting: Question | None = None
     workspace: str | None = None
     final_result: dict[str, Any] | None = None
@@ -107,7 +101,7 @@ def fold(task: Task, event_type: EventType, agent_role: str | None, payload: dic
         case EventType.ACTION_COMPLETE if payload.get("progress") is not None:
             changes["progress"] = max(task.progress or 0.0, float(payload["progress"]))
         case EventType.LLM_CALL if not payload.get("replayed"):
-            changes["usage"] = _add(task.usage, payload)
+            changes["usage"] = add(task.usage, agent_role, payload)
         case EventType.INPUT_REQUEST:
             changes["waiting"] = msgspec.convert(payload, Question)
         case EventType.INPUT_RESPONSE:
@@ -115,12 +109,3 @@ def fold(task: Task, event_type: EventType, agent_role: str | None, payload: dic
         case EventType.RESULT:
             changes["final_result"] = payload.get("final_result")
     return msgspec.structs.replace(task, **changes) if changes else task
-
-
-def _add(usage: Usage, call: dict[str, Any]) -> Usage:
-    return Usage(
-        llm_calls=usage.llm_calls + 1,
-        prompt_tokens=usage.prompt_tokens + int(call.get("prompt_tokens") or 0),
-        completion_tokens=usage.completion_tokens + int(call.get("completion_tokens") or 0),
-        cost_usd=round(usage.cost_usd + float(call.get("cost_usd") or 0.0), 9),
-    )

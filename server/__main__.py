@@ -23,6 +23,7 @@ from server import terminal
 from server.app import create_app
 from server.lines import Lines
 from server.llm import Choice, LlmSettingsError, choose
+from server.prices import PricesError
 from server.serving import AddressTaken, listen, serve, url
 from server.settings import PREFIX, VERSION, Settings, masked, without_credentials
 
@@ -61,6 +62,11 @@ _SHARED_OPTIONS = (
     ),
     _option("--llm-base-url", help="An OpenAI-compatible endpoint, such as http://localhost:11434/v1."),
     _option("--llm-model", help="The model's name there; `demo` for the demo model."),
+    _option(
+        "--prices",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="A TOML or JSON file with prices of models, beside and above those that MetaGPT knows.",
+    ),
     _option(
         "--demo-pace",
         type=click.FloatRange(0, 100),
@@ -229,7 +235,7 @@ def _settings(options: dict[str, Any]) -> Settings:
 def _choice(settings: Settings) -> Choice:
     try:
         return choose(settings, Path.home())
-    except LlmSettingsError as error:
+    except (LlmSettingsError, PricesError) as error:
         raise click.ClickException(str(error)) from error
 
 

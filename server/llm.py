@@ -6,6 +6,7 @@ import msgspec
 import yaml
 
 from runner.attempt import Llm
+from server.prices import read_prices
 from server.settings import Settings, without_credentials
 
 OPENAI = "https://api.openai.com/v1"
@@ -27,7 +28,16 @@ class Choice(msgspec.Struct, frozen=True):
 
 
 def choose(settings: Settings, home: Path) -> Choice:
-    """The model for all runs. home: the user's, where MetaGPT keeps its config. Raises `LlmSettingsError`."""
+    """The model for all runs. home: the user's, where MetaGPT keeps its config.
+
+    Raises `LlmSettingsError` and `PricesError`.
+    """
+    choice = _choose(settings, home)
+    prices = {} if settings.prices is None else read_prices(settings.prices)
+    return Choice(msgspec.structs.replace(choice.llm, prices=prices), choice.source)
+
+
+def _choose(settings: Settings, home: Path) -> Choice:
     if settings.llm_model == DEMO:
         return Choice(Llm(demo_pace=settings.demo_pace), "the demo model, as METAGPT_LIVE_LLM_MODEL=demo asks")
     if settings.llm_model or settings.llm_base_url or settings.llm_api_key:

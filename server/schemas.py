@@ -8,7 +8,8 @@ from runner.attempt import Options, Origin, Role
 from runner.base import Artifact, Place
 from runner.events import Event, EventType
 from runner.states import Status
-from runner.task import Question, Task, Usage
+from runner.task import Question, Task
+from runner.usage import Raised, Usage
 
 CONTENT_LIMIT = 20_000  # characters of a person's message or answer
 REQUEST_ID_LIMIT = 200  # characters
@@ -56,6 +57,7 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None
     demo: bool
     usage: Usage
+    raised: Raised
     waiting: Question | None
     options: Options
     queue: Place | None
@@ -89,6 +91,7 @@ class TaskState(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None
     demo: bool
     usage: Usage
+    raised: Raised
     waiting: Question | None
     workspace: str | None
     queue: Place | None

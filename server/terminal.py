@@ -130,8 +130,8 @@ def _show(event: Event, task: Task) -> None:
 
 def _show_end(task: Task) -> None:
     usage = task.usage
-    tokens = usage.prompt_tokens + usage.completion_tokens
-    click.echo(f"{task.status}: {usage.llm_calls} LLM calls, {tokens} tokens, ${usage.cost_usd:.4f}")
+    unpriced = f" without {usage.unpriced_calls} calls whose price is not known" if usage.unpriced_calls else ""
+    click.echo(f"{task.status}: {usage.llm_calls} LLM calls, {usage.tokens} tokens, ${usage.cost_usd:.4f}{unpriced}")
     if task.status is Status.SUCCEEDED:
         click.echo(f"The code is in {task.workspace}")
 

@@ -70,7 +70,9 @@ export class TaskForm {
         this.#field("title", { label: form.title, hint: form.titleHint, control: el("input", { class: "input", maxLength: TITLE_MAX, dir: "auto", autocomplete: "off" }) }),
         this.#field("n_round", { label: form.rounds, hint: form.roundsHint, control: number({ min: 1, max: 100, step: 1, placeholder: form.byDefault("12") }) }),
         this.#field("budget_usd", { label: form.budget, hint: form.budgetHint, control: number({ min: 0, step: "any", placeholder: form.byDefault("10") }) }),
+        this.#field("budget_tokens", { label: form.tokens, hint: form.tokensHint, control: number({ min: 1, step: 1, placeholder: form.unlimited }) }),
         this.#field("timeout_s", { label: form.minutes, hint: form.minutesHint, control: number({ min: 0, step: "any", placeholder: form.byDefault("60") }) }),
+        this.#field("answer_timeout_s", { label: form.hours, hint: form.hoursHint, control: number({ min: 0, step: "any", placeholder: form.byDefault("24") }) }),
       ),
       this.#switch("code_review", form.codeReview, form.codeReviewHint),
       this.#switch("run_tests", form.runTests, form.runTestsHint),
@@ -149,7 +151,7 @@ export class TaskForm {
     const options = { code_review: this.#control("code_review").checked, run_tests: this.#control("run_tests").checked };
     const review = this.#fields.get("review").boxes.filter((box) => box.checked).map((box) => box.value);
     if (review.length) options.review = review;
-    for (const [name, factor] of [["n_round", 1], ["budget_usd", 1], ["timeout_s", 60]]) {
+    for (const [name, factor] of [["n_round", 1], ["budget_usd", 1], ["budget_tokens", 1], ["timeout_s", 60], ["answer_timeout_s", 3600]]) {
       const control = this.#control(name);
       if (control.validity.badInput) return this.#showError(name, text.form.notANumber);
       if (control.value !== "") options[name] = control.valueAsNumber * factor;

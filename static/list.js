@@ -174,7 +174,7 @@ function newRow(taskId) {
       const words = text.statuses[task.status] ?? task.status;
       setText(status, task.queue ? text.list.place(words, task.queue.position) : words);
       demo.hidden = !task.demo;
-      setText(spent, task.usage.llm_calls ? cost(task.usage.cost_usd) : "");
+      setText(spent, task.usage.llm_calls ? cost(task.usage) : "");
       when.dateTime = task.created_at;
       setText(when, age(task.created_at, serverNow()));
       bar.hidden = !isActive;

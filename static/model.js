@@ -28,7 +28,7 @@ export class TaskModel {
   startedAt = null;
   completedAt = null;
   progress = null;
-  usage = { llm_calls: 0, prompt_tokens: 0, completion_tokens: 0, cost_usd: null };
+  usage = { llm_calls: 0, prompt_tokens: 0, completion_tokens: 0, cost_usd: null, unpriced_calls: 0 };
   waiting = null;
   /** Where it stands while it is queued; of this no event tells. */
   queue = null;
@@ -159,7 +159,8 @@ const FOLDS = {
       usage.llm_calls += event.payload.replayed ? 0 : 1;
       usage.prompt_tokens += prompt;
       usage.completion_tokens += completion;
-      if (cost !== null && cost !== undefined) usage.cost_usd = (usage.cost_usd ?? 0) + cost;
+      if (cost === null || cost === undefined) usage.unpriced_calls += 1;
+      else usage.cost_usd = (usage.cost_usd ?? 0) + cost;
     }
     model.feed.endCall(event);
   },

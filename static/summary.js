@@ -82,10 +82,10 @@ export class Summary {
   /** The figures alone, for the clock. */
   renderFigures(model) {
     const end = model.completedAt ? Date.parse(model.completedAt) : serverNow();
-    const { llm_calls: calls, prompt_tokens: prompt, completion_tokens: completion, cost_usd: usd } = model.usage;
+    const { llm_calls: calls, prompt_tokens: prompt, completion_tokens: completion, unpriced_calls: unpriced } = model.usage;
     this.#figure("elapsed", model.startedAt ? stopwatch(end - Date.parse(model.startedAt)) : "–");
     this.#figure("tokens", amount(prompt + completion), text.task.tokensHint(prompt, completion));
-    this.#figure("cost", cost(usd));
+    this.#figure("cost", cost(model.usage), unpriced ? text.task.costHint(unpriced) : "");
     this.#figure("calls", amount(calls));
     this.#figure("events", amount(model.head));
     const process = model.resources;

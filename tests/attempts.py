@@ -9,15 +9,17 @@ from typing import Any
 
 from runner.attempt import AttemptSpec, Llm, Options
 from runner.forkserver import Child
+from runner.usage import Usage
 
 DEMO = Llm(demo_pace=0)
 DEADLINE = 60.0  # seconds without a word after which a test gives up
 IDEA = "Write a 2048 game"
+NOTHING_USED = Usage()
 
 Payload = dict[str, Any]
 
 
-def spec(workspace: Path, idea: str = IDEA, llm: Llm = DEMO, **options: Any) -> AttemptSpec:
+def spec(workspace: Path, idea: str = IDEA, llm: Llm = DEMO, used: Usage = NOTHING_USED, **options: Any) -> AttemptSpec:
     workspace.mkdir(parents=True, exist_ok=True)
     return AttemptSpec(
         task_id="task",
@@ -26,15 +28,17 @@ def spec(workspace: Path, idea: str = IDEA, llm: Llm = DEMO, **options: Any) -> 
         options=Options(**options),
         workspace=str(workspace),
         llm=llm,
+        used=used,
     )
 
 
 class Attempt:
-    """A child process and the events that it has sent so far."""
+    """A child process, and the events and notes that it has sent so far."""
 
     def __init__(self, child: Child) -> None:
         self.child = child
         self.events: list[dict[str, Any]] = []
+        self.notes: list[Payload] = []
         self._read = 0
 
     async def next(self, event_type: str, when: Callable[[Payload], bool] = lambda payload: True) -> Payload | None:
@@ -90,5 +94,6 @@ class Attempt:
     async def _more(self) -> bool:
         async with asyncio.timeout(DEADLINE):
             lines = await self.child.lines()
-        self.events += [json.loads(line) for line in lines]
+        for line in map(json.loads, lines):
+            (self.notes if "op" in line else self.events).append(line)
         return bool(lines)

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from runner.attempt import AttemptSpec, Llm
+from runner.attempt import AttemptSpec, Llm, Note
 from runner.errors import ChildLost
 from runner.events import EventType, draft
 from runner.forkserver import Child, ForkServer
@@ -43,6 +43,9 @@ class ToldChild(Child):
 
     def emit(self, event_type: EventType, payload: dict[str, Any], *, agent_role: str | None = None) -> None:
         self.write(msgspec.json.encode(draft(event_type, payload, agent_role=agent_role)) + b"\n")
+
+    def note(self, note: Note) -> None:
+        self.write(msgspec.json.encode(note) + b"\n")
 
     def write(self, data: bytes) -> None:
         self._theirs.sendall(data)

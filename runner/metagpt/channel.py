@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from runner.attempt import Command
+from runner.attempt import Command, Note
 from runner.events import Draft, EventType, draft
 from runner.metagpt.redact import Redactor
 
@@ -89,6 +89,11 @@ class Channel:
                 gathered = self._tokens[call] = _Gathered(ROLE.get(), timer)
             gathered.deltas.append(delta)
 
+    def note(self, note: Note) -> None:
+        """Send a line that is no event."""
+        with self._lock:
+            self._send_line(msgspec.json.encode(note))
+
     async def drained(self) -> None:
         """Wait until the supervisor has taken most of what was sent."""
         await self._below.wait()
@@ -125,6 +130,9 @@ class Channel:
         line = _encode(event)
         if self._redactor.suspects(line):
             line = _encode(msgspec.structs.replace(event, payload=self._redactor.value(event.payload)))
+        self._send_line(line)
+
+    def _send_line(self, line: bytes) -> None:
         self._unsent += line + b"\n"
         if not self._writer_comes:
             self._writer_comes = True

@@ -8,6 +8,7 @@
   - OutsideWorkspace
   - RoleFailed
   - StoppedByPerson
+  - Unanswered
 """
 
 
@@ -16,8 +17,10 @@ class RunFailed(Exception):
 
 
 class BudgetUsedUp(RunFailed):
-    def __init__(self, budget: float, spent: float) -> None:
-        super().__init__(f"The budget of ${budget:g} is used up (${spent:.4f} spent).")
+    """budget, spent: with their units."""
+
+    def __init__(self, budget: str, spent: str) -> None:
+        super().__init__(f"The run was stopped by a person: {spent} of the budget of {budget} were used up.")
 
 
 class LlmFailed(RunFailed):
@@ -56,6 +59,20 @@ class RoleFailed(RunFailed):
 class StoppedByPerson(RunFailed):
     def __init__(self) -> None:
         super().__init__("The run was stopped by a person.")
+
+
+class Unanswered(RunFailed):
+    """limit: seconds that a person had."""
+
+    def __init__(self, question: str, limit: float) -> None:
+        super().__init__(f"Nobody answered within {_span(limit)} (answer_timeout_s). The question was: {question}")
+
+
+def _span(seconds: float) -> str:
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"
 
 
 def short(text: str, limit: int) -> str:

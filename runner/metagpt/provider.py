@@ -22,11 +22,14 @@ from metagpt.provider.openai_api import OpenAILLM
 from runner.attempt import model_key
 from runner.events import EventType
 from runner.metagpt import faults
+from runner.metagpt.budget import Budget
 from runner.metagpt.channel import ROLE
 from runner.metagpt.demo.ideas import REVISION_MARK
 from runner.metagpt.demo.provider import DemoLLM
-from runner.metagpt.failures import BudgetUsedUp, LlmFailed, RunFailed
+from runner.metagpt.failures import LlmFailed, RunFailed
+from runner.metagpt.prices import FREE, cost, price_of
 from runner.metagpt.run import TURN, Run, milliseconds_since
+from runner.usage import add
 
 BACKOFF = (0.5, 1.0, 2.0)  # seconds before each retry of a call
 CHARS_PER_TOKEN = 4  # of English text and code, roughly, for every tokenizer in use
@@ -34,14 +37,14 @@ CHARS_PER_TOKEN = 4  # of English text and code, roughly, for every tokenizer in
 
 @dataclass(slots=True)
 class Call:
-    """One attempt of one call. The tokens are None until the endpoint has told them."""
+    """One attempt of one call. The tokens are None until the endpoint has told them. streamed: characters so far."""
 
     id: str
     stream: bool
     prompt_sha256: str
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
-    streamed: bool = False
+    streamed: int = 0
 
 
 CALL: ContextVar[Call | None] = ContextVar("CALL", default=None)
@@ -65,8 +68,8 @@ def install(run: Run, config: Any) -> None:
     set_llm_stream_logfunc(lambda text: _on_stream(run, text))
 
 
-def estimate_tokens(text: str) -> int:
-    return math.ceil(len(text) / CHARS_PER_TOKEN)
+def estimate_tokens(chars: int) -> int:
+    return math.ceil(chars / CHARS_PER_TOKEN)
 
 
 class Meter:
@@ -77,8 +80,10 @@ class Meter:
         self.config = config
         self.client: Any = None
         self.dialect = Dialect()
-        self._price = _price_of(config)
-        self._warned = False
+        self._calls = run.usage.llm_calls
+        name = str(config.pricing_plan or config.model)
+        self._price = FREE if run.spec.llm.demo else price_of(name, run.spec.llm.prices)
+        self._budget = Budget(run, unpriced=config.model if self._price is None else None)
         self._recalled = 0
 
     async def complete(self, bare: Any, model: Any, messages: list[dict[str, Any]], stream: bool, limit: float) -> str:
@@ -90,7 +95,7 @@ class Meter:
         messages = _with_words_of_person(self.run, messages)
         waits = iter(BACKOFF)
         while True:
-            self._check_budget()
+            await self._budget.allow()
             await self.run.channel.drained()
             try:
                 return await self._call(bare, model, messages, prompt_sha256, stream, limit)
@@ -140,8 +145,8 @@ class Meter:
         stream: bool,
         limit: float,
     ) -> str:
-        self.run.usage.llm_calls += 1
-        call = Call(f"call-{self.run.usage.llm_calls}", stream, prompt_sha256)
+        self._calls += 1
+        call = Call(f"call-{self._calls}", stream, prompt_sha256)
         token = CALL.set(call)
         started = time.monotonic()
         answer, error = "", None
@@ -164,45 +169,33 @@ class Meter:
     def _account(
         self, call: Call, messages: list[dict[str, Any]], answer: str, started: float, error: str | None
     ) -> None:
-        estimated = call.prompt_tokens is None and error is None
+        # What was streamed before a call broke is paid for, too; whether one that never answered is, nobody tells.
+        estimated = call.prompt_tokens is None and (error is None or call.streamed > 0)
         if estimated:
-            call.prompt_tokens = estimate_tokens("".join(str(m.get("content", "")) for m in messages))
-            call.completion_tokens = estimate_tokens(answer)
+            call.prompt_tokens = estimate_tokens(sum(len(str(m.get("content", ""))) for m in messages))
+            call.completion_tokens = estimate_tokens(max(len(answer), call.streamed))
         prompt, completion = call.prompt_tokens or 0, call.completion_tokens or 0
-        cost = self._cost(prompt, completion)
-        self.run.usage.add(prompt, completion, cost)
+        dollars = None if self._price is None else cost(self._price, prompt, completion)
         model = self.config.model
-        tokens = f"{prompt} tokens in, {completion} out"
-        self.run.channel.emit(
-            EventType.LLM_CALL,
-            {
-                "message": f"The call to {model} failed: {error}" if error else f"{model} answered: {tokens}.",
-                "call": call.id,
-                "model": model,
-                "prompt_tokens": prompt,
-                "completion_tokens": completion,
-                "cost_usd": cost,
-                "duration_ms": milliseconds_since(started),
-                "error": error,
-                "estimated": estimated,
-                "demo": self.run.spec.llm.demo,
-                "prompt_sha256": call.prompt_sha256,
-                "answer_chars": len(answer),
-            },
-        )
-
-    def _check_budget(self) -> None:
-        budget, spent = self.run.spec.options.budget_usd, self.run.usage.cost_usd
-        if budget is not None and spent is not None and spent >= budget:
-            raise BudgetUsedUp(budget, spent)
-        if budget is not None and self._price is None and not self.run.spec.llm.demo and not self._warned:
-            self._warned = True
-            self.run.log("WARNING", f"No price is known for the model {self.config.model}: the budget cannot be kept.")
-
-    def _cost(self, prompt_tokens: int, completion_tokens: int) -> float | None:
-        if self._price is None:
-            return None
-        return (prompt_tokens * self._price["prompt"] + completion_tokens * self._price["completion"]) / 1000
+        ending = f"The call to {model} failed: {error.rstrip('.')}." if error else f"{model} answered:"
+        unpriced = " No price is known for this model." if dollars is None else ""
+        payload = {
+            "message": f"{ending} {prompt} tokens in, {completion} out.{unpriced}",
+            "call": call.id,
+            "model": model,
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "cost_usd": dollars,
+            "duration_ms": milliseconds_since(started),
+            "error": error,
+            "estimated": estimated,
+            "demo": self.run.spec.llm.demo,
+            "prompt_sha256": call.prompt_sha256,
+            "answer_chars": len(answer),
+        }
+        self.run.usage = add(self.run.usage, ROLE.get(), payload)
+        self.run.channel.emit(EventType.LLM_CALL, payload)
+        self._budget.look()
 
 
 class Dialect:
@@ -297,17 +290,8 @@ def _fingerprint(messages: list[dict[str, Any]]) -> str:
 def _on_stream(run: Run, text: str) -> None:
     call = CALL.get()
     if call is not None:
-        call.streamed = True
+        call.streamed += len(text)
         run.channel.token(call.id, text)
-
-
-def _price_of(config: Any) -> dict[str, float] | None:
-    """Dollars per 1000 tokens, from MetaGPT's table; routers put the maker's name before the model's."""
-    from metagpt.utils.token_counter import TOKEN_COSTS
-
-    plan = str(config.pricing_plan or config.model)
-    price: dict[str, float] | None = TOKEN_COSTS.get(plan) or TOKEN_COSTS.get(plan.rpartition("/")[2])
-    return price
 
 
 def _with_words_of_person(run: Run, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -6,44 +6,49 @@ its answer may come before the team has come to ask it again.
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from runner.attempt import Answer, answered_key
-from runner.events import EventType
+from runner.events import EventType, hence
 from runner.metagpt.channel import ROLE, Channel
+from runner.metagpt.failures import Unanswered
 from runner.metagpt.recall import Recall
 
 STOP = "stop"  # the answer that ends a run
 
 
 class Questions:
-    def __init__(self, channel: Channel, recall: Recall, *, attempt: int, open_request: str | None) -> None:
+    """timeout: seconds that a person has to answer each; None for no limit."""
+
+    def __init__(
+        self, channel: Channel, recall: Recall, *, attempt: int, open_request: str | None, timeout: float | None
+    ) -> None:
         self._channel = channel
         self._recall = recall
         self._open_request = open_request
         self._reopened = False
         self._early: dict[str, str] = {}
         self._attempt = attempt
+        self._timeout = timeout
         self._asked = 0
         self._open: dict[str, asyncio.Future[str]] = {}
         self._turn = asyncio.Lock()  # a person is asked one thing at a time
 
-    async def ask(self, kind: str, question: str, choices: Sequence[str], deadline: datetime | None = None) -> str:
-        """The answer of a person: one of `choices`, or words. Raises `TimeoutError` once `deadline` has passed.
+    async def ask(self, kind: str, question: str, choices: Sequence[str]) -> str:
+        """The answer of a person: one of `choices`, or words. Raises `Unanswered`.
 
         kind: what the question is about; the questions of one kind that a role asks have an order.
         """
         async with self._turn:
             recorded = self._recorded(answered_key(ROLE.get() or "", kind))
-            return recorded if recorded is not None else await self._ask(kind, question, choices, deadline)
+            return recorded if recorded is not None else await self._ask(kind, question, choices)
 
     def _recorded(self, key: str) -> str | None:
         """The answer of an earlier attempt, but for those that ended it."""
-        while (recorded := self._recall.take(key)) == STOP:
+        while (recorded := self._recall.take(key)) is not None and recorded.strip().lower() == STOP:
             pass
         return recorded
 
-    async def _ask(self, kind: str, question: str, choices: Sequence[str], deadline: datetime | None) -> str:
+    async def _ask(self, kind: str, question: str, choices: Sequence[str]) -> str:
         request_id = self._next_request_id()
         if request_id in self._early:
             return self._early.pop(request_id)
@@ -57,14 +62,15 @@ class Questions:
                 "kind": kind,
                 "question": question,
                 "choices": list(choices),
-                "deadline": deadline and deadline.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+                "deadline": None if self._timeout is None else hence(seconds=self._timeout),
                 "role": ROLE.get(),
             },
         )
-        left = None if deadline is None else (deadline - datetime.now(UTC)).total_seconds()
         try:
-            async with asyncio.timeout(left):
+            async with asyncio.timeout(self._timeout):
                 return await answer
+        except TimeoutError:
+            raise Unanswered(question, self._timeout or 0.0) from None
         finally:
             del self._open[request_id]
 

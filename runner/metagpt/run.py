@@ -26,22 +26,6 @@ LOG_LIMIT = 2000  # characters of one log line
 RESULT_CONTENT_LIMIT = 2000  # characters of a message's content in RESULT
 
 
-@dataclass(slots=True)
-class Usage:
-    """What the model has cost so far. cost_usd stays None until a call had a price."""
-
-    llm_calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    cost_usd: float | None = None
-
-    def add(self, prompt_tokens: int, completion_tokens: int, cost_usd: float | None) -> None:
-        self.prompt_tokens += prompt_tokens
-        self.completion_tokens += completion_tokens
-        if cost_usd is not None:
-            self.cost_usd = (self.cost_usd or 0.0) + cost_usd
-
-
 @dataclass(slots=True, frozen=True)
 class Revision:
     """A person's wish for other work than a role has done. previous: what it had written, by path."""
@@ -78,11 +62,17 @@ class Run:
         self.workspace = Path(spec.workspace).resolve()
         self.guard = Guard(self.workspace)
         self.recall = Recall(spec.checkpoint)
-        self.questions = Questions(channel, self.recall, attempt=spec.attempt, open_request=spec.checkpoint.request_id)
+        self.questions = Questions(
+            channel,
+            self.recall,
+            attempt=spec.attempt,
+            open_request=spec.checkpoint.request_id,
+            timeout=spec.options.answer_timeout_s,
+        )
         self.orphans = Orphans()
         self.progress = Progress(code_review=spec.options.code_review, run_tests=spec.options.run_tests)
         self.artifacts = Artifacts(self.workspace, self._on_artifact)
-        self.usage = Usage()
+        self.usage = spec.used
         self.messages: list[dict[str, Any]] = []
         self.said: list[Say] = []
         self.heard_before: set[str] = set()  # the ids of messages that an earlier attempt has told of
@@ -147,12 +137,7 @@ class Run:
             "project": self.project,
             "artifacts": [msgspec.to_builtins(a) for a in self.artifacts.existing()],
             "messages": [m | {"content": short(m["content"], RESULT_CONTENT_LIMIT)} for m in self.messages],
-            "usage": {
-                "llm_calls": self.usage.llm_calls,
-                "prompt_tokens": self.usage.prompt_tokens,
-                "completion_tokens": self.usage.completion_tokens,
-                "cost_usd": self.usage.cost_usd,
-            },
+            "usage": msgspec.to_builtins(self.usage),
             "demo": self.spec.llm.demo,
         }
 

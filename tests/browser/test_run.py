@@ -105,3 +105,23 @@ async def test_an_unknown_task_is_said_to_be_missing(demo_server: Server, new_pa
     page = await new_page(cuts=True)  # a 404 is an error in Chromium's console
     await page.goto(f"{demo_server.url}/tasks/no-such-task")
     await expect(page.get_by_role("heading", name="There is no such task")).to_be_visible()
+
+
+async def test_a_budget_is_raised_in_words(demo_server: Server, new_page: NewPage) -> None:
+    """A budget that is used up is asked about; a button is an answer, and a number, and what is neither is not."""
+    page = await new_page()
+    await page.goto(demo_server.url)
+    await page.get_by_label("Your idea").fill("A quiz")
+    await page.get_by_text("Options", exact=True).click()
+    await page.get_by_label("Budget, tokens").fill("500")
+    await page.get_by_role("button", name="Start the team").click()
+    panel = page.locator(".question-panel")
+    await expect(panel.locator(".question-text")).to_contain_text("of the budget of 500 tokens")
+    await panel.get_by_label("Answer in your own words").fill("plenty")
+    await page.keyboard.press("Enter")
+    await expect(panel.locator(".question-text")).to_contain_text("no possible answer")
+    await panel.get_by_role("button", name="raise").click()
+    await expect(panel.locator(".question-text")).not_to_contain_text("no possible answer")
+    await panel.get_by_label("Answer in your own words").fill("1000000")
+    await page.keyboard.press("Enter")
+    await expect_status(page, "SUCCEEDED")

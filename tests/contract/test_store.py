@@ -17,7 +17,8 @@ from runner.events import EventType, now
 from runner.sql import APPLICATION_ID
 from runner.states import Status
 from runner.store import SqliteStore
-from runner.task import Question, Usage
+from runner.task import Question
+from runner.usage import Raised, Tally, Usage
 from tests.logs import ids, make_commit, make_task, messages
 
 Opener = Callable[[Path], Awaitable[Store]]
@@ -145,7 +146,10 @@ async def test_a_task_comes_back_whole(store: Store) -> None:
         reason="r",
         model="m",
         demo=True,
-        usage=Usage(llm_calls=1, prompt_tokens=2, completion_tokens=3, cost_usd=0.1),
+        usage=Usage(
+            llm_calls=1, prompt_tokens=2, completion_tokens=3, cost_usd=0.1, by_role={"Engineer": Tally(llm_calls=1)}
+        ),
+        raised=Raised(budget_usd=1.5, budget_tokens=10**9),
         waiting=Question(request_id="q", question="?", choices=["a"]),
         workspace="/w",
         final_result={"artifacts": [{"path": "ü"}], "n": None},

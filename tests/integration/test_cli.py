@@ -62,6 +62,7 @@ def test_a_review_by_nobody(tmp_path: Path) -> None:
         ("--concurrency", "0", "1<=x<=1000"),
         ("--queue-limit", "-1", "0<=x<=100000"),
         ("--stop-grace", "-1", "0<=x<=60"),
+        ("--prices", "no-such-file.toml", "does not exist"),
         ("--demo-pace", "fast", "not a valid float"),
         ("--data", __file__, "is a file"),
         ("--colour", "red", "No such option"),
@@ -177,6 +178,17 @@ def test_half_of_an_llm(tmp_path: Path, arguments: tuple[str, ...], settings: di
     assert done.returncode == 1
     assert missing in _one_line(done.stderr)
     assert KEY not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("arguments", [("serve", "--port", "0"), ("run", "hangman"), ("config",)])
+def test_prices_that_are_none(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """A file with a price that is none: one line that names the file, the model and what is wrong."""
+    file = tmp_path / "prices.toml"
+    file.write_text("[home-made]\ninput = 3\n")
+    done = command(*arguments, "--prices", file, "--data", tmp_path / "data", home=tmp_path)
+    assert done.returncode == 1
+    line = _one_line(done.stderr)
+    assert str(file) in line and "home-made" in line and "`output`" in line
 
 
 def test_a_flag_wins_over_the_environment(tmp_path: Path) -> None:

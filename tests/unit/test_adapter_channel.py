@@ -8,9 +8,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from runner.attempt import Answer, Checkpoint, Command, Say
+from runner.attempt import Answer, BudgetRaised, Checkpoint, Command, Say
 from runner.events import EventType
 from runner.metagpt.channel import HIGH_WATER, ROLE, Channel
+from runner.metagpt.failures import Unanswered
 from runner.metagpt.questions import Questions
 from runner.metagpt.recall import Recall
 from runner.metagpt.redact import Redactor
@@ -208,24 +209,37 @@ async def test_the_end_of_the_supervisor_is_noticed(ends: Ends) -> None:
     await ends.gone.wait()
 
 
+def _questions(ends: Ends, *, attempt: int, timeout: float | None = None) -> Questions:
+    return Questions(ends.channel, Recall(Checkpoint()), attempt=attempt, open_request=None, timeout=timeout)
+
+
 async def test_a_question_waits_for_its_answer(ends: Ends) -> None:
     """`ask` tells the question and returns the answer to it."""
-    questions = Questions(ends.channel, Recall(Checkpoint()), attempt=3, open_request=None)
+    questions = _questions(ends, attempt=3)
     asking = asyncio.create_task(questions.ask("review", "Go on?", ["yes", "no"]))
     (event,) = await ends.events(1)
     assert event["event_type"] == "INPUT_REQUEST"
-    assert event["payload"]["request_id"] == "input-3-1"
+    assert (event["payload"]["request_id"], event["payload"]["deadline"]) == ("input-3-1", None)
     questions.answer(Answer(request_id="input-3-0", answer="no"))
     questions.answer(Answer(request_id="input-3-1", answer="yes"))
     assert await asking == "yes"
 
 
 async def test_a_question_has_a_deadline(ends: Ends) -> None:
-    """A question that nobody answers by its deadline raises."""
-    from datetime import UTC, datetime
-
-    with pytest.raises(TimeoutError):
-        await Questions(ends.channel, Recall(Checkpoint()), attempt=1, open_request=None).ask(
-            "review", "Go on?", ["yes"], datetime.now(UTC)
-        )
+    """A question that nobody answers by its deadline raises, and says what was asked."""
+    with pytest.raises(Unanswered, match=r"within 0\.01 s .* Go on\?"):
+        await _questions(ends, attempt=1, timeout=0.01).ask("review", "Go on?", ["yes"])
     assert (await ends.events(1))[0]["payload"]["deadline"].endswith("Z")
+
+
+@pytest.mark.parametrize(("limit", "words"), [(86_400, "24 h"), (5400, "90 min"), (0.5, "0.5 s"), (61, "61 s")])
+def test_how_long_nobody_answered(limit: float, words: str) -> None:
+    """The time that a person had is told in a unit that fits."""
+    assert f"within {words} " in str(Unanswered("Go on?", limit))
+
+
+async def test_a_note_is_one_line(ends: Ends) -> None:
+    """What is no event crosses as a line too, after what was sent before it."""
+    log(ends, "before")
+    ends.channel.note(BudgetRaised(option="budget_usd", to=2.5))
+    assert (await ends.events(2))[1] == {"op": "budget raised", "option": "budget_usd", "to": 2.5}

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from runner.attempt import BudgetRaised, Options
 from runner.base import Commit, Filter
 from runner.errors import AlreadyAnswered
 from runner.events import EventType
 from runner.states import TERMINAL, Status
 from runner.supervisor import Supervisor
 from runner.task import NewTask, Task
+from runner.usage import Raised, Usage
 from tests.children import ToldChild, ToldForks, told_supervisor
 from tests.support import until
 
@@ -38,13 +40,14 @@ class Stage:
         self.forks = forks
         self.task_id = ""
 
-    async def start(self) -> None:
-        self.task_id = (await self.supervisor.create_task(NewTask(input_prompt="x"))).id
+    async def start(self, **options: Any) -> None:
+        new = NewTask(input_prompt="x", options=Options(**options))
+        self.task_id = (await self.supervisor.create_task(new)).id
         await self.supervisor.start_task(self.task_id)
 
-    async def child(self) -> ToldChild:
+    async def child(self, **options: Any) -> ToldChild:
         """The child of a run that has just begun."""
-        await self.start()
+        await self.start(**options)
         return await self.forks.child()
 
     async def task(self) -> Task:
@@ -137,6 +140,8 @@ async def test_the_childs_own_error_is_the_reason(stage: Stage) -> None:
         b'{"timestamp":"t","agent_role":null,"event_type":"STATUS","payload":{"status":"SUCCEEDED"}}\n',
         b'{"timestamp":"t","agent_role":null,"event_type":"RESOURCE","payload":{}}\n',
         b'{"timestamp":"t","agent_role":null,"event_type":"INPUT_RESPONSE","payload":{}}\n',
+        b'{"op":"promote"}\n',
+        b'{"op":"budget raised","option":"n_round","to":9}\n',
     ],
 )
 async def test_a_line_that_is_no_event(stage: Stage, line: bytes) -> None:
@@ -261,6 +266,25 @@ async def test_an_answer_reaches_the_child(stage: Stage) -> None:
     assert [kind for kind in await stage.kinds() if kind.startswith(("INPUT", "STATUS"))] == [
         "STATUS", "STATUS", "INPUT_REQUEST", "STATUS", "INPUT_RESPONSE", "STATUS", "STATUS",
     ]  # fmt: skip
+
+
+async def test_what_earlier_attempts_have_used(stage: Stage) -> None:
+    """The next attempt is told what the task has used so far, and what its budgets were raised to."""
+    child = await stage.child(budget_usd=1.0)
+    assert (child.spec.used, child.spec.options.budget_usd) == (Usage(), 1.0)
+    call = {"message": "m", "call": "call-1", "prompt_sha256": "", "answer_chars": 0, "error": None}
+    child.emit(EventType.LLM_CALL, call | {"prompt_tokens": 7, "cost_usd": 1.5}, agent_role="Engineer")
+    child.note(BudgetRaised(option="budget_usd", to=2.5))
+    child.note(BudgetRaised(option="budget_tokens", to=100.0))
+    child.emit(EventType.LOG, {"message": "The budget was raised."})
+    child.exit(1)
+    task = await stage.end()
+    assert (task.raised, task.options.budget_usd) == (Raised(budget_usd=2.5, budget_tokens=100), 1.0)
+    await stage.supervisor.start_task(stage.task_id)
+    again = (await stage.forks.child()).spec
+    assert (again.options.budget_usd, again.options.budget_tokens) == (2.5, 100)
+    assert again.used == task.usage
+    assert again.used.by_role["Engineer"].cost_usd == 1.5
 
 
 async def test_a_flood_of_messages(stage: Stage) -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from runner.events import EventType
 from runner.states import Status
-from runner.task import FOLDED, LAST_MESSAGE_LIMIT, Task, Usage, derived_title, fold
+from runner.task import FOLDED, LAST_MESSAGE_LIMIT, Task, derived_title, fold
+from runner.usage import Tally, Usage
 from tests.logs import make_task
 
 
@@ -24,14 +25,29 @@ def test_the_current_agent() -> None:
 
 
 def test_usage_adds_up() -> None:
-    """Tokens and cost are the sums over all calls; what a call does not say counts as nothing."""
+    """Tokens and cost are the sums over all calls; what a call does not say counts as nothing, but for its price."""
     task = _fold(
         make_task(),
         (EventType.LLM_CALL, None, {"prompt_tokens": 10, "completion_tokens": 5, "cost_usd": 0.1}),
         (EventType.LLM_CALL, None, {"prompt_tokens": 1, "completion_tokens": None, "cost_usd": None}),
         (EventType.LLM_CALL, None, {"prompt_tokens": 2, "completion_tokens": 2, "cost_usd": 0.2}),
     )
-    assert task.usage == Usage(llm_calls=3, prompt_tokens=13, completion_tokens=7, cost_usd=0.3)
+    assert task.usage == Usage(llm_calls=3, prompt_tokens=13, completion_tokens=7, cost_usd=0.3, unpriced_calls=1)
+
+
+def test_usage_by_role() -> None:
+    """What each role has used adds up apart from the others, and all of it in total."""
+    task = _fold(
+        make_task(),
+        (EventType.LLM_CALL, "Engineer", {"prompt_tokens": 10, "completion_tokens": 5, "cost_usd": 0.1}),
+        (EventType.LLM_CALL, "Architect", {"prompt_tokens": 1, "completion_tokens": 1, "cost_usd": 0.0}),
+        (EventType.LLM_CALL, "Engineer", {"prompt_tokens": 2, "completion_tokens": 2, "cost_usd": None}),
+    )
+    assert task.usage.by_role == {
+        "Engineer": Tally(llm_calls=2, prompt_tokens=12, completion_tokens=7, cost_usd=0.1, unpriced_calls=1),
+        "Architect": Tally(llm_calls=1, prompt_tokens=1, completion_tokens=1),
+    }
+    assert (task.usage.llm_calls, task.usage.tokens) == (3, 21)
 
 
 def test_progress_never_falls() -> None:

@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from runner.attempt import Llm
+from runner.attempt import Answer, Llm, Price
+from runner.usage import Tally, Usage
 from tests.integration.adapter.conftest import Start
 from tests.openai_server import API_KEY, MODEL, Break, Hang, OpenAiServer, Refuse, Reply, unused_url
 
@@ -55,23 +56,80 @@ async def test_answers_in_one_piece(start: Start, server: OpenAiServer) -> None:
 
 
 async def test_a_model_without_a_price_costs_null(start: Start, server: OpenAiServer) -> None:
-    """The cost of an unknown model is null, not zero, and the log says that the budget cannot be kept, once."""
+    """The cost of an unknown model is null, not zero, wherever it is told; the log warns of the budget, once."""
     attempt = await start(llm=Llm(config=server.config(model="home-made")))
     assert await attempt.end() == 0
-    assert {call["cost_usd"] for call in attempt.payloads("LLM_CALL")} == {None}
-    assert attempt.result["usage"]["cost_usd"] is None
+    calls = attempt.payloads("LLM_CALL")
+    assert {call["cost_usd"] for call in calls} == {None}
+    assert all(call["message"].endswith("No price is known for this model.") for call in calls)
+    assert attempt.result["usage"]["unpriced_calls"] == len(calls)
     warnings = [log["message"] for log in attempt.payloads("LOG") if log["level"] == "WARNING"]
-    assert warnings == ["No price is known for the model home-made: the budget cannot be kept."]
+    assert warnings == [
+        "No price is known for the model home-made: its calls do not count towards the budget of $10.00. Give its "
+        "price with --prices, or set budget_tokens."
+    ]
 
 
-async def test_the_budget_ends_a_run_between_two_calls(start: Start, server: OpenAiServer) -> None:
-    """Once the budget is spent, no further call is made, and the error names both sums."""
+@pytest.mark.parametrize("model", ["home-made", "router/maker/home-made", "gpt-4o"])
+async def test_a_price_of_the_users_own(start: Start, server: OpenAiServer, model: str) -> None:
+    """A price that the user gives counts, before MetaGPT's own and also where a router names the model."""
+    price = Price(input=1000, output=2000)
+    llm = Llm(config=server.config(model=model), prices={"home-made": price, "gpt-4o": price})
+    attempt = await start(llm=llm)
+    assert await attempt.end() == 0
+    for call in attempt.payloads("LLM_CALL"):
+        assert call["cost_usd"] == pytest.approx(call["prompt_tokens"] / 1000 + call["completion_tokens"] / 500)
+    assert attempt.result["usage"]["unpriced_calls"] == 0
+
+
+async def test_usage_by_role(start: Start, server: OpenAiServer) -> None:
+    """The result has what every role has used, in this attempt and in those before it."""
+    before = Usage(
+        llm_calls=2, cost_usd=0.5, by_role={"Engineer": Tally(llm_calls=1, cost_usd=0.5), "Boss": Tally(llm_calls=1)}
+    )
+    attempt = await start(llm=Llm(config=server.config()), used=before)
+    assert await attempt.end() == 0
+    usage = attempt.result["usage"]
+    calls = list(zip(attempt.roles("LLM_CALL"), attempt.payloads("LLM_CALL"), strict=True))
+    assert set(usage["by_role"]) == {"Boss", "ProductManager", "Architect", "ProjectManager", "Engineer"}
+    for role, share in usage["by_role"].items():
+        made = [call for by, call in calls if by == role]
+        earlier = before.by_role.get(role, Tally())
+        assert share["llm_calls"] == len(made) + earlier.llm_calls
+        assert share["prompt_tokens"] == sum(call["prompt_tokens"] for call in made)
+        assert share["cost_usd"] == pytest.approx(sum(call["cost_usd"] for call in made) + earlier.cost_usd)
+    for field in ("llm_calls", "prompt_tokens", "completion_tokens", "cost_usd"):
+        assert usage[field] == pytest.approx(sum(share[field] for share in usage["by_role"].values()))
+    assert attempt.payloads("LLM_CALL")[0]["call"] == "call-3"
+
+
+async def test_nothing_is_asked_of_the_model_once_the_budget_is_used_up(start: Start, server: OpenAiServer) -> None:
+    """A person is asked before the next call, and after a stop there is none."""
     attempt = await start(llm=Llm(config=server.config()), budget_usd=0.005)
-    assert await attempt.end() == 1
+    question = await attempt.until("INPUT_REQUEST")
+    asked = len(server.requests)
     spent = sum(call["cost_usd"] for call in attempt.payloads("LLM_CALL"))
-    assert attempt.fatal["message"] == f"The budget of $0.005 is used up (${spent:.4f} spent)."
-    assert attempt.fatal["error_type"] == "BudgetUsedUp"
-    assert 0 < len(server.requests) < 5
+    assert spent >= 0.005 and 0 < asked < 5
+    await attempt.child.send(Answer(request_id=question["request_id"], answer="stop"))
+    assert await attempt.end() == 1
+    assert (len(server.requests), attempt.fatal["error_type"]) == (asked, "BudgetUsedUp")
+
+
+async def test_a_raised_budget(start: Start, server: OpenAiServer) -> None:
+    """After a raise the team works on to its end, with all that it had done."""
+    attempt = await start(llm=Llm(config=server.config()), budget_usd=0.005)
+    question = await attempt.until("INPUT_REQUEST")
+    await attempt.child.send(Answer(request_id=question["request_id"], answer="100"))
+    assert await attempt.end() == 0
+    assert attempt.counts["INPUT_REQUEST"] == 1
+    assert {"op": "budget raised", "option": "budget_usd", "to": 100.0} in attempt.notes
+
+
+async def test_what_earlier_attempts_have_used_counts(start: Start, server: OpenAiServer) -> None:
+    """A budget that was used up before this attempt began is asked about before its first call."""
+    attempt = await start(llm=Llm(config=server.config()), used=Usage(llm_calls=9, cost_usd=3), budget_usd=2.0)
+    await attempt.until("INPUT_REQUEST")
+    assert server.requests == []
 
 
 @pytest.mark.parametrize(

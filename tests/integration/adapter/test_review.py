@@ -25,7 +25,7 @@ async def test_approved_work_goes_on(start: Start) -> None:
     question = await attempt.until("INPUT_REQUEST")
     assert question["role"] == "Architect"
     assert question["choices"] == ["approve", "revise", "stop"]
-    assert question["deadline"] is None
+    assert question["deadline"].endswith("Z")
     assert "docs/system_design" in question["question"]
     assert "WriteDesign" not in [message["cause_by"] for message in attempt.payloads("MESSAGE")]
     await attempt.child.send(Answer(request_id=question["request_id"], answer="approve"))
