@@ -12,6 +12,7 @@ import msgspec
 from runner.usage import Usage
 
 SPEC_SIZE_BYTES = 4
+HEARTBEAT_PERIOD = 1.0  # seconds between two `Alive`
 
 ANSWER_TIMEOUT = 86_400.0  # seconds: who starts a team in the evening may answer the next day
 
@@ -30,8 +31,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     n_round: rounds of the team at most (it ends earlier when every role is idle). code_review: the engineer reviews
     each file. run_tests: a QA engineer writes and runs tests. budget_usd: LLM cost of all attempts at which a person is
     asked whether to go on; null for no limit. budget_tokens: the same for tokens, those of the prompts and of the
-    answers together. timeout_s: seconds after which the run is ended, the time in which a person is asked included;
-    null for no limit. answer_timeout_s: seconds that a person has to answer each
+    answers together. timeout_s: seconds of work after which the run is ended, the time in which a person is asked not
+    counted; null for no limit. llm_timeout_s: seconds that one call of the model may take in all; null for what the
+    LLM's configuration says (600 where it says nothing). answer_timeout_s: seconds that a person has to answer each
     question before the run ends unanswered; null for no limit. review: roles whose work a person approves before the
     team goes on.
     """
@@ -42,6 +44,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     budget_usd: Annotated[float, msgspec.Meta(gt=0, le=1_000_000)] | None = 10.0
     budget_tokens: Annotated[int, msgspec.Meta(ge=1, le=10**12)] | None = None
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=604_800)] | None = 3600.0
+    llm_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=86_400)] | None = None
     answer_timeout_s: Annotated[float, msgspec.Meta(gt=0, le=2_592_000)] | None = ANSWER_TIMEOUT
     review: Annotated[list[Role], msgspec.Meta(max_length=5)] = []
 
@@ -144,6 +147,10 @@ class AttemptSpec(msgspec.Struct, frozen=True, kw_only=True):
     used: Usage = Usage()
 
 
+class Alive(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="alive"):
+    """The child's event loop turns. A blocked or suspended process does not say so."""
+
+
 class BudgetRaised(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="budget raised"):
     """A person has raised a budget, for this attempt and later ones. to: in the unit of the option."""
 
@@ -151,4 +158,4 @@ class BudgetRaised(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", ta
     to: float
 
 
-Note = BudgetRaised
+Note = Alive | BudgetRaised

@@ -16,9 +16,10 @@ from typing import Any, Literal
 import msgspec
 import psutil
 
-from runner.attempt import Answer, AttemptSpec, Checkpoint, Llm, Note, Options, Origin, Say
+from runner.attempt import Answer, AttemptSpec, BudgetRaised, Checkpoint, Llm, Note, Options, Origin, Say
 from runner.base import Entry, Stopped, Store
 from runner.checkpoint import read_checkpoint
+from runner.clocks import SilenceClock, WorkClock
 from runner.errors import AlreadyAnswered, AttemptLost, ChildLost, Conflict, NotInTeam, StaleAttempt
 from runner.events import EventType, draft, now
 from runner.forkserver import Child, ForkServer
@@ -63,7 +64,9 @@ _decode_payload = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Run:
-    """grace: seconds that a stopped child has to end by itself before it is killed."""
+    """grace: seconds that a stopped child has to end by itself before it is killed. silence_limit: seconds without a
+    word after which a child is killed.
+    """
 
     def __init__(
         self,
@@ -75,6 +78,7 @@ class Run:
         llm: Llm,
         workspace: Path,
         grace: float,
+        silence_limit: float,
     ) -> None:
         self.task = task
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -84,6 +88,8 @@ class Run:
         self._llm = llm
         self._workspace = workspace
         self._grace = grace
+        self._working = WorkClock(task.options.timeout_s)
+        self._silence = SilenceClock(silence_limit)
         self._child: Child | None = None
         self._unsent: list[Answer] = []  # answers that have come before the child
         self._answered: set[str] = set()  # the ids of questions
@@ -175,6 +181,7 @@ class Run:
         )
         if self.task.status is Status.WAITING:
             done = self.change(Trigger.ANSWER)
+            self._working.resume()
         await done
         command = Answer(request_id=request_id, answer=answer)
         if self._child is None:
@@ -197,32 +204,40 @@ class Run:
     async def _attempt(self) -> str | None:
         """Run the child to its end. Returns what went wrong, or None."""
         await asyncio.to_thread(lay_out, self._workspace)
-        limit = self.task.options.timeout_s
         try:
-            async with asyncio.timeout(limit):
+            async with self._working:
                 return await self._run_child()
         except TimeoutError:
-            return f"The time limit of {limit:g} s was reached."
+            return f"The time limit of {self.task.options.timeout_s:g} s was reached."
 
     async def _run_child(self) -> str | None:
         child = self._child = await self._launch()
         if child is None:
             return "The run was ended before its process existed."
         sampling = asyncio.create_task(self._sample(child.pid), name=f"resources of {self.task.id}")
+        listening = asyncio.create_task(self._end_silence(child), name=f"silence of {self.task.id}")
         try:
             if self._end_asked.is_set():
                 child.signal(signal.SIGTERM)
             while self._unsent:
                 await child.send(self._unsent.pop(0))
-            while lines := await child.lines():
+            while lines := await self._hear(child):
                 if events := self._heed(lines):
                     await self._absorb(events)
             return self._verdict(await asyncio.shield(child.exited))
         finally:
             sampling.cancel()
+            listening.cancel()
             child.signal(signal.SIGKILL)
             await asyncio.shield(child.exited)
             child.close()
+
+    async def _hear(self, child: Child) -> list[bytes]:
+        self._silence.begin()
+        try:
+            return await child.lines()
+        finally:
+            self._silence.end()
 
     async def _launch(self) -> Child | None:
         """A child, or None if a stop came first."""
@@ -283,6 +298,7 @@ class Run:
                 if event.event_type is EventType.INPUT_REQUEST and task.status is Status.RUNNING:
                     task, status_entry = _changed(task, Trigger.ASK, str(payload.get("question")), {})
                     entries.append(status_entry)
+                    self._working.pause()
         self.task, done = self._recorder.append(task, entries)
         return done
 
@@ -362,6 +378,16 @@ class Run:
             self._how = "killed"
             self._child.signal(signal.SIGKILL)
 
+    async def _end_silence(self, child: Child) -> None:
+        """Kill a child that has been silent for too long, until cancelled."""
+        await self._silence.ran_out()
+        if self._end_asked.is_set():  # then it is the grace that counts
+            return
+        reason = f"The process of this run gave no sign of life for {self._silence.limit:g} s, and was killed."
+        self.record(EventType.ERROR, {"message": reason, "error_type": "Silent", "traceback": None, "fatal": True})
+        self._fatal = reason
+        child.signal(signal.SIGKILL)
+
     async def _sample(self, pid: int) -> None:
         """Record what the process tree uses, every few seconds, until cancelled."""
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -398,6 +424,8 @@ def _changed(
 
 def _noted(task: Task, note: Note) -> Task:
     """The task after a line of its child that is no event."""
+    if not isinstance(note, BudgetRaised):
+        return task
     to = int(note.to) if note.option == "budget_tokens" else note.to
     return msgspec.structs.replace(task, raised=msgspec.structs.replace(task.raised, **{note.option: to}))
 

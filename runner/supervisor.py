@@ -46,6 +46,9 @@ from runner.workspace import keep_base
 _SHUTDOWN_GRACE = 1.0  # seconds that children have to end by themselves when the server ends
 _ALL = 1_000_000  # tasks
 
+# MetaGPT blocks its loop for seconds; more than a minute is a loop that will not turn again.
+SILENCE_LIMIT = 60.0  # seconds
+
 _log = logging.getLogger(__name__)
 
 
@@ -53,7 +56,7 @@ class Supervisor:
     """A `Runner`. Make one with `open_supervisor`.
 
     folder: where each task has a folder of its own. concurrency: attempts at the same time. grace: seconds that a
-    stopped child has to end by itself.
+    stopped child has to end by itself. silence_limit: seconds without a sign of life after which a child is killed.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Supervisor:
         queue: Queue,
         concurrency: int,
         grace: float,
+        silence_limit: float = SILENCE_LIMIT,
     ) -> None:
         self._store = store
         self._recorder = recorder
@@ -76,6 +80,7 @@ class Supervisor:
         self._queue = queue
         self._concurrency = concurrency
         self._grace = grace
+        self._silence_limit = silence_limit
         self._runs: dict[str, Run] = {}
         self._attempts: set[asyncio.Task[None]] = set()
         self._admission = asyncio.Lock()
@@ -283,6 +288,7 @@ class Supervisor:
             llm=self._llm,
             workspace=self._workspace(task.id),
             grace=self._grace,
+            silence_limit=self._silence_limit,
         )
 
     def _forget(self, run: Run) -> None:
@@ -342,6 +348,7 @@ async def open_supervisor(
     concurrency: int,
     grace: float,
     queue_limit: int = QUEUE_LIMIT,
+    silence_limit: float = SILENCE_LIMIT,
     durability: Durability = "normal",
     keep_days: float | None = None,
 ) -> AsyncIterator[Supervisor]:
@@ -365,6 +372,7 @@ async def open_supervisor(
                     queue=Queue(limit=queue_limit),
                     concurrency=concurrency,
                     grace=grace,
+                    silence_limit=silence_limit,
                 )
                 await supervisor.recover()
                 retention = asyncio.create_task(retain(store, keep_days), name="retention")

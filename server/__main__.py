@@ -17,7 +17,7 @@ from click.core import ParameterSource
 from runner.attempt import Options, Role
 from runner.errors import DatabaseUnusable, DataFolderBusy
 from runner.queue import QUEUE_LIMIT
-from runner.supervisor import Supervisor, open_supervisor
+from runner.supervisor import SILENCE_LIMIT, Supervisor, open_supervisor
 from runner.task import NewTask
 from server import terminal
 from server.app import create_app
@@ -48,6 +48,12 @@ _SHARED_OPTIONS = (
         type=click.FloatRange(0, 60),
         default=1.5,
         help="Seconds that a stopped run has to end by itself before it is killed.",
+    ),
+    _option(
+        "--silence-limit",
+        type=click.FloatRange(5, 86_400),
+        default=SILENCE_LIMIT,
+        help="Seconds without a sign of life after which a run's process is killed. MetaGPT blocks it for some.",
     ),
     _option(
         "--durability",
@@ -202,6 +208,7 @@ def _supervisor(settings: Settings, choice: Choice) -> AbstractAsyncContextManag
         concurrency=settings.concurrency,
         queue_limit=settings.queue_limit,
         grace=settings.stop_grace,
+        silence_limit=settings.silence_limit,
         durability=settings.durability,
         keep_days=settings.keep_days,
     )

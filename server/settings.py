@@ -17,8 +17,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """data: the folder for the database and the workspaces. concurrency: runs at the same time. queue_limit: tasks that
     may wait for a place. stop_grace: seconds that a stopped run has to end by itself before it is killed. durability:
     what a commit survives, "normal" the death of the process, "full" that of the machine. keep_days: days after its
-    end that a run's events are kept. llm_*: the model, see `server.llm`. prices: a file, see `server.prices`.
-    demo_pace: a factor on the demo model's waiting, 1 for a human pace, 0 for none.
+    end that a run's events are kept. silence_limit: seconds without a sign of life after which a run's process is
+    killed. llm_*: the model, see `server.llm`. prices: a file, see `server.prices`. demo_pace: a factor on the demo
+    model's waiting, 1 for a human pace, 0 for none.
     """
 
     data: Path
@@ -27,6 +28,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     stop_grace: float
     durability: Durability
     keep_days: float | None
+    silence_limit: float
     llm_base_url: str | None
     llm_api_key: str | None
     llm_model: str | None

@@ -96,7 +96,7 @@ export const text = {
     tokens: "Budget, tokens",
     tokensHint: "You are asked at this many tokens",
     minutes: "Time limit, minutes",
-    minutesHint: "The run is stopped after this time",
+    minutesHint: "Of work; the run is ended after it",
     hours: "Time to answer, hours",
     hoursHint: "The run ends if you have not answered",
     unlimited: "No limit if empty",

@@ -97,7 +97,9 @@ class ToldForks(ForkServer):
 
 
 @asynccontextmanager
-async def told_supervisor(folder: Path, *, grace: float = 0.2) -> AsyncIterator[tuple[Supervisor, ToldForks]]:
+async def told_supervisor(
+    folder: Path, *, grace: float = 0.2, silence_limit: float = 60.0
+) -> AsyncIterator[tuple[Supervisor, ToldForks]]:
     """A supervisor, and the fork server whose children the test tells what to do."""
     forks = ToldForks()
     async with aclosing(await SqliteStore.open(folder / "tasks.db")) as store, Recorder(store) as recorder:
@@ -110,6 +112,7 @@ async def told_supervisor(folder: Path, *, grace: float = 0.2) -> AsyncIterator[
             queue=Queue(limit=QUEUE_LIMIT),
             concurrency=2,
             grace=grace,
+            silence_limit=silence_limit,
         )
         try:
             yield supervisor, forks

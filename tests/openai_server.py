@@ -49,13 +49,18 @@ class Answered:
 
 
 @dataclass(frozen=True)
+class Stall:
+    """An answer that begins, and does not go on until the server is closed."""
+
+
+@dataclass(frozen=True)
 class Reply:
     """These words, in place of the demo model's."""
 
     text: str
 
 
-Outcome = Refuse | Hang | Break | Answered | Reply
+Outcome = Refuse | Hang | Break | Answered | Stall | Reply
 Answer = Callable[[str, str], str]  # prompt, system prompt
 
 
@@ -162,6 +167,9 @@ class _Handler(BaseHTTPRequestHandler):
                 endpoint.closing.wait()
             case Break():
                 self._stream(["half of an answ"], body, whole=False)
+            case Stall():
+                self._stream(["half of an answ"], body, whole=False)
+                endpoint.closing.wait()
             case Reply(text) if body.get("stream"):
                 self._stream([text[i : i + CHUNK_CHARS] for i in range(0, len(text), CHUNK_CHARS)], body, whole=True)
             case Reply(text):

@@ -16,7 +16,7 @@ import socket
 import traceback
 from typing import Any, NoReturn
 
-from runner.attempt import Answer, AttemptSpec, Command
+from runner.attempt import HEARTBEAT_PERIOD, Alive, Answer, AttemptSpec, Command
 from runner.events import EventType
 from runner.metagpt.channel import Channel
 from runner.metagpt.failures import RoleFailed, RunFailed, short
@@ -62,9 +62,11 @@ class _Attempt:
         loop.set_exception_handler(self._on_loop_error)
         loop.add_signal_handler(signal.SIGTERM, self._stop)
         loop.add_signal_handler(signal.SIGCHLD, self._run.orphans.reap)
+        beating = asyncio.create_task(_beat(channel), name="heartbeat")
         try:
             return await self._work()
         finally:
+            beating.cancel()
             loop.remove_signal_handler(signal.SIGCHLD)  # a loop that is being closed could not take it
             # A stop is too late now; it would cancel what the loop does to close, and so change the exit code.
             self._left = asyncio.all_tasks() - {asyncio.current_task()}
@@ -118,6 +120,17 @@ class _Attempt:
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception") or RuntimeError(context["message"])
         self._run.channel.emit(EventType.ERROR, _error_payload(error, fatal=False))
+
+
+async def _beat(channel: Channel) -> None:
+    """Show that the loop turns. Not from a thread: it would go on while the loop is blocked for ever.
+
+    MetaGPT blocks the loop too, for seconds; the supervisor has more patience than that.
+    """
+    while True:
+        await asyncio.sleep(HEARTBEAT_PERIOD)
+        await channel.drained()
+        channel.note(Alive())
 
 
 def _end_with_supervisor() -> NoReturn:

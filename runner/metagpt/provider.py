@@ -236,7 +236,8 @@ def _metered(base: Any, meter: Meter) -> Any:
         stream: bool = False,
         timeout: int = 0,  # noqa: ASYNC109, the name is MetaGPT's
     ) -> str:
-        return await meter.complete(bare, self, messages, stream, self.get_timeout(timeout))
+        limit = meter.run.spec.options.llm_timeout_s or self.get_timeout(timeout)
+        return await meter.complete(bare, self, messages, stream, limit)
 
     def _update_costs(self: Any, usage: Any, model: str | None = None, local_calc_usage: bool = True) -> None:
         call, usage = CALL.get(), usage.model_dump() if hasattr(usage, "model_dump") else usage

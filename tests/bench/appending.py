@@ -45,7 +45,16 @@ async def lines(path: Path, synchronous: str, seconds: float, size: int) -> tupl
     forks = ForkServer(path.parent / "scratch")
     async with Recorder(store) as recorder:
         task = await store.create_task(_task("lines"), key=None, fingerprint="")
-        run = Run(task, store=store, recorder=recorder, forks=forks, llm=Llm(), workspace=path.parent, grace=1.0)
+        run = Run(
+            task,
+            store=store,
+            recorder=recorder,
+            forks=forks,
+            llm=Llm(),
+            workspace=path.parent,
+            grace=1.0,
+            silence_limit=60.0,
+        )
         batch = [tail(n, size, task.id) for n in range(LINES)]
         under_way: list[asyncio.Future[None]] = []
         begun = time.perf_counter()

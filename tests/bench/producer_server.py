@@ -138,6 +138,7 @@ class ProducerServer:
             llm=self._llm,
             workspace=self._data / "workspace",
             grace=1.0,
+            silence_limit=60.0,
         )
 
 

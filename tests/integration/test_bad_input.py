@@ -59,6 +59,7 @@ BAD_TASKS: list[tuple[Any, str | None, str]] = [
     ({"input_prompt": "x", "options": {"budget_usd": -1}}, "options.budget_usd", "or null"),
     ({"input_prompt": "x", "options": {"budget_tokens": 0}}, "options.budget_tokens", "from 1 to"),
     ({"input_prompt": "x", "options": {"budget_tokens": 0.5}}, "options.budget_tokens", "whole number"),
+    ({"input_prompt": "x", "options": {"llm_timeout_s": 0}}, "options.llm_timeout_s", "or null"),
     ({"input_prompt": "x", "options": {"answer_timeout_s": 10**9}}, "options.answer_timeout_s", "to 2,592,000"),
     ({"input_prompt": "x", "options": {"timeout_s": 604_801}}, "options.timeout_s", "604,800"),
     ({"input_prompt": "x", "options": {"timeout_s": "1h"}}, "options.timeout_s", "number"),

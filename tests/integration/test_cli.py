@@ -62,6 +62,7 @@ def test_a_review_by_nobody(tmp_path: Path) -> None:
         ("--concurrency", "0", "1<=x<=1000"),
         ("--queue-limit", "-1", "0<=x<=100000"),
         ("--stop-grace", "-1", "0<=x<=60"),
+        ("--silence-limit", "1", "5<=x<=86400"),
         ("--prices", "no-such-file.toml", "does not exist"),
         ("--demo-pace", "fast", "not a valid float"),
         ("--data", __file__, "is a file"),

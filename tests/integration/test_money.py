@@ -1,5 +1,7 @@
 """What a run uses, what it may use, and who is asked when that is used up."""
 
+import asyncio
+import signal
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,16 @@ async def test_prices_from_a_file(tmp_path: Path) -> None:
     tokens = usage["prompt_tokens"] + usage["completion_tokens"]
     assert usage["cost_usd"] == pytest.approx(tokens / 1000)
     assert usage["unpriced_calls"] == 0
+
+
+async def test_a_process_that_was_suspended(tmp_path: Path) -> None:
+    """A run's process that does not turn any more is killed, and the run has failed and says so."""
+    with Server(tmp_path / "data", DEMO_PACE=100, SILENCE_LIMIT=5) as server:
+        async with client(server) as api:
+            task_id = await api.started()
+            await api.until_event(task_id, "TOKEN")
+            (process,) = server.children
+            process.send_signal(signal.SIGSTOP)
+            state = await api.until_status(task_id, "FAILED")
+            assert "no sign of life for 5 s" in state["reason"]
+            await asyncio.to_thread(process.wait, 5)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from runner.attempt import BudgetRaised, Options
+from runner.attempt import Alive, BudgetRaised, Options
 from runner.base import Commit, Filter
 from runner.errors import AlreadyAnswered
 from runner.events import EventType
@@ -266,6 +266,49 @@ async def test_an_answer_reaches_the_child(stage: Stage) -> None:
     assert [kind for kind in await stage.kinds() if kind.startswith(("INPUT", "STATUS"))] == [
         "STATUS", "STATUS", "INPUT_REQUEST", "STATUS", "INPUT_RESPONSE", "STATUS", "STATUS",
     ]  # fmt: skip
+
+
+async def test_a_silent_child(tmp_path: Path) -> None:
+    """A child that gives no sign of life is killed, and its attempt has failed with a reason that says so."""
+    async with told_supervisor(tmp_path, silence_limit=0.05) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        child = await stage.child()
+        task = await stage.end()
+        assert (task.status, child.signals) == (Status.FAILED, [signal.SIGKILL])
+        assert task.reason == "The process of this run gave no sign of life for 0.05 s, and was killed."
+        assert (await stage.kinds()).count("ERROR") == 1
+
+
+async def test_a_child_that_is_alive(tmp_path: Path) -> None:
+    """A child that has nothing to tell but that it is alive is left alone, and nothing of that is in the log."""
+    async with told_supervisor(tmp_path, silence_limit=0.2) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        child = await stage.child()
+        for _ in range(30):
+            child.note(Alive())
+            await asyncio.sleep(0.02)
+        child.finish()
+        assert (await stage.end()).status is Status.SUCCEEDED
+        assert await stage.kinds() == ["STATUS", "STATUS", "RESULT", "STATUS"]
+
+
+async def test_the_time_limit(stage: Stage) -> None:
+    """A run that has worked for too long is ended, and says so."""
+    child = await stage.child(timeout_s=0.05)
+    assert (await stage.end()).reason == "The time limit of 0.05 s was reached."
+    assert child.signals == [signal.SIGKILL]
+
+
+async def test_the_time_limit_while_a_person_is_asked(stage: Stage) -> None:
+    """The time of a run stands still while a person is asked, and goes on after the answer."""
+    child = await stage.child(timeout_s=0.4)
+    child.emit(EventType.INPUT_REQUEST, QUESTION)
+    await stage.until(Status.WAITING)
+    await asyncio.sleep(0.5)
+    assert (await stage.task()).status is Status.WAITING
+    await stage.supervisor.answer(stage.task_id, "r1", "approve")
+    assert (await stage.task()).status is Status.RUNNING
+    assert (await stage.end()).reason == "The time limit of 0.4 s was reached."
 
 
 async def test_what_earlier_attempts_have_used(stage: Stage) -> None:

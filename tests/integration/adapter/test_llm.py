@@ -7,7 +7,7 @@ import pytest
 from runner.attempt import Answer, Llm, Price
 from runner.usage import Tally, Usage
 from tests.integration.adapter.conftest import Start
-from tests.openai_server import API_KEY, MODEL, Break, Hang, OpenAiServer, Refuse, Reply, unused_url
+from tests.openai_server import API_KEY, MODEL, Break, Hang, OpenAiServer, Refuse, Reply, Stall, unused_url
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -200,6 +200,26 @@ async def test_a_silent_endpoint_times_out(start: Start, server: OpenAiServer) -
     assert failed["error"] == f"The LLM endpoint {server.url} did not answer within 1 s."
     assert time.monotonic() - began < 3
     assert await attempt.end() == 0
+
+
+async def test_an_answer_that_stalls(start: Start, server: OpenAiServer) -> None:
+    """An answer that does not come to its end is given up after `llm_timeout_s`; what came of it is counted."""
+    server.script.append(Stall())
+    attempt = await start(llm=Llm(config=server.config()), llm_timeout_s=1)
+    failed = await attempt.until("LLM_CALL")
+    assert failed["error"] == f"The LLM endpoint {server.url} did not answer within 1 s."
+    assert failed["estimated"] and failed["prompt_tokens"] > 100 and failed["cost_usd"] > 0
+    assert await attempt.end() == 0
+
+
+async def test_an_endpoint_that_says_when_to_come_back(start: Start, server: OpenAiServer) -> None:
+    """A longer wait that the endpoint asks for is kept, and told."""
+    server.script.append(Refuse(429, headers={"Retry-After": "1.5"}))
+    attempt = await start(llm=Llm(config=server.config()))
+    await attempt.until("LOG", lambda payload: payload["message"].endswith("Trying again in 1.5 s."))
+    began = time.monotonic()
+    await attempt.until("LLM_CALL", lambda payload: not payload["error"])
+    assert time.monotonic() - began > 1.4
 
 
 async def test_malformed_answers_are_asked_for_again(start: Start, server: OpenAiServer) -> None:

@@ -1,0 +1,75 @@
+"""The clocks of an attempt."""
+
+import asyncio
+import time
+
+import pytest
+
+from runner.clocks import SilenceClock, WorkClock
+
+
+async def test_work_has_a_limit() -> None:
+    """The block is ended by `TimeoutError` once its time is over."""
+    with pytest.raises(TimeoutError):
+        async with WorkClock(0.01):
+            await asyncio.Event().wait()
+
+
+async def test_work_without_a_limit() -> None:
+    """Without a limit, pausing and resuming change nothing."""
+    async with WorkClock(None) as clock:
+        clock.pause()
+        clock.resume()
+
+
+async def test_a_pause_takes_no_time() -> None:
+    """What is left of the time is the same after a pause; a second `pause` or `resume` changes nothing."""
+    async with WorkClock(0.05) as clock:
+        clock.pause()
+        clock.pause()
+        await asyncio.sleep(0.1)
+        clock.resume()
+        clock.resume()
+    with pytest.raises(TimeoutError):
+        async with WorkClock(0.05) as clock:
+            clock.pause()
+            clock.resume()
+            await asyncio.Event().wait()
+
+
+async def test_a_silence() -> None:
+    """A silence lasts until something is heard, and then begins anew."""
+    clock = SilenceClock(0.2)
+    ran_out = asyncio.create_task(clock.ran_out())
+    for _ in range(20):
+        clock.begin()
+        await asyncio.sleep(0.02)
+        clock.end()
+    assert not ran_out.done()
+    clock.begin()
+    await ran_out
+
+
+async def test_nobody_listens() -> None:
+    """While we do not listen, because something else is to be done first, nobody is silent."""
+    clock = SilenceClock(0.05)
+    ran_out = asyncio.create_task(clock.ran_out())
+    clock.begin()
+    clock.end()
+    await asyncio.sleep(0.2)
+    assert not ran_out.done()
+    clock.begin()
+    await ran_out
+
+
+async def test_a_server_that_stood_still() -> None:
+    """Time in which our own loop did not turn is nobody's silence."""
+    clock = SilenceClock(0.05)
+    clock.begin()
+    ran_out = asyncio.create_task(clock.ran_out())
+    await asyncio.sleep(0)
+    time.sleep(0.2)  # noqa: ASYNC251, the loop stands still on purpose
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert not ran_out.done()
+    await ran_out
