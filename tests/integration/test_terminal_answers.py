@@ -16,7 +16,7 @@ import pytest
 
 from tests.support import DEADLINE, METAGPT_LIVE, environment, gone
 
-INVITATION = "[ approve | revise | stop | or your own words ]:"
+INVITATION = "[ approve | revise | stop | or your own words ] (until "
 
 
 @contextlib.contextmanager
