@@ -38,8 +38,11 @@ _PAGE_BYTES = 4 * 1024 * 1024
 _Found = tuple[str, str]  # a key, and a value for its list
 
 
-async def read_checkpoint(store: Store, task_id: str) -> Checkpoint:
-    """All that the log of a task holds for its next attempt; nothing if a part of the log is gone."""
+async def read_checkpoint(store: Store, task_id: str, *, asked: str | None) -> Checkpoint:
+    """All that the log of a task holds for its next attempt; nothing if a part of the log is gone.
+
+    asked: the id of the question that was open when the attempt began; it is open no more if the log has its answer.
+    """
     reader = _Reader()
     cursor, head = 0, 1
     while cursor < head:
@@ -50,7 +53,7 @@ async def read_checkpoint(store: Store, task_id: str) -> Checkpoint:
         for encoded in page.events:
             event = msgspec.json.decode(encoded, type=Event)
             reader.take(event.event_type, event.agent_role or "", event.payload)
-    return reader.checkpoint()
+    return reader.checkpoint(asked)
 
 
 class _Work:
@@ -70,9 +73,9 @@ class _Reader:
     def __init__(self) -> None:
         self._begin()
 
-    def checkpoint(self) -> Checkpoint:
+    def checkpoint(self, asked: str | None) -> Checkpoint:
         self._end_attempt()
-        return Checkpoint(recorded=self._recorded, said=self._said)
+        return Checkpoint(recorded=self._recorded, said=self._said, request_id=asked if asked in self._open else None)
 
     def take(self, event_type: EventType, role: str, payload: dict[str, Any]) -> None:
         work = self._works.setdefault(role, _Work())
@@ -96,9 +99,10 @@ class _Reader:
             case EventType.MESSAGE if payload["cause_by"] == PERSON_SAYS and not payload.get("replayed"):
                 self._said.append(Say(content=payload["content"], send_to=_addressee(payload["send_to"])))
             case EventType.INPUT_REQUEST:
-                self._kinds[payload["request_id"]] = payload["kind"]
-            case EventType.INPUT_RESPONSE if payload["request_id"] in self._kinds:
-                self._keep([*work.last, (answered_key(role, self._kinds[payload["request_id"]]), payload["answer"])])
+                self._open[payload["request_id"]] = payload["kind"]
+            case EventType.INPUT_RESPONSE if payload["request_id"] in self._open:
+                kind = self._open.pop(payload["request_id"])
+                self._keep([*work.last, (answered_key(role, kind), payload["answer"])])
                 work.last = []
 
     def _begin(self) -> None:
@@ -106,7 +110,7 @@ class _Reader:
         self._said: list[Say] = []
         self._works: dict[str, _Work] = {}
         self._texts: dict[str, str] = {}  # of the model's calls, by call
-        self._kinds: dict[str, str] = {}  # of questions, by request
+        self._open: dict[str, str] = {}  # the kinds of questions without an answer, by request
 
     def _end_attempt(self) -> None:
         for work in self._works.values():

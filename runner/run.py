@@ -93,6 +93,8 @@ class Run:
         self._child: Child | None = None
         self._unsent: list[Answer] = []  # answers that have come before the child
         self._answered: set[str] = set()  # the ids of questions
+        self._asked: str | None = None  # the id of the question that was open when the attempt began
+        self._claimed: asyncio.Future[None] | None = None
         self._ending: asyncio.Task[None] | None = None
         self._end_asked = asyncio.Event()
         self._stop_reason: str | None = None
@@ -129,7 +131,8 @@ class Run:
 
     def claim(self) -> None:
         """Begin the next attempt."""
-        self.change(
+        self._asked = None if self.task.waiting is None else self.task.waiting.request_id
+        self._claimed = self.change(
             Trigger.CLAIM,
             attempt=self.task.attempt + 1,
             started_at=now(),
@@ -263,10 +266,12 @@ class Run:
             fork.cancel()
 
     async def _checkpoint(self) -> Checkpoint:
+        """What the log knows. What comes into it later is sent to the child, who takes it for nothing that it knows."""
         if self.task.attempt == 1:
             return Checkpoint()
-        open_request = self.task.waiting and self.task.waiting.request_id
-        return msgspec.structs.replace(await read_checkpoint(self._store, self.task.id), request_id=open_request)
+        assert self._claimed is not None
+        await self._claimed  # with it, all that was answered before is in the log
+        return await read_checkpoint(self._store, self.task.id, asked=self._asked)
 
     def _heed(self, lines: list[bytes]) -> list[bytes]:
         """Do what the child's notes say. Returns the other lines, which are events."""

@@ -1,6 +1,7 @@
 """Children that do what a test tells them, under a real supervisor and a real store."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
@@ -11,15 +12,18 @@ from typing import Any
 
 import msgspec
 
-from runner.attempt import AttemptSpec, Llm, Note
+from runner.attempt import AttemptSpec, Llm, Note, Options
+from runner.base import Filter
 from runner.errors import ChildLost
 from runner.events import EventType, draft
 from runner.forkserver import Child, ForkServer
 from runner.queue import QUEUE_LIMIT, Queue
 from runner.recorder import Recorder
+from runner.states import TERMINAL, Status
 from runner.store import SqliteStore
 from runner.supervisor import Supervisor
-from tests.support import DEADLINE
+from runner.task import NewTask, Task
+from tests.support import DEADLINE, until
 
 
 class ToldChild(Child):
@@ -98,11 +102,11 @@ class ToldForks(ForkServer):
 
 @asynccontextmanager
 async def told_supervisor(
-    folder: Path, *, grace: float = 0.2, silence_limit: float = 60.0
+    folder: Path, *, grace: float = 0.2, silence_limit: float = 60.0, kind: type[SqliteStore] = SqliteStore
 ) -> AsyncIterator[tuple[Supervisor, ToldForks]]:
-    """A supervisor, and the fork server whose children the test tells what to do."""
+    """A supervisor, and the fork server whose children the test tells what to do. kind: of its store."""
     forks = ToldForks()
-    async with aclosing(await SqliteStore.open(folder / "tasks.db")) as store, Recorder(store) as recorder:
+    async with aclosing(await kind.open(folder / "tasks.db")) as store, Recorder(store) as recorder:
         supervisor = Supervisor(
             store=store,
             recorder=recorder,
@@ -118,3 +122,38 @@ async def told_supervisor(
             yield supervisor, forks
         finally:
             await supervisor.aclose()
+
+
+class Stage:
+    """A task that is being run, and its child."""
+
+    def __init__(self, supervisor: Supervisor, forks: ToldForks) -> None:
+        self.supervisor = supervisor
+        self.forks = forks
+        self.task_id = ""
+
+    async def start(self, **options: Any) -> None:
+        new = NewTask(input_prompt="x", options=Options(**options))
+        self.task_id = (await self.supervisor.create_task(new)).id
+        await self.supervisor.start_task(self.task_id)
+
+    async def child(self, **options: Any) -> ToldChild:
+        """The child of a run that has just begun."""
+        await self.start(**options)
+        return await self.forks.child()
+
+    async def task(self) -> Task:
+        return await self.supervisor.get_task_state(self.task_id)
+
+    async def until(self, *statuses: Status) -> Task:
+        return await until(self.task, lambda task: task.status in statuses)
+
+    async def end(self) -> Task:
+        return await self.until(*TERMINAL)
+
+    async def log(self) -> list[dict[str, Any]]:
+        page = await self.supervisor.get_task_events(self.task_id, after=0, limit=10**5, size=10**9, filter=Filter())
+        return [json.loads(event) for event in page.events]
+
+    async def kinds(self) -> list[str]:
+        return [event["event_type"] for event in await self.log()]

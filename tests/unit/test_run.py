@@ -6,20 +6,17 @@ import select
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from runner.attempt import Alive, BudgetRaised, Options
-from runner.base import Commit, Filter
+from runner.attempt import Alive, BudgetRaised
+from runner.base import Commit
 from runner.errors import AlreadyAnswered
 from runner.events import EventType
 from runner.states import TERMINAL, Status
-from runner.supervisor import Supervisor
-from runner.task import NewTask, Task
 from runner.usage import Raised, Usage
-from tests.children import ToldChild, ToldForks, told_supervisor
+from tests.children import Stage, told_supervisor
 from tests.support import until
 
 QUESTION = {
@@ -30,41 +27,6 @@ QUESTION = {
     "choices": ["approve"],
     "deadline": None,
 }
-
-
-class Stage:
-    """A task that is being run, and its child."""
-
-    def __init__(self, supervisor: Supervisor, forks: ToldForks) -> None:
-        self.supervisor = supervisor
-        self.forks = forks
-        self.task_id = ""
-
-    async def start(self, **options: Any) -> None:
-        new = NewTask(input_prompt="x", options=Options(**options))
-        self.task_id = (await self.supervisor.create_task(new)).id
-        await self.supervisor.start_task(self.task_id)
-
-    async def child(self, **options: Any) -> ToldChild:
-        """The child of a run that has just begun."""
-        await self.start(**options)
-        return await self.forks.child()
-
-    async def task(self) -> Task:
-        return await self.supervisor.get_task_state(self.task_id)
-
-    async def until(self, *statuses: Status) -> Task:
-        return await until(self.task, lambda task: task.status in statuses)
-
-    async def end(self) -> Task:
-        return await self.until(*TERMINAL)
-
-    async def log(self) -> list[dict[str, Any]]:
-        page = await self.supervisor.get_task_events(self.task_id, after=0, limit=10**5, size=10**9, filter=Filter())
-        return [json.loads(event) for event in page.events]
-
-    async def kinds(self) -> list[str]:
-        return [event["event_type"] for event in await self.log()]
 
 
 @pytest_asyncio.fixture
