@@ -102,16 +102,24 @@ class Say(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="messag
 Command = Answer | Say
 
 
+class OpenQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """A question that waits for a person's answer. role, kind: whose work has raised it, and what it is about."""
+
+    request_id: str
+    role: str
+    kind: str
+
+
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     """What earlier attempts have found out, for a team that works from the beginning once more.
 
     recorded: by what was asked (see the functions below), the answers in their order. said: a person's messages.
-    request_id: of the question that is still open, if one is.
+    question: the one that is still open, if one is.
     """
 
     recorded: dict[str, list[str]] = {}
     said: list[Say] = []
-    request_id: str | None = None
+    question: OpenQuestion | None = None
 
 
 def model_key(prompt_sha256: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from runner.attempt import PERSON_SAYS, Checkpoint, Role, Say, answered_key, model_key, output_key
+from runner.attempt import PERSON_SAYS, Checkpoint, OpenQuestion, Role, Say, answered_key, model_key, output_key
 from runner.base import Filter, Store
 from runner.events import Event, EventType
 from runner.states import Status
@@ -75,7 +75,7 @@ class _Reader:
 
     def checkpoint(self, asked: str | None) -> Checkpoint:
         self._end_attempt()
-        return Checkpoint(recorded=self._recorded, said=self._said, request_id=asked if asked in self._open else None)
+        return Checkpoint(recorded=self._recorded, said=self._said, question=self._open.get(asked or ""))
 
     def take(self, event_type: EventType, role: str, payload: dict[str, Any]) -> None:
         work = self._works.setdefault(role, _Work())
@@ -99,10 +99,11 @@ class _Reader:
             case EventType.MESSAGE if payload["cause_by"] == PERSON_SAYS and not payload.get("replayed"):
                 self._said.append(Say(content=payload["content"], send_to=_addressee(payload["send_to"])))
             case EventType.INPUT_REQUEST:
-                self._open[payload["request_id"]] = payload["kind"]
+                asked = OpenQuestion(request_id=payload["request_id"], role=role, kind=payload["kind"])
+                self._open[asked.request_id] = asked
             case EventType.INPUT_RESPONSE if payload["request_id"] in self._open:
-                kind = self._open.pop(payload["request_id"])
-                self._keep([*work.last, (answered_key(role, kind), payload["answer"])])
+                asked = self._open.pop(payload["request_id"])
+                self._keep([*work.last, (answered_key(asked.role, asked.kind), payload["answer"])])
                 work.last = []
 
     def _begin(self) -> None:
@@ -110,7 +111,7 @@ class _Reader:
         self._said: list[Say] = []
         self._works: dict[str, _Work] = {}
         self._texts: dict[str, str] = {}  # of the model's calls, by call
-        self._open: dict[str, str] = {}  # the kinds of questions without an answer, by request
+        self._open: dict[str, OpenQuestion] = {}  # without an answer, by request
 
     def _end_attempt(self) -> None:
         for work in self._works.values():

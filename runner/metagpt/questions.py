@@ -7,7 +7,7 @@ its answer may come before the team has come to ask it again.
 import asyncio
 from collections.abc import Sequence
 
-from runner.attempt import Answer, answered_key
+from runner.attempt import Answer, OpenQuestion, answered_key
 from runner.events import EventType, hence
 from runner.metagpt.channel import ROLE, Channel
 from runner.metagpt.failures import Unanswered
@@ -17,16 +17,17 @@ STOP = "stop"  # the answer that ends a run
 
 
 class Questions:
-    """timeout: seconds that a person has to answer each; None for no limit."""
+    """reopened: a question of an earlier attempt that has no answer yet. timeout: seconds that a person has to answer
+    each; None for no limit.
+    """
 
     def __init__(
-        self, channel: Channel, recall: Recall, *, attempt: int, open_request: str | None, timeout: float | None
+        self, channel: Channel, recall: Recall, *, attempt: int, reopened: OpenQuestion | None, timeout: float | None
     ) -> None:
         self._channel = channel
         self._recall = recall
-        self._open_request = open_request
-        self._reopened = False
-        self._early: dict[str, str] = {}
+        self._reopened = reopened  # until the team asks it again
+        self._early: str | None = None  # the answer to it
         self._attempt = attempt
         self._timeout = timeout
         self._asked = 0
@@ -39,7 +40,7 @@ class Questions:
         kind: what the question is about; the questions of one kind that a role asks have an order.
         """
         async with self._turn:
-            recorded = self._recorded(answered_key(ROLE.get() or "", kind))
+            recorded = self._recorded(answered_key(_asking(), kind))
             return recorded if recorded is not None else await self._ask(kind, question, choices)
 
     def _recorded(self, key: str) -> str | None:
@@ -49,9 +50,11 @@ class Questions:
         return recorded
 
     async def _ask(self, kind: str, question: str, choices: Sequence[str]) -> str:
-        request_id = self._next_request_id()
-        if request_id in self._early:
-            return self._early.pop(request_id)
+        request_id = self._request_id(kind)
+        if self._reopened is not None and request_id == self._reopened.request_id:
+            self._reopened = None
+            if self._early is not None:
+                return self._early
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._open[request_id] = answer
         self._channel.emit(
@@ -79,12 +82,16 @@ class Questions:
         asked = self._open.get(command.request_id)
         if asked is not None and not asked.done():
             asked.set_result(command.answer)
-        elif command.request_id == self._open_request:
-            self._early[command.request_id] = command.answer
+        elif self._reopened is not None and command.request_id == self._reopened.request_id:
+            self._early = command.answer
 
-    def _next_request_id(self) -> str:
-        if self._open_request is not None and not self._reopened:
-            self._reopened = True
-            return self._open_request
+    def _request_id(self, kind: str) -> str:
+        """The id of the question that the role asks now: if it is the one of an earlier attempt, the one of then."""
+        if self._reopened is not None and (self._reopened.role, self._reopened.kind) == (_asking(), kind):
+            return self._reopened.request_id
         self._asked += 1
         return f"input-{self._attempt}-{self._asked}"
+
+
+def _asking() -> str:
+    return ROLE.get() or ""

@@ -66,7 +66,7 @@ class Run:
             channel,
             self.recall,
             attempt=spec.attempt,
-            open_request=spec.checkpoint.request_id,
+            reopened=spec.checkpoint.question,
             timeout=spec.options.answer_timeout_s,
         )
         self.orphans = Orphans()

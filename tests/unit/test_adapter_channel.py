@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from runner.attempt import Alive, Answer, Checkpoint, Command, Say
+from runner.attempt import Alive, Answer, Checkpoint, Command, OpenQuestion, Say
 from runner.events import EventType
 from runner.metagpt.channel import HIGH_WATER, ROLE, Channel
 from runner.metagpt.failures import Unanswered
@@ -209,8 +209,10 @@ async def test_the_end_of_the_supervisor_is_noticed(ends: Ends) -> None:
     await ends.gone.wait()
 
 
-def _questions(ends: Ends, *, attempt: int, timeout: float | None = None) -> Questions:
-    return Questions(ends.channel, Recall(Checkpoint()), attempt=attempt, open_request=None, timeout=timeout)
+def _questions(
+    ends: Ends, *, attempt: int, reopened: OpenQuestion | None = None, timeout: float | None = None
+) -> Questions:
+    return Questions(ends.channel, Recall(Checkpoint()), attempt=attempt, reopened=reopened, timeout=timeout)
 
 
 async def test_a_question_waits_for_its_answer(ends: Ends) -> None:
@@ -223,6 +225,27 @@ async def test_a_question_waits_for_its_answer(ends: Ends) -> None:
     questions.answer(Answer(request_id="input-3-0", answer="no"))
     questions.answer(Answer(request_id="input-3-1", answer="yes"))
     assert await asking == "yes"
+
+
+@pytest.mark.parametrize("early", [True, False], ids=["answered on the way to it", "answered after it"])
+async def test_a_question_of_an_earlier_attempt(ends: Ends, early: bool) -> None:
+    """It keeps its id, and its answer is given to no other question, though that is asked first."""
+    reopened = OpenQuestion(request_id="input-1-7", role="Architect", kind="review")
+    questions = _questions(ends, attempt=2, reopened=reopened)
+    if early:
+        questions.answer(Answer(request_id="input-1-7", answer="approve"))
+    for number, (role, kind) in enumerate([("ProductManager", "review"), ("Architect", "budget_usd 1")], 1):
+        ROLE.set(role)
+        asking = asyncio.create_task(questions.ask(kind, "Go on?", []))
+        (event,) = await ends.events(1)
+        assert event["payload"]["request_id"] == f"input-2-{number}"
+        questions.answer(Answer(request_id=f"input-2-{number}", answer="yes"))
+        assert await asking == "yes"
+    asking = asyncio.create_task(questions.ask("review", "Go on?", []))
+    if not early:
+        assert (await ends.events(1))[0]["payload"]["request_id"] == "input-1-7"
+        questions.answer(Answer(request_id="input-1-7", answer="approve"))
+    assert await asking == "approve"
 
 
 async def test_a_question_has_a_deadline(ends: Ends) -> None:

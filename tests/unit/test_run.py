@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from runner.attempt import Alive, BudgetRaised
+from runner.attempt import Alive, BudgetRaised, OpenQuestion
 from runner.base import Commit
 from runner.errors import AlreadyAnswered
 from runner.events import EventType
@@ -189,11 +189,11 @@ async def test_an_end_while_a_person_is_asked(stage: Stage) -> None:
 async def test_a_crash_while_a_person_is_asked(stage: Stage) -> None:
     """A question whose process is gone stays open; the next one is told of it, and gets the answer."""
     child = await stage.child()
-    child.emit(EventType.INPUT_REQUEST, QUESTION)
+    child.emit(EventType.INPUT_REQUEST, QUESTION, agent_role="Architect")
     await stage.until(Status.WAITING)
     child.exit(-signal.SIGKILL)
     child = await stage.forks.child()
-    assert child.spec.checkpoint.request_id == "r1"
+    assert child.spec.checkpoint.question == OpenQuestion(request_id="r1", role="Architect", kind="review")
     await stage.supervisor.answer(stage.task_id, "r1", "approve")
     assert await child.received() == {"op": "answer", "request_id": "r1", "answer": "approve"}
     with pytest.raises(AlreadyAnswered):
