@@ -4,10 +4,12 @@ An attempt that continues lets the team work from the beginning, in an empty wor
 asked for again: answers of the model, what tests printed, answers and messages of persons. A team's work follows from
 these, so in a moment it stands where the last attempt stood. A prompt that has become another is simply a new call.
 
-An answer counts once the action that asked for it has ended well. What that action gave does not count if the turn
-failed right after it: or the same failure would follow for ever.
+What may be why an attempt has failed does not count, or the same failure would follow for ever. That is what an action
+was answered that failed after its last call had succeeded, or that ended well right before its turn failed; and, where
+nothing of that kind is found and an attempt has failed without asking for anything new, the newest that it was told.
 """
 
+from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
 import msgspec
@@ -29,13 +31,12 @@ _READ = Filter(
             EventType.MESSAGE,
             EventType.INPUT_REQUEST,
             EventType.INPUT_RESPONSE,
+            EventType.ERROR,
         }
     )
 )
 _PAGE = 1000  # events
 _PAGE_BYTES = 4 * 1024 * 1024
-
-_Found = tuple[str, str]  # a key, and a value for its list
 
 
 async def read_checkpoint(store: Store, task_id: str, *, asked: str | None) -> Checkpoint:
@@ -56,15 +57,27 @@ async def read_checkpoint(store: Store, task_id: str, *, asked: str | None) -> C
     return reader.checkpoint(asked)
 
 
+class _Finding:
+    """What something was answered. Each is itself: the same may be found twice."""
+
+    __slots__ = ("key", "value")
+
+    def __init__(self, key: str, value: str) -> None:
+        self.key = key
+        self.value = value
+
+
 class _Work:
-    """What a role has found out.
+    """What a role has found out, or was told again.
 
     running: in the action that has not ended. last: in the one that has ended last, which a turn that fails takes back.
+    answered: whether the last thing that the running action has asked the model was answered.
     """
 
     def __init__(self) -> None:
-        self.running: list[_Found] = []
-        self.last: list[_Found] = []
+        self.running: list[_Finding] = []
+        self.last: list[_Finding] = []
+        self.answered = False
 
 
 class _Reader:
@@ -75,7 +88,8 @@ class _Reader:
 
     def checkpoint(self, asked: str | None) -> Checkpoint:
         self._end_attempt()
-        return Checkpoint(recorded=self._recorded, said=self._said, question=self._open.get(asked or ""))
+        recorded = {key: [finding.value for finding in found] for key, found in self._recorded.items() if found}
+        return Checkpoint(recorded=recorded, said=self._said, question=self._open.get(asked or ""))
 
     def take(self, event_type: EventType, role: str, payload: dict[str, Any]) -> None:
         work = self._works.setdefault(role, _Work())
@@ -89,56 +103,92 @@ class _Reader:
             case EventType.LLM_CALL:
                 self._take_call(work, payload)
             case EventType.ACTION_START:
-                work.running = []
+                work.running, work.answered = [], False
             case EventType.ACTION_COMPLETE:
                 self._take_action(work, role, payload)
             case EventType.AGENT_COMPLETE:
-                if not payload["failed"]:
-                    self._keep(work.last)
+                (self._drop if payload["failed"] else self._keep)(work.last)
                 work.last = []
             case EventType.MESSAGE if payload["cause_by"] == PERSON_SAYS and not payload.get("replayed"):
                 self._said.append(Say(content=payload["content"], send_to=_addressee(payload["send_to"])))
             case EventType.INPUT_REQUEST:
-                asked = OpenQuestion(request_id=payload["request_id"], role=role, kind=payload["kind"])
-                self._open[asked.request_id] = asked
+                self._take_question(work, role, payload)
             case EventType.INPUT_RESPONSE if payload["request_id"] in self._open:
                 asked = self._open.pop(payload["request_id"])
-                self._keep([*work.last, (answered_key(asked.role, asked.kind), payload["answer"])])
-                work.last = []
+                self._keep([_Finding(answered_key(asked.role, asked.kind), payload["answer"])])
+            case EventType.ERROR if payload["fatal"]:
+                self._failed = True
 
     def _begin(self) -> None:
-        self._recorded: dict[str, list[str]] = {}
+        self._recorded: dict[str, list[_Finding]] = {}
         self._said: list[Say] = []
+        self._open: dict[str, OpenQuestion] = {}  # without an answer, by request
+        self._begin_attempt()
+
+    def _begin_attempt(self) -> None:
         self._works: dict[str, _Work] = {}
         self._texts: dict[str, str] = {}  # of the model's calls, by call
-        self._open: dict[str, OpenQuestion] = {}  # without an answer, by request
+        self._told: dict[str, Iterator[_Finding]] = {}  # what the attempt may still be told again, by key
+        self._newest: _Finding | None = None  # of what it was told again
+        self._asked_anew = False
+        self._dropped = False
+        self._failed = False  # by its own fault
 
     def _end_attempt(self) -> None:
         for work in self._works.values():
-            self._keep(work.last)
-        self._works = {}
-        self._texts = {}
+            self._keep([*work.last, *work.running])
+        if self._failed and self._newest is not None and not (self._asked_anew or self._dropped):
+            self._drop([self._newest])
+        self._begin_attempt()
 
     def _take_call(self, work: _Work, payload: dict[str, Any]) -> None:
         text = self._texts.pop(payload["call"], "")
+        key = model_key(payload["prompt_sha256"])
+        work.answered = payload["error"] is None
+        if payload.get("replayed"):
+            told = next(self._told.setdefault(key, iter(list(self._recorded.get(key, [])))), None)
+            if told is not None:
+                self._newest = told
+                work.running.append(told)
+            return
+        self._asked_anew = True
         length = payload["answer_chars"]
         # MetaGPT ends a stream with a newline that is not the answer's. Any other length: a secret was taken out.
         is_whole = text[length:] in ("", "\n") and len(text) >= length
-        if payload["error"] is None and not payload.get("replayed") and is_whole:
-            work.running.append((model_key(payload["prompt_sha256"]), text[:length]))
+        if work.answered and is_whole:
+            work.running.append(_Finding(key, text[:length]))
 
     def _take_action(self, work: _Work, role: str, payload: dict[str, Any]) -> None:
         self._keep(work.last)
-        work.last = []
-        if not payload["failed"]:
-            output = None if payload.get("replayed") else payload.get("output")
-            found = [] if output is None else [(output_key(role, payload["file"]), output)]
-            work.last = [*found, *work.running]
+        found = work.running
+        output = payload.get("output")
+        if output is not None:
+            self._asked_anew = True
+            found = [_Finding(output_key(role, payload["file"]), output), *found]
         work.running = []
+        work.last = found
+        if payload["failed"] and not work.answered:  # not its answers are why
+            self._keep(found)
+            work.last = []
 
-    def _keep(self, found: list[_Found]) -> None:
-        for key, value in found:
-            self._recorded.setdefault(key, []).append(value)
+    def _take_question(self, work: _Work, role: str, payload: dict[str, Any]) -> None:
+        asked = OpenQuestion(request_id=payload["request_id"], role=role, kind=payload["kind"])
+        self._open[asked.request_id] = asked
+        self._asked_anew = True
+        self._keep([*work.last, *work.running])  # with all that the team has come to ask
+        work.last, work.answered = [], False
+
+    def _keep(self, found: Iterable[_Finding]) -> None:
+        for finding in found:
+            known = self._recorded.setdefault(finding.key, [])
+            if finding not in known:
+                known.append(finding)
+
+    def _drop(self, found: Iterable[_Finding]) -> None:
+        for finding in found:
+            if finding in (known := self._recorded.get(finding.key, [])):
+                known.remove(finding)
+                self._dropped = True
 
 
 def _addressee(send_to: list[str]) -> Role | None:

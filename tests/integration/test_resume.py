@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from runner.metagpt.demo.answers import answer as demo_answer
 from runner.run import LOSSES
 from tests.openai_server import Answered, Hang, OpenAiServer, Refuse
 from tests.support import Api, Json, Server, client, ends, gone, statuses, until
@@ -78,6 +79,47 @@ async def test_going_on_pays_for_the_rest(tmp_path: Path, options: Json) -> None
                 await api.until_succeeded(task_id)
                 assert len(endpoint.requests) == whole + 1
                 assert (await api.state(task_id))["usage"]["llm_calls"] == whole + 1
+
+
+def strict(prompt: str, system: str) -> str:
+    """A model whose reviews refuse code that was not written twice."""
+    text = demo_answer(prompt, system)
+    if "Return all completed codes" in prompt:
+        return text.replace("```python\n", "```python\n# Written again.\n", 1)
+    return text if "# Written again." in prompt else text.replace("LGTM", "LBTM")
+
+
+async def test_going_on_in_the_middle_of_an_action(tmp_path: Path) -> None:
+    """A review that has refused a file, and the file written anew, are not paid for again when the next call fails."""
+    with OpenAiServer(answer=strict) as endpoint:
+        async with serving(tmp_path, endpoint) as (_, api):
+            whole = await calls_of(api, endpoint, code_review=True)
+            for call in (
+                7,
+                8,
+            ):  # three documents, the code, its review, and the code again: the second review; the next
+                endpoint.requests.clear()
+                task_id = await failed_at(api, endpoint, call, code_review=True)
+                await api.run(task_id)
+                await api.until_succeeded(task_id)
+                assert len(endpoint.requests) == whole + 1
+
+
+async def test_going_on_with_a_continued_task(tmp_path: Path) -> None:
+    """A task that continues another goes on from the same copy, and asks the model what one whole run asks."""
+    with OpenAiServer() as endpoint:
+        async with serving(tmp_path, endpoint) as (_, api):
+            source = await api.finished("hangman")
+            endpoint.requests.clear()
+            await api.finished("Count the wins of the player", continues=source)
+            whole = len(endpoint.requests)
+            endpoint.requests.clear()
+            endpoint.script = [*[Answered()] * (whole // 2), Refuse(401)]
+            task_id = await api.started("Count the wins of the player", continues=source)
+            await api.until_status(task_id, "FAILED")
+            await api.run(task_id)
+            await api.until_succeeded(task_id)
+            assert len(endpoint.requests) == whole + 1
 
 
 async def test_going_on_twice(tmp_path: Path) -> None:

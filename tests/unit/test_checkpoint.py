@@ -2,20 +2,29 @@
 
 import asyncio
 import signal
+from collections.abc import AsyncIterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from runner.attempt import OpenQuestion
 from runner.base import Page
 from runner.events import EventType
 from runner.states import Status
 from runner.store import SqliteStore
-from tests.children import Stage, told_supervisor
+from tests.children import Stage, ToldChild, told_supervisor
 
 QUESTION = {"message": "Good?", "request_id": "r1", "kind": "review", "question": "Good?", "role": "Architect"}
 ANSWER = {"op": "answer", "request_id": "r1", "answer": "approve"}
+
+
+@pytest_asyncio.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with told_supervisor(tmp_path) as (supervisor, forks):
+        yield Stage(supervisor, forks)
 
 
 class GatedStore(SqliteStore):
@@ -34,6 +43,62 @@ class GatedStore(SqliteStore):
         self.read.set()
         await self.gates[1].wait()
         return page
+
+
+def tell(child: ToldChild, role: str, words: str) -> None:
+    """Have a child tell, word by word, what a role does, and end: `again=x` is `ask=x` of an earlier attempt."""
+    for word in words.split():
+        name, _, text = word.partition("=")
+        call = {"message": "m", "call": text, "model": "gpt", "demo": False, "prompt_sha256": text, "error": None}
+        call |= {"answer_chars": len(text), "answer_sha256": sha256(text.encode()).hexdigest()}
+        match name:
+            case "ask":
+                child.emit(EventType.TOKEN, {"message": text, "call": text, "delta": text}, agent_role=role)
+                child.emit(EventType.LLM_CALL, call, agent_role=role)
+            case "again":
+                child.emit(EventType.LLM_CALL, call | {"replayed": True}, agent_role=role)
+            case "refused":
+                child.emit(EventType.LLM_CALL, call | {"answer_chars": 0, "error": "401"}, agent_role=role)
+            case "action":
+                child.emit(
+                    EventType.ACTION_START, {"message": "m", "action": "WriteCode", "file": None}, agent_role=role
+                )
+            case "done" | "broken":
+                done = {"message": "m", "action": "WriteCode", "file": None, "failed": name == "broken"}
+                child.emit(EventType.ACTION_COMPLETE, done, agent_role=role)
+            case "well" | "badly":
+                child.emit(EventType.AGENT_COMPLETE, {"message": "m", "failed": name == "badly"}, agent_role=role)
+            case "lost":
+                child.exit(-signal.SIGKILL)
+                return
+    child.exit(1)
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        pytest.param(["action ask=a done well"], "a", id="done"),
+        pytest.param(["action ask=a done badly"], "", id="the turn failed right after it"),
+        pytest.param(["action ask=a done action ask=b refused=c broken badly"], "ab", id="a later call was refused"),
+        pytest.param(["action ask=a done action ask=b broken badly"], "a", id="its answer may be why it failed"),
+        pytest.param(["action ask=a ask=b broken well"], "ab", id="it was cancelled"),
+        pytest.param(["action ask=a ask=b lost"], "ab", id="the process was lost in the middle"),
+        pytest.param(["action ask=a ask=b lost", "action again=a again=b broken badly"], "", id="they were"),
+        pytest.param(["action ask=a done well", "action again=a done well"], "", id="nothing new"),
+        pytest.param(["action ask=a done well", "action again=a done well lost"], "a", id="the same, lost"),
+        pytest.param(["action ask=a ask=b done well", "action again=a refused=c broken badly"], "ab", id="refused"),
+    ],
+)
+async def test_what_is_not_asked_again(stage: Stage, told: list[str], kept: str) -> None:
+    """What the model has answered is kept, also in the middle of an action, unless it may be why the attempt failed."""
+    child = await stage.child()
+    for words in told:
+        tell(child, "Engineer", words)
+        if not words.endswith("lost"):
+            await stage.until(Status.FAILED)
+            await stage.supervisor.start_task(stage.task_id)
+        child = await stage.forks.child()
+    assert "".join(text for texts in child.spec.checkpoint.recorded.values() for text in texts) == kept
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["just before the log is read", "just after"])
