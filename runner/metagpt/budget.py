@@ -114,10 +114,10 @@ class Budget:
         )
         question = f"{used} {ways}"
         while True:
-            answer = (await self._run.questions.ask(about, question, (RAISE, STOP))).strip()
-            if answer.lower() == STOP:
+            answer = await self._run.questions.ask(about, question, (RAISE, STOP))
+            if answer == STOP:
                 raise BudgetUsedUp(kind.shown(limit), kind.shown(spent))
-            wanted = raised if answer.lower() == RAISE else _number(kind, answer)
+            wanted = raised if answer == RAISE else _number(kind, answer)
             if wanted is not None and spent < wanted <= MOST:
                 return self._raise(kind, wanted)
             question = (

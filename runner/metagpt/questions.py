@@ -40,14 +40,15 @@ class Questions:
         kind: what the question is about; the questions of one kind that a role asks have an order.
         """
         async with self._turn:
-            recorded = self._recorded(answered_key(_asking(), kind))
-            return recorded if recorded is not None else await self._ask(kind, question, choices)
+            recorded = self._recorded(answered_key(_asking(), kind), choices)
+            return recorded if recorded is not None else _plain(await self._ask(kind, question, choices), choices)
 
-    def _recorded(self, key: str) -> str | None:
+    def _recorded(self, key: str, choices: Sequence[str]) -> str | None:
         """The answer of an earlier attempt, but for those that ended it."""
-        while (recorded := self._recall.take(key)) is not None and recorded.strip().lower() == STOP:
-            pass
-        return recorded
+        while (recorded := self._recall.take(key)) is not None:
+            if (answer := _plain(recorded, choices)) != STOP:
+                return answer
+        return None
 
     async def _ask(self, kind: str, question: str, choices: Sequence[str]) -> str:
         request_id = self._request_id(kind)
@@ -95,3 +96,9 @@ class Questions:
 
 def _asking() -> str:
     return ROLE.get() or ""
+
+
+def _plain(answer: str, choices: Sequence[str]) -> str:
+    """The choice that is meant, however it was typed; else the words, without space around them."""
+    words = answer.strip()
+    return words.lower() if words.lower() in choices else words

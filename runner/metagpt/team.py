@@ -122,7 +122,7 @@ class LiveTeam:
             new.update((path, None) for path in turn.written[turn.prepared :] if path not in known)
             if not (turn.written or revision):
                 return turn, reply
-            answer = (await run.questions.ask("review", self._question(turn), (APPROVE, REVISE, STOP))).strip()
+            answer = await run.questions.ask("review", self._question(turn), (APPROVE, REVISE, STOP))
             if answer == APPROVE:
                 return turn, reply
             if answer == STOP:

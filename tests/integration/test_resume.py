@@ -258,7 +258,7 @@ async def test_an_answer_that_ended_the_run(tmp_path: Path) -> None:
         async with serving(tmp_path, endpoint) as (_, api):
             task_id = await api.started(options=REVIEWED)
             first = (await question(api, task_id))["request_id"]
-            await answer(api, task_id, first, "stop")
+            await answer(api, task_id, first, "stop\n")
             await api.until_status(task_id, "FAILED")
             asked = len(endpoint.requests)
             await api.run(task_id)

@@ -248,6 +248,16 @@ async def test_a_question_of_an_earlier_attempt(ends: Ends, early: bool) -> None
     assert await asking == "approve"
 
 
+@pytest.mark.parametrize(("typed", "meant"), [(" Stop\n", "stop"), ("YES", "yes"), (" Say no more. ", "Say no more.")])
+async def test_how_an_answer_is_typed(ends: Ends, typed: str, meant: str) -> None:
+    """A choice is understood in capitals and with space around it; other words are left as they are."""
+    questions = _questions(ends, attempt=1)
+    asking = asyncio.create_task(questions.ask("review", "Go on?", ["yes", "stop"]))
+    await ends.events(1)
+    questions.answer(Answer(request_id="input-1-1", answer=typed))
+    assert await asking == meant
+
+
 async def test_a_question_has_a_deadline(ends: Ends) -> None:
     """A question that nobody answers by its deadline raises, and says what was asked."""
     with pytest.raises(Unanswered, match=r"within 0\.01 s .* Go on\?"):
