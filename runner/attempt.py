@@ -122,9 +122,12 @@ class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):
     question: OpenQuestion | None = None
 
 
-def model_key(prompt_sha256: str) -> str:
-    """Of a call of the model. prompt_sha256: of the role and the messages, see `runner.metagpt.provider`."""
-    return f"model {prompt_sha256}"
+def model_key(model: str, *, demo: bool, prompt_sha256: str) -> str:
+    """Of a call of a model; what the demo model made up is no other's, whatever its name.
+
+    prompt_sha256: of the role and the messages, see `runner.metagpt.provider`.
+    """
+    return f"{'demo' if demo else 'model'} {model} {prompt_sha256}"
 
 
 def output_key(role: str, file: str) -> str:

@@ -10,6 +10,7 @@ nothing of that kind is found and an attempt has failed without asking for anyth
 """
 
 from collections.abc import Iterable, Iterator
+from hashlib import sha256
 from typing import Any, get_args
 
 import msgspec
@@ -81,7 +82,7 @@ class _Work:
 
 
 class _Reader:
-    """Takes the events of a log in order."""
+    """Takes the events of a log in order; what an event of an older version does not say is not made much of."""
 
     def __init__(self) -> None:
         self._begin()
@@ -94,12 +95,14 @@ class _Reader:
     def take(self, event_type: EventType, role: str, payload: dict[str, Any]) -> None:
         work = self._works.setdefault(role, _Work())
         match event_type:
-            case EventType.STATUS if payload["status"] == Status.QUEUED:
+            case EventType.STATUS if payload.get("status") == Status.QUEUED:
                 self._end_attempt()
                 if payload.get("from") == "start":
                     self._begin()
             case EventType.TOKEN:
-                self._texts[payload["call"]] = self._texts.get(payload["call"], "") + payload["delta"]
+                self._texts[payload.get("call", "")] = self._texts.get(payload.get("call", ""), "") + payload.get(
+                    "delta", ""
+                )
             case EventType.LLM_CALL:
                 self._take_call(work, payload)
             case EventType.ACTION_START:
@@ -107,16 +110,18 @@ class _Reader:
             case EventType.ACTION_COMPLETE:
                 self._take_action(work, role, payload)
             case EventType.AGENT_COMPLETE:
-                (self._drop if payload["failed"] else self._keep)(work.last)
+                (self._drop if payload.get("failed") else self._keep)(work.last)
                 work.last = []
-            case EventType.MESSAGE if payload["cause_by"] == PERSON_SAYS and not payload.get("replayed"):
-                self._said.append(Say(content=payload["content"], send_to=_addressee(payload["send_to"])))
+            case EventType.MESSAGE if payload.get("cause_by") == PERSON_SAYS and not payload.get("replayed"):
+                self._said.append(
+                    Say(content=payload.get("content", ""), send_to=_addressee(payload.get("send_to", [])))
+                )
             case EventType.INPUT_REQUEST:
                 self._take_question(work, role, payload)
-            case EventType.INPUT_RESPONSE if payload["request_id"] in self._open:
-                asked = self._open.pop(payload["request_id"])
-                self._keep([_Finding(answered_key(asked.role, asked.kind), payload["answer"])])
-            case EventType.ERROR if payload["fatal"]:
+            case EventType.INPUT_RESPONSE if payload.get("request_id") in self._open:
+                asked = self._open.pop(payload.get("request_id", ""))
+                self._keep([_Finding(answered_key(asked.role, asked.kind), payload.get("answer", ""))])
+            case EventType.ERROR if payload.get("fatal"):
                 self._failed = True
 
     def _begin(self) -> None:
@@ -142,9 +147,11 @@ class _Reader:
         self._begin_attempt()
 
     def _take_call(self, work: _Work, payload: dict[str, Any]) -> None:
-        text = self._texts.pop(payload["call"], "")
-        key = model_key(payload["prompt_sha256"])
-        work.answered = payload["error"] is None
+        text = self._texts.pop(payload.get("call", ""), "")
+        key = model_key(
+            payload.get("model", ""), demo=payload.get("demo", False), prompt_sha256=payload.get("prompt_sha256", "")
+        )
+        work.answered = payload.get("error") is None
         if payload.get("replayed"):
             told = next(self._told.setdefault(key, iter(list(self._recorded.get(key, [])))), None)
             if told is not None:
@@ -152,11 +159,10 @@ class _Reader:
                 work.running.append(told)
             return
         self._asked_anew = True
-        length = payload["answer_chars"]
-        # MetaGPT ends a stream with a newline that is not the answer's. Any other length: a secret was taken out.
-        is_whole = text[length:] in ("", "\n") and len(text) >= length
+        answer = text[: payload.get("answer_chars", 0)]  # MetaGPT ends a stream with a newline that is not the answer's
+        is_whole = sha256(answer.encode()).hexdigest() == payload.get("answer_sha256")  # else a secret was taken out
         if work.answered and is_whole:
-            work.running.append(_Finding(key, text[:length]))
+            work.running.append(_Finding(key, answer))
 
     def _take_action(self, work: _Work, role: str, payload: dict[str, Any]) -> None:
         self._keep(work.last)
@@ -164,15 +170,15 @@ class _Reader:
         output = payload.get("output")
         if output is not None:
             self._asked_anew = True
-            found = [_Finding(output_key(role, payload["file"]), output), *found]
+            found = [_Finding(output_key(role, payload.get("file", "")), output), *found]
         work.running = []
         work.last = found
-        if payload["failed"] and not work.answered:  # not its answers are why
+        if payload.get("failed") and not work.answered:  # not its answers are why
             self._keep(found)
             work.last = []
 
     def _take_question(self, work: _Work, role: str, payload: dict[str, Any]) -> None:
-        asked = OpenQuestion(request_id=payload["request_id"], role=role, kind=payload["kind"])
+        asked = OpenQuestion(request_id=payload.get("request_id", ""), role=role, kind=payload.get("kind", ""))
         self._open[asked.request_id] = asked
         self._asked_anew = True
         self._keep([*work.last, *work.running])  # with all that the team has come to ask

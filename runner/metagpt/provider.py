@@ -89,7 +89,8 @@ class Meter:
     async def complete(self, bare: Any, model: Any, messages: list[dict[str, Any]], stream: bool, limit: float) -> str:
         """The model's answer, through `bare`, the provider's own method without its retries."""
         prompt_sha256 = _fingerprint(messages)
-        recorded = self.run.recall.take(model_key(prompt_sha256))
+        demo = self.run.spec.llm.demo
+        recorded = self.run.recall.take(model_key(self.config.model, demo=demo, prompt_sha256=prompt_sha256))
         if recorded is not None:
             return self._recall(prompt_sha256, recorded)
         messages = _with_words_of_person(self.run, messages)
@@ -130,7 +131,7 @@ class Meter:
                 "estimated": False,
                 "demo": self.run.spec.llm.demo,
                 "prompt_sha256": prompt_sha256,
-                "answer_chars": len(answer),
+                **_seal(answer),
                 "replayed": True,
             },
         )
@@ -191,7 +192,7 @@ class Meter:
             "estimated": estimated,
             "demo": self.run.spec.llm.demo,
             "prompt_sha256": call.prompt_sha256,
-            "answer_chars": len(answer),
+            **_seal(answer),
         }
         self.run.usage = add(self.run.usage, ROLE.get(), payload)
         self.run.channel.emit(EventType.LLM_CALL, payload)
@@ -286,6 +287,12 @@ def _openai_methods(base: Any, meter: Meter) -> dict[str, Any]:
 def _fingerprint(messages: list[dict[str, Any]]) -> str:
     """SHA-256 of who asks and what; without what persons have said, who may say it later in the next attempt."""
     return hashlib.sha256(json.dumps([ROLE.get(), messages], sort_keys=True).encode()).hexdigest()
+
+
+def _seal(answer: str) -> dict[str, Any]:
+    """By what it is known whether the TOKENs of a call hold its whole answer."""
+    sent = answer.encode("utf-8", "replace")  # half of a surrogate pair is sent as "?"
+    return {"answer_chars": len(answer), "answer_sha256": hashlib.sha256(sent).hexdigest()}
 
 
 def _on_stream(run: Run, text: str) -> None:

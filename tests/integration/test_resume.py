@@ -168,6 +168,20 @@ async def test_beginning_anew(tmp_path: Path) -> None:
             assert len(endpoint.requests) == whole + 1
 
 
+async def test_another_model(tmp_path: Path) -> None:
+    """What the demo model has made up is not taken for the answer of a real one."""
+    with Server(tmp_path / "data") as server:
+        async with client(server) as api:
+            task_id = await api.started(options=REVIEWED)
+            await question(api, task_id)
+            await api.stop(task_id)
+    with OpenAiServer() as endpoint:
+        async with serving(tmp_path, endpoint) as (_, api):
+            await api.run(task_id)
+            await question(api, task_id)
+            assert len(endpoint.requests) == 1
+
+
 async def test_a_malformed_answer_is_not_kept(tmp_path: Path) -> None:
     """An answer that made an action fail is asked for again: or no attempt would ever come further."""
     with OpenAiServer() as endpoint:

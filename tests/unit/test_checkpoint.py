@@ -52,8 +52,9 @@ def tell(child: ToldChild, role: str, words: str) -> None:
         call = {"message": "m", "call": text, "model": "gpt", "demo": False, "prompt_sha256": text, "error": None}
         call |= {"answer_chars": len(text), "answer_sha256": sha256(text.encode()).hexdigest()}
         match name:
-            case "ask":
-                child.emit(EventType.TOKEN, {"message": text, "call": text, "delta": text}, agent_role=role)
+            case "ask" | "masked":
+                shown = text if name == "ask" else "*"
+                child.emit(EventType.TOKEN, {"message": shown, "call": text, "delta": shown}, agent_role=role)
                 child.emit(EventType.LLM_CALL, call, agent_role=role)
             case "again":
                 child.emit(EventType.LLM_CALL, call | {"replayed": True}, agent_role=role)
@@ -78,6 +79,7 @@ def tell(child: ToldChild, role: str, words: str) -> None:
     ("told", "kept"),
     [
         pytest.param(["action ask=a done well"], "a", id="done"),
+        pytest.param(["action ask=a masked=b done well"], "a", id="a secret was taken out"),
         pytest.param(["action ask=a done badly"], "", id="the turn failed right after it"),
         pytest.param(["action ask=a done action ask=b refused=c broken badly"], "ab", id="a later call was refused"),
         pytest.param(["action ask=a done action ask=b broken badly"], "a", id="its answer may be why it failed"),
