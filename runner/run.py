@@ -11,7 +11,7 @@ import signal
 import sqlite3
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import psutil
@@ -42,6 +42,9 @@ _MESSAGES = {
     Status.FAILED: "The run failed.",
     Status.CANCELLED: "The run was stopped.",
 }
+
+
+_T = TypeVar("_T")
 
 
 class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -244,7 +247,9 @@ class Run:
 
     async def _launch(self) -> Child | None:
         """A child, or None if a stop came first."""
-        checkpoint = await self._checkpoint()
+        checkpoint = await self._unless_ended(self._checkpoint())
+        if checkpoint is None:
+            return None
         spec = AttemptSpec(
             task_id=self.task.id,
             attempt=self.task.attempt,
@@ -256,21 +261,25 @@ class Run:
             checkpoint=checkpoint,
             used=self.task.usage,
         )
-        fork = asyncio.create_task(self._forks.fork(spec))
+        return await self._unless_ended(self._forks.fork(spec))
+
+    async def _unless_ended(self, work: Coroutine[Any, Any, _T]) -> _T | None:
+        """The outcome of what comes before the child, or None if a stop came first."""
+        working = asyncio.create_task(work)
         stop = asyncio.create_task(self._end_asked.wait())
         try:
-            await asyncio.wait({fork, stop}, return_when=asyncio.FIRST_COMPLETED)
-            return fork.result() if fork.done() else None
+            await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
+            return working.result() if working.done() else None
         finally:
             stop.cancel()
-            fork.cancel()
+            working.cancel()
 
     async def _checkpoint(self) -> Checkpoint:
         """What the log knows. What comes into it later is sent to the child, who takes it for nothing that it knows."""
         if self.task.attempt == 1:
             return Checkpoint()
         assert self._claimed is not None
-        await self._claimed  # with it, all that was answered before is in the log
+        await asyncio.shield(self._claimed)  # with it, all that was answered before is in the log
         return await read_checkpoint(self._store, self.task.id, asked=self._asked)
 
     def _heed(self, lines: list[bytes]) -> list[bytes]:

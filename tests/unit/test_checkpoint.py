@@ -16,6 +16,7 @@ from runner.events import EventType
 from runner.states import Status
 from runner.store import SqliteStore
 from tests.children import Stage, ToldChild, told_supervisor
+from tests.support import DEADLINE
 
 QUESTION = {"message": "Good?", "request_id": "r1", "kind": "review", "question": "Good?", "role": "Architect"}
 ANSWER = {"op": "answer", "request_id": "r1", "answer": "approve"}
@@ -129,3 +130,15 @@ async def test_an_answer_while_the_log_is_read(tmp_path: Path, late: bool) -> No
         assert found == ((None, asked) if late else (["approve"], None))
         if late:
             assert await child.received() == ANSWER
+
+
+async def test_a_stop_while_the_log_is_read(tmp_path: Path) -> None:
+    """A stop does not wait for a log that takes long to read."""
+    store = GatedStore
+    store.gates, store.begun, store.read = (asyncio.Event(), asyncio.Event()), asyncio.Event(), asyncio.Event()
+    async with told_supervisor(tmp_path, kind=store) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        (await stage.child()).exit(-signal.SIGKILL)
+        await store.begun.wait()
+        async with asyncio.timeout(DEADLINE):
+            assert (await supervisor.stop_task(stage.task_id)).status is Status.CANCELLED
