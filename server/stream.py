@@ -56,9 +56,18 @@ class StreamProtocol(WebSocketsSansIOProtocol):
 
     def handle_close(self, event: ReceivedFrame) -> None:
         super().handle_close(event)
-        self._hold()
-        # A peer that does not read would keep the transport flushing for ever.
-        self.loop.call_later(self.close_timeout, self.transport.abort)
+        self._let_go()
+
+    def handle_parser_exception(self) -> None:
+        super().handle_parser_exception()
+        self._let_go()
+
+    def handle_ping(self) -> None:
+        # A peer that sends pings and reads nothing is owed no more of them than one: RFC 6455, section 5.5.3.
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()
 
     def shutdown(self) -> None:
         if self.transport.is_closing():
@@ -75,6 +84,11 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         super().keepalive_timeout()
         self._hold()
         self.transport.abort()
+
+    def _let_go(self) -> None:
+        """The connection ends: soon, since a peer that does not read would keep the transport flushing for ever."""
+        self._hold()
+        self.loop.call_later(self.close_timeout, self.transport.abort)
 
     def _hold(self) -> None:
         if self.stream is not None:

@@ -28,6 +28,11 @@ from tests.world import World, running
 
 PINGS = 150  # more than a session keeps replies for
 
+# Frames of a client, masked with zeros.
+CLOSE = b"\x88\x80" + bytes(4)  # without a code
+PING = b"\x89\xfd" + bytes(4) + bytes(125)
+UNKNOWN = b"\x83\x80" + bytes(4)  # of an opcode that does not exist
+
 
 class UnreadableStore(SqliteStore):
     async def read_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
@@ -107,8 +112,8 @@ def _ignore() -> None:
 
 
 @contextlib.asynccontextmanager
-async def _half_gone(world: World) -> AsyncIterator[None]:
-    """A peer that has subscribed to a long log, read none of it, and sent CLOSE."""
+async def _stalled(world: World) -> AsyncIterator[asyncio.StreamWriter]:
+    """A peer that has subscribed to a long log, and reads none of it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port, limit=1)
     protocols = world._server.server_state.connections
     key = base64.b64encode(os.urandom(16)).decode()
@@ -119,11 +124,19 @@ async def _half_gone(world: World) -> AsyncIterator[None]:
     try:
         await reader.readexactly(1)
         await until(lambda: any(protocol.transport.get_write_buffer_size() for protocol in protocols))
-        writer.write(b"\x88\x80" + bytes(4))  # CLOSE without a code, masked with zeros
-        await until(lambda: any(protocol.transport.is_closing() for protocol in protocols))
-        yield
+        yield writer
     finally:
         writer.transport.abort()
+
+
+@contextlib.asynccontextmanager
+async def _half_gone(world: World, last_frame: bytes) -> AsyncIterator[None]:
+    """A peer that has stalled, and has sent a frame that ends the connection."""
+    protocols = world._server.server_state.connections
+    async with _stalled(world) as writer:
+        writer.write(last_frame)
+        await until(lambda: any(protocol.transport.is_closing() for protocol in protocols))
+        yield
 
 
 class HastyProtocol(StreamProtocol):
@@ -134,12 +147,25 @@ class HastyProtocol(StreamProtocol):
         self.close_timeout = 0.05
 
 
-async def test_a_peer_that_closes_and_does_not_read(tmp_path: Path) -> None:
-    """A peer that has sent CLOSE and reads no more is let go, with what was still to be sent to it."""
+@pytest.mark.parametrize("last_frame", [CLOSE, UNKNOWN], ids=["close", "unknown opcode"])
+async def test_a_peer_that_closes_and_does_not_read(tmp_path: Path, last_frame: bytes) -> None:
+    """A peer that has ended the connection, well or badly, and reads no more is let go, with what it was to be sent."""
     async with running(World(tmp_path, HastyProtocol)) as world:
         await world.append(world.log, 300, 10, padding=20_000)
-        async with _half_gone(world):
+        async with _half_gone(world, last_frame):
             await until(lambda: not world._server.server_state.connections)
+
+
+async def test_pings_of_a_peer_that_does_not_read(tmp_path: Path) -> None:
+    """A flood of pings from a peer that reads nothing costs no memory: they are not answered."""
+    async with running(World(tmp_path)) as world:
+        await world.append(world.log, 300, 10, padding=20_000)
+        async with _stalled(world) as writer:
+            (protocol,) = world._server.server_state.connections
+            before = protocol.transport.get_write_buffer_size()
+            writer.write(PING * 10_000 + CLOSE)
+            await until(protocol.transport.is_closing)
+            assert protocol.transport.get_write_buffer_size() < before + 2 * len(PING)
 
 
 async def test_the_end_of_the_server_with_such_a_peer(tmp_path: Path) -> None:
@@ -150,7 +176,7 @@ async def test_the_end_of_the_server_with_such_a_peer(tmp_path: Path) -> None:
         await world.begin()
         await world.append(world.log, 300, 10, padding=20_000)
         async with connect(f"ws://{world.address}/ws") as other:
-            async with _half_gone(world):
+            async with _half_gone(world, CLOSE):
                 stopping = asyncio.create_task(world.stop())
                 await asyncio.wait({stopping}, timeout=DEADLINE / 4)
                 stopped = stopping.done()
