@@ -18,8 +18,16 @@ _CONTENT_TYPE = (b"content-type", b"application/json")
 
 
 def etag(epoch: str, page: Page, position: Position) -> bytes:
-    """The entity tag of a page: it changes when there is more, and when the status does."""
-    return b'"%b-%d-%d-%b"' % (epoch.encode(), page.head, page.cursor, position.status.encode())
+    """The entity tag of a page: it changes when there is more, or less since retention, and when the status does."""
+    gone = 0 if page.gap is None else page.gap.last
+    return b'"%b-%d-%d-%d-%d-%b"' % (
+        epoch.encode(),
+        page.head,
+        page.cursor,
+        page.count,
+        gone,
+        position.status.encode(),
+    )
 
 
 def content(page: Page, position: Position) -> bytes:
