@@ -272,24 +272,26 @@ class Api:
         bell = asyncio.Event()
         topic = self._hub.watch(task_id, bell.set)
         patience = asyncio.get_running_loop().time() + wanted.wait
+        after = wanted.since_event_id
         try:
             while True:
                 bell.clear()
-                page = await self._read(task_id, wanted)
+                page = await self._read(task_id, wanted, after)
                 position = await self._hub.position(task_id)
                 left = patience - asyncio.get_running_loop().time()
                 if page.count or page.gap or position.ended or left <= 0 or self._hub.closing:
                     return page, position
+                after = page.cursor  # of what was read, nothing passes the filter
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(left):
                         await bell.wait()
         finally:
             self._hub.unwatch(topic, bell.set)
 
-    async def _read(self, task_id: str, wanted: schemas.EventsQuery) -> Page:
+    async def _read(self, task_id: str, wanted: schemas.EventsQuery, after: int) -> Page:
         return await self._hub.read(
             task_id,
-            after=wanted.since_event_id,
+            after=after,
             limit=wanted.limit,
             size=PAGE_BYTES,
             filter=Filter(frozenset(wanted.types), wanted.agent_role),
