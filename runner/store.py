@@ -9,7 +9,7 @@ import json
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -20,7 +20,7 @@ from runner import log, sql
 from runner.base import Commit, Digest, Durability, Filter, Page, TaskPage
 from runner.database import Database, open_database
 from runner.errors import DatabaseUnusable, KeyReused, TaskNotFound
-from runner.states import Status
+from runner.states import TERMINAL, Status
 from runner.task import Task
 from runner.wal import Wal, limit
 
@@ -54,21 +54,25 @@ class _End(NamedTuple):
 
 
 class _Ends:
-    """The ends of the logs that were written to last, by task. Touched on the writer's thread only."""
+    """The ends of the logs that were written to last, by task, as they were committed."""
 
     def __init__(self) -> None:
         self._ends: OrderedDict[str, _End] = OrderedDict()
 
-    def get(self, task_id: str, head: int) -> _End | None:
-        """The end of a log whose head is `head`: a transaction that was rolled back leaves another one here."""
-        end = self._ends.get(task_id)
-        return end if end is not None and end.head == head else None
+    def get(self, task_id: str) -> _End | None:
+        return self._ends.get(task_id)
 
-    def keep(self, task_id: str, end: _End) -> None:
-        self._ends[task_id] = end
-        self._ends.move_to_end(task_id)
-        if len(self._ends) > _ENDS:
+    def take(self, moved: Mapping[str, _End]) -> None:
+        """Know the ends that a transaction has moved. Those of tasks that have ended are looked up if need be."""
+        for task_id, end in moved.items():
+            self._ends.pop(task_id, None)
+            if end.row.status not in TERMINAL:
+                self._ends[task_id] = end
+        while len(self._ends) > _ENDS:
             self._ends.popitem(last=False)
+
+    def forget(self, task_id: str) -> None:
+        self._ends.pop(task_id, None)
 
 
 class SqliteStore:
@@ -78,29 +82,31 @@ class SqliteStore:
     durability: "normal": a commit survives the death of the process; "full": of the machine too.
     """
 
-    def __init__(self, writer: Database, reader: Database, wal: Wal, epoch: str) -> None:
+    def __init__(self, writer: Database, reader: Database, wal: Wal, epoch: str, stack: AsyncExitStack) -> None:
+        """stack: closes them."""
         self._writer = writer
         self._reader = reader
         self._wal = wal
         self._epoch = epoch
+        self._stack = stack
         self._ends = _Ends()
 
     @classmethod
     async def open(cls, path: Path, *, durability: Durability = "normal") -> Self:
-        writer = await open_database(path, writes=True)
-        try:
-            await writer.transaction(partial(_check, path))
-            await writer.run(partial(_configure, durability))
-            epoch = await writer.transaction(_migrate)
-            reader = await open_database(path, writes=False)
-            wal = Wal(await open_database(path, writes=True))
-        except sqlite3.DatabaseError as error:
-            await writer.close()
-            raise DatabaseUnusable(f"The database {path} cannot be used: {error}.") from error
-        except BaseException:
-            await writer.close()
-            raise
-        return cls(writer, reader, wal, epoch)
+        async with AsyncExitStack() as stack:
+            writer = await open_database(path, writes=True)
+            stack.push_async_callback(writer.close)
+            try:
+                await writer.transaction(partial(_check, path))
+                await writer.run(partial(_configure, durability))
+                epoch = await writer.transaction(_migrate)
+                reader = await open_database(path, writes=False)
+                stack.push_async_callback(reader.close)
+                wal = Wal(await open_database(path, writes=True))
+                stack.push_async_callback(wal.aclose)
+            except sqlite3.DatabaseError as error:
+                raise DatabaseUnusable(f"The database {path} cannot be used: {error}.") from error
+            return cls(writer, reader, wal, epoch, stack.pop_all())
 
     @property
     def epoch(self) -> str:
@@ -117,9 +123,17 @@ class SqliteStore:
 
     async def delete_task(self, task_id: str) -> None:
         await self._writer.transaction(partial(_delete, task_id))
+        self._ends.forget(task_id)
 
     async def append(self, commits: Sequence[Commit]) -> list[bool]:
-        taken = await self._writer.transaction(partial(_append, commits, self._ends))
+        moved: dict[str, _End] = {}
+        try:
+            taken = await self._writer.transaction(partial(_append, commits, self._ends, moved))
+        except BaseException:  # it was rolled back; or we were cancelled, and do not know
+            for commit in commits:
+                self._ends.forget(commit.task.id)
+            raise
+        self._ends.take(moved)
         self._wal.grown(
             commits=len(commits), size=sum(len(event.encoded) for commit in commits for event in commit.events)
         )
@@ -143,9 +157,7 @@ class SqliteStore:
         return [task_id for task_id, _ in expired]
 
     async def aclose(self) -> None:
-        await self._wal.aclose()
-        await self._reader.close()
-        await self._writer.close()
+        await self._stack.aclose()
 
 
 def _check(path: Path, connection: sqlite3.Connection) -> None:
@@ -221,19 +233,21 @@ def _delete(task_id: str, connection: sqlite3.Connection) -> None:
         raise TaskNotFound(task_id)
 
 
-def _append(commits: Sequence[Commit], ends: "_Ends", connection: sqlite3.Connection) -> list[bool]:
-    """ends: of some logs, which are used and kept up."""
-    return [_append_one(commit, ends, connection) for commit in commits]
+def _append(
+    commits: Sequence[Commit], ends: _Ends, moved: dict[str, _End], connection: sqlite3.Connection
+) -> list[bool]:
+    """ends: of some logs, as before. moved: where those that were appended to end now, if it is committed."""
+    return [_append_one(commit, ends, moved, connection) for commit in commits]
 
 
-def _append_one(commit: Commit, ends: "_Ends", connection: sqlite3.Connection) -> bool:
+def _append_one(commit: Commit, ends: _Ends, moved: dict[str, _End], connection: sqlite3.Connection) -> bool:
     try:
         at = log.position(commit.task.id, connection)
     except TaskNotFound:
         return False
     if commit.task.attempt < at.attempt or commit.head != at.head:
         return False
-    end = ends.get(commit.task.id, at.head)
+    end = moved.get(commit.task.id) or ends.get(commit.task.id)
     before = log.digest_at(at, commit.task.id, at.head, connection) if end is None else end.digest
     digest = log.append(at, commit, before, connection)
     if end is None or msgspec.structs.replace(commit.task, head=end.row.head) != end.row:
@@ -241,7 +255,7 @@ def _append_one(commit: Commit, ends: "_Ends", connection: sqlite3.Connection) -
         row = commit.task
     else:
         row = end.row
-    ends.keep(commit.task.id, _End(commit.task.head, digest, row))
+    moved[commit.task.id] = _End(commit.task.head, digest, row)
     return True
 
 
