@@ -35,14 +35,16 @@ class Wal:
             self._moving = asyncio.create_task(self._move(), name="checkpoint of the database")
 
     async def aclose(self) -> None:
-        if self._moving is not None:
-            await self._moving
-        await self._database.close()
+        try:
+            if self._moving is not None:
+                await self._moving
+        finally:
+            await self._database.close()
 
     async def _move(self) -> None:
         try:
             await self._database.run(_checkpoint)
-        except sqlite3.OperationalError:  # locked, or the disk is full: a later one, or the writer, will do it
+        except sqlite3.Error:  # locked, or the disk is full: a later one, or the writer, will do it
             _log.warning("the WAL could not be moved into the database", exc_info=True)
         finally:
             self._moving = None
