@@ -169,6 +169,7 @@ class Hub:
 
     async def _frame(self, place: _Place) -> FramedPage:
         task_id, after, filter = place
+        topic = self._topics.get(task_id)
         page = await self.read(task_id, after=after, limit=FRAME_EVENTS, size=FRAME_BYTES, filter=filter)
         frames = []
         if page.gap is not None:
@@ -177,7 +178,8 @@ class Hub:
         if page.count:
             frames.append(protocol.encode_events(task_id, page.body, page.head))
         framed = FramedPage(tuple(frames), page.cursor, full=page.count > 0 and page.cursor < page.head)
-        if framed.full and task_id in self._topics:  # it will never be another
+        # As long as the task is watched, and not deleted, it will never be another.
+        if framed.full and topic is not None and self._topics.get(task_id) is topic:
             self._keep(place, framed)
         return framed
 
