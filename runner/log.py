@@ -29,6 +29,7 @@ BATCH_EVENTS = 64
 BATCH_BYTES = 64 * 1024  # or a single event
 
 EXPIRED_AT_ONCE = 5000  # events deleted in one transaction, so that appends need not wait long
+SCANNED_AT_ONCE = 256  # batches read through in one transaction, so that other reads need not wait long
 
 _NEWEST = 2**62  # above every event_id
 
@@ -100,7 +101,7 @@ def append(at: Position, commit: Commit, digest: bytes, connection: sqlite3.Conn
 
 
 def read_after(task_id: str, after: int, limit: int, size: int, filter: Filter, connection: sqlite3.Connection) -> Page:
-    """As `Store.read_events`."""
+    """As `Store.read_events`, but for a page that may be empty below the head: it was read through to its cursor."""
     at = position(task_id, connection)
     if after > at.head:
         raise CursorAhead(after, at.head)
@@ -109,23 +110,34 @@ def read_after(task_id: str, after: int, limit: int, size: int, filter: Filter, 
     if filter == Filter():
         body, count, cursor = _join(_batches(at.seq, start + 1, connection), start, limit, size)
         return Page(body, count, cursor, at.head, gap)
-    found = _matching(at.seq, filter, start, _NEWEST, limit, "ASC", connection)
+    end = at.head
+    if _needs_scan(filter):
+        row = connection.execute(sql.GET_HEAD_AFTER, (at.seq, start, SCANNED_AT_ONCE - 1)).fetchone()
+        end = at.head if row is None else row[0]
+    found = _matching(at.seq, filter, start, end + 1, limit, "ASC", connection)
     events, last, complete = _take(found, limit, size)
-    # At its end the log has nothing more that passes the filter.
-    return Page(b",".join(events), len(events), at.head if complete else last, at.head, gap)
+    # Up to its end there is nothing more that passes the filter.
+    return Page(b",".join(events), len(events), end if complete else last, at.head, gap)
 
 
 def read_before(
     task_id: str, before: int, limit: int, size: int, filter: Filter, connection: sqlite3.Connection
-) -> Page:
-    """As `Store.read_events_before`."""
+) -> tuple[Page, int]:
+    """As `Store.read_events_before`, but for a page that may be empty above the first event.
+
+    Also returns the id of the event down to which it was read through; that of the first one at most.
+    """
     at = position(task_id, connection)
     before = min(before, at.head + 1)
-    found = _matching(at.seq, filter, at.first - 1, before, limit, "DESC", connection)
+    end = at.first
+    if filter != Filter() and _needs_scan(filter):
+        row = connection.execute(sql.GET_HEAD_BEFORE, (at.seq, before, SCANNED_AT_ONCE)).fetchone()
+        end = at.first if row is None else max(at.first, row[0] + 1)
+    found = _matching(at.seq, filter, end - 1, before, limit, "DESC", connection)
     events, oldest, complete = _take(found, limit, size)
-    reached_first = complete or oldest == at.first
-    gap = Gap(1, at.first - 1, "retention") if at.first > 1 and reached_first else None
-    return Page(b",".join(reversed(events)), len(events), before - 1, at.head, gap)
+    reached = end if complete else oldest
+    gap = Gap(1, at.first - 1, "retention") if at.first > 1 and reached <= at.first else None
+    return Page(b",".join(reversed(events)), len(events), before - 1, at.head, gap), max(1, reached)
 
 
 def digest(task_id: str, through: int, connection: sqlite3.Connection) -> Digest:
@@ -235,9 +247,14 @@ def _matching(
     connection: sqlite3.Connection,
 ) -> Iterator[_Read]:
     """The events between two that pass a filter, `limit` of them or more."""
-    if not filter.event_types or EventType.TOKEN in filter.event_types:
+    if _needs_scan(filter):
         return _scan(seq, filter, after, before, direction, connection)
     return _look_up(seq, filter, after, before, limit, direction, connection)
+
+
+def _needs_scan(filter: Filter) -> bool:
+    """Whether only reading through the log finds what passes."""
+    return not filter.event_types or EventType.TOKEN in filter.event_types
 
 
 def _scan(

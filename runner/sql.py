@@ -164,6 +164,12 @@ EXPIRE_EVENTS_BY_TYPE = "DELETE FROM events_by_type WHERE task_seq = :seq AND ev
 
 EXPIRE_STATE = "UPDATE task_states SET first = :first WHERE task_seq = :seq AND first < :first"
 
+# The head of the batch that is so many after the one that follows on an event.
+GET_HEAD_AFTER = "SELECT head FROM batches WHERE task_seq = ? AND head > ? ORDER BY head LIMIT 1 OFFSET ?"
+
+# The head of the batch that is so many before the one that ends before an event.
+GET_HEAD_BEFORE = "SELECT head FROM batches WHERE task_seq = ? AND head < ? ORDER BY head DESC LIMIT 1 OFFSET ?"
+
 # The batch of an event, and those after it.
 READ_BATCHES = "SELECT head, count, body FROM batches WHERE task_seq = :seq AND head >= :from ORDER BY head"
 

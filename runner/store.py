@@ -122,6 +122,8 @@ class SqliteStore:
         return await self._reader.transaction(partial(_list, statuses, query, limit, cursor))
 
     async def delete_task(self, task_id: str) -> None:
+        head = (await self.get_task(task_id)).head
+        await self._expire(task_id, head)  # a kill in between leaves a gap that is told of
         await self._writer.transaction(partial(_delete, task_id))
         self._ends.forget(task_id)
 
@@ -140,10 +142,19 @@ class SqliteStore:
         return taken
 
     async def read_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
-        return await self._reader.transaction(partial(log.read_after, task_id, after, limit, size, filter))
+        while True:
+            page = await self._reader.transaction(partial(log.read_after, task_id, after, limit, size, filter))
+            if page.count or page.gap or page.cursor == page.head:
+                return page
+            after = page.cursor
 
     async def read_events_before(self, task_id: str, *, before: int, limit: int, size: int, filter: Filter) -> Page:
-        return await self._reader.transaction(partial(log.read_before, task_id, before, limit, size, filter))
+        while True:
+            read = partial(log.read_before, task_id, before, limit, size, filter)
+            page, reached = await self._reader.transaction(read)
+            if page.count or page.gap or reached == 1:
+                return page
+            before = reached
 
     async def digest(self, task_id: str, through: int) -> Digest:
         return await self._reader.transaction(partial(log.digest, task_id, through))
@@ -152,9 +163,12 @@ class SqliteStore:
         expired = await self._reader.transaction(partial(_expired, before))
         for task_id, head in expired:
             with suppress(TaskNotFound):  # it was deleted meanwhile
-                while await self._writer.transaction(partial(log.expire, task_id, head)):
-                    pass
+                await self._expire(task_id, head)
         return [task_id for task_id, _ in expired]
+
+    async def _expire(self, task_id: str, through: int) -> None:
+        while await self._writer.transaction(partial(log.expire, task_id, through)):
+            pass
 
     async def aclose(self) -> None:
         await self._stack.aclose()

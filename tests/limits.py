@@ -36,6 +36,8 @@ def tiny_limits() -> Iterator[None]:
             "server.stream.WRITE_BUFFER": 1000,
             "runner.log.BATCH_EVENTS": 3,
             "runner.log.DIGEST_STEP": 7,
+            "runner.log.EXPIRED_AT_ONCE": 5,
+            "runner.log.SCANNED_AT_ONCE": 2,
         }.items():
             patch.setattr(name, value)
         yield
