@@ -1,7 +1,6 @@
 """Running the application under uvicorn: the listening socket, the signals, the order of the end."""
 
 import asyncio
-import gc
 import os
 import resource
 import signal
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
+from server.garbage import Garbage
 from server.protocol import FRAME_LIMIT
 from server.stream import StreamProtocol
 
@@ -20,7 +20,6 @@ _DESCRIPTORS = 65_536
 # The store's thread may hold the interpreter for this long while the loop waits: at Python's own 5 ms, the loop's
 # longest stall is half as long again.
 _SWITCH_INTERVAL = 0.0005  # seconds
-_RAMP = 250  # connections more, or fewer, before the garbage collector is told
 _GRACE = 2  # seconds that open requests have to end
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -59,7 +58,7 @@ class _Server(uvicorn.Server):
         self, config: uvicorn.Config, *, on_started: Callable[[], None], on_stopping: Callable[[], None]
     ) -> None:
         super().__init__(config)
-        self._frozen = 0  # connections whose objects the garbage collector passes over
+        self._garbage = Garbage()
         self._on_started = on_started
         self._on_stopping = on_stopping
 
@@ -72,22 +71,12 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        # What was made until now lives as long as the server: no collection needs to look at it again.
-        gc.freeze()
+        self._garbage.start()
         self._on_started()
 
     async def on_tick(self, counter: int) -> bool:
-        self._tend_garbage(len(self.server_state.connections))
+        self._garbage.tend(len(self.server_state.connections))
         return await super().on_tick(counter)
-
-    def _tend_garbage(self, connections: int) -> None:
-        """Keep full collections short: they look at all that connections hold, and take half a second at 5 000."""
-        if connections > self._frozen + _RAMP:
-            gc.freeze()
-            self._frozen = connections
-        elif connections < self._frozen - _RAMP:  # what these have left behind may be garbage
-            gc.unfreeze()
-            self._frozen = connections
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._on_stopping()
