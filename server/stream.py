@@ -14,7 +14,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame as ReceivedFrame
 from websockets.http11 import Request
 
-from server.protocol import Frame
+from server.protocol import CloseCode, Frame
 
 EXTENSION = "metagpt_live.stream"
 WRITE_BUFFER = 64 * 1024  # bytes that a connection may hold unsent before it counts as slow
@@ -81,9 +81,15 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         self._hold()
 
     def keepalive_timeout(self) -> None:
-        super().keepalive_timeout()
-        self._hold()
-        self.transport.abort()
+        """As uvicorn's, with the close code that is ours."""
+        self.pong_timer = self.pending_ping_payload = None
+        if self.close_sent or self.transport.is_closing():
+            return
+        self.conn.fail(CloseCode.TIMED_OUT, "no answer to a ping")
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.transport.close()
+        self._let_go()
 
     def _let_go(self) -> None:
         """The connection ends: soon, since a peer that does not read would keep the transport flushing for ever."""

@@ -111,16 +111,20 @@ def _ignore() -> None:
     pass
 
 
+def _handshake(path: str) -> bytes:
+    key = base64.b64encode(os.urandom(16)).decode()
+    return (
+        f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
+    ).encode()
+
+
 @contextlib.asynccontextmanager
 async def _stalled(world: World) -> AsyncIterator[asyncio.StreamWriter]:
     """A peer that has subscribed to a long log, and reads none of it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port, limit=1)
     protocols = world._server.server_state.connections
-    key = base64.b64encode(os.urandom(16)).decode()
-    writer.write(
-        f"GET /api/tasks/{world.log.task.id}/events HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
-        f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
-    )
+    writer.write(_handshake(f"/api/tasks/{world.log.task.id}/events"))
     try:
         await reader.readexactly(1)
         await until(lambda: any(protocol.transport.get_write_buffer_size() for protocol in protocols))
@@ -166,6 +170,25 @@ async def test_pings_of_a_peer_that_does_not_read(tmp_path: Path) -> None:
             writer.write(PING * 10_000 + CLOSE)
             await until(protocol.transport.is_closing)
             assert protocol.transport.get_write_buffer_size() < before + 2 * len(PING)
+
+
+class PingingProtocol(StreamProtocol):
+    """Pings at once, and often."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.ping_interval, self.ping_timeout = 0.01, 0.05
+
+
+async def test_a_peer_that_answers_no_ping(tmp_path: Path) -> None:
+    """A peer of whom nothing is heard is let go with 4408."""
+    async with running(World(tmp_path, PingingProtocol)) as world:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        writer.write(_handshake("/ws"))
+        async with asyncio.timeout(DEADLINE):
+            received = await reader.read()
+        writer.close()
+        assert (4408).to_bytes(2, "big") + b"no answer to a ping" in received
 
 
 async def test_the_end_of_the_server_with_such_a_peer(tmp_path: Path) -> None:
