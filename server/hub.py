@@ -20,6 +20,7 @@ from server.protocol import FRAME_BYTES, FRAME_EVENTS, Frame
 from server.schemas import TaskSummary, summary
 from server.topic import Doorbell, Position, Topic
 
+RINGS_BYTES = 64 * 1024 * 1024  # of encoded events, of all watched tasks
 PAGE_CACHE_BYTES = 8 * 1024 * 1024  # of framed pages that lagging subscriptions may want again, in all
 POSITION_CACHE = 10_000  # tasks
 
@@ -51,6 +52,8 @@ class Hub:
         self.closing = False
         self._runner = runner
         self._topics: dict[str, Topic] = {}
+        self._rings: OrderedDict[str, Topic] = OrderedDict()  # those that hold events, the longest silent first
+        self._rings_size = 0  # bytes
         self._positions: OrderedDict[str, Position] = OrderedDict()
         self._deletions = 0
         self._task_listeners: set[TaskListener] = set()
@@ -71,7 +74,7 @@ class Hub:
         task = change.task
         self._remember(task.id, Position(task.status, task.head))
         if topic := self._topics.get(task.id):
-            topic.take(change)
+            self._extend(topic, change)
         if task.status is Status.QUEUED:
             self._queued[task.id] = task
         else:
@@ -183,6 +186,17 @@ class Hub:
             self._keep(place, framed)
         return framed
 
+    def _extend(self, topic: Topic, commit: Commit) -> None:
+        before = topic.size
+        topic.take(commit)
+        self._rings_size += topic.size - before
+        self._rings[topic.task_id] = topic
+        self._rings.move_to_end(topic.task_id)
+        while self._rings_size > RINGS_BYTES:
+            _, silent = self._rings.popitem(last=False)
+            self._rings_size -= silent.size
+            silent.empty()
+
     def _keep(self, place: _Place, page: FramedPage) -> None:
         self._pages[place] = page
         self._pages_size += page.size
@@ -194,6 +208,8 @@ class Hub:
         """Hold nothing of a task's log any more."""
         for place in [place for place in self._pages if place[0] == task_id]:
             self._pages_size -= self._pages.pop(place).size
+        if ring := self._rings.pop(task_id, None):
+            self._rings_size -= ring.size
         return self._topics.pop(task_id, None)
 
     def _remember(self, task_id: str, position: Position) -> Position:

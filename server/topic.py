@@ -82,7 +82,7 @@ class Topic:
         self._doorbells: dict[Doorbell, None] = {}
         self._feeds: dict[Filter, Feed] = {}
         self._ring: deque[Placed] = deque()
-        self._size = 0  # bytes
+        self.size = 0  # bytes of the ring
         self._pump: Iterator[None] | None = None
 
     @property
@@ -125,14 +125,19 @@ class Topic:
         """Take what was committed into the ring, and let everyone know."""
         self.position = Position(commit.task.status, commit.task.head)
         self._ring.extend(commit.events)
-        self._size += sum(len(event.encoded) for event in commit.events)
-        while self._size > RING_BYTES:
-            self._size -= len(self._ring.popleft().encoded)
+        self.size += sum(len(event.encoded) for event in commit.events)
+        while self.size > RING_BYTES:
+            self.size -= len(self._ring.popleft().encoded)
         self.ring_doorbells()
         # In the next turn of the loop: what is ready together leaves together, a lone event waits for nothing.
         if self._feeds and self._pump is None:
             self._pump = self._flush()
             asyncio.get_running_loop().call_soon(self._step)
+
+    def empty(self) -> None:
+        """Hold no events: what is asked for is in the store, too."""
+        self._ring.clear()
+        self.size = 0
 
     def ring_doorbells(self) -> None:
         """Wake everyone who watches and is not live."""

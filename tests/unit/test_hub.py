@@ -139,6 +139,21 @@ async def test_memory_of_a_watched_task(watched: Watched) -> None:
         tracemalloc.stop()
 
 
+async def test_memory_of_many_watched_tasks(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All watched tasks together hold no more than their budget: what was silent longest is read from the store."""
+    monkeypatch.setattr("server.hub.RINGS_BYTES", 20_000)
+    other = await watched.supervisor.create_task(NewTask(input_prompt="x"))
+    silent = watched.hub.watch(other.id, lambda: None)
+    await watched.supervisor.start_task(other.id)
+    await until(lambda: silent.size)
+    busy = watched.hub.watch(watched.task_id, lambda: None)
+    await watched.fill(15, size=2000)
+    assert silent.size == 0
+    assert 0 < busy.size <= 20_000
+    page = await watched.hub.read(other.id, after=0, limit=1, size=1000, filter=Filter())
+    assert page.count == 1
+
+
 async def test_the_doorbell(watched: Watched) -> None:
     """A doorbell rings after every commit as long as it is there, and not after."""
     rung: list[int] = []
