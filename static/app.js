@@ -75,7 +75,7 @@ function show() {
     document.title = text.brand;
     return main.replaceChildren(form.node);
   }
-  view = new TaskView({ taskId: shownId, connection, onDeleted: () => go("/") });
+  view = new TaskView({ taskId: shownId, connection, onStarted: (taskId) => go(`/tasks/${taskId}`), onDeleted: () => go("/") });
   main.replaceChildren(view.node);
 }
 

@@ -20,6 +20,9 @@ const TAIL_CHARS = 60;
 export class TaskModel {
   title = "";
   prompt = "";
+  options = {};
+  /** The id of the task whose project this one goes on with. */
+  continues = null;
   status = null;
   reason = null;
   attempt = 0;
@@ -54,6 +57,8 @@ export class TaskModel {
   seed(task) {
     this.title = task.title || this.title;
     this.prompt = task.input_prompt ?? this.prompt;
+    this.options = task.options ?? this.options;
+    this.continues = task.continues ?? this.continues;
     if (task.head < this.#seededTo) return;
     this.#seededTo = this.head = task.head;
     this.status = task.status;

@@ -12,6 +12,7 @@ export class Summary {
   #status = el("span", { class: "status" });
   #demo = el("span", { class: "demo", hidden: true, title: text.demoNote }, text.demo);
   #attempt = el("span", { class: "attempt" });
+  #continues = el("a", { hidden: true, data: { link: "" } }, text.task.continues);
   #reason = el("p", { class: "reason", dir: "auto" });
   #notice = el("p", { class: "notice", role: "alert", hidden: true });
   #bar = el("div", { class: "bar", role: "progressbar", "aria-label": text.task.progress, "aria-valuemin": "0", "aria-valuemax": "100" }, el("div", { class: "bar-fill" }));
@@ -46,7 +47,7 @@ export class Summary {
       el(
         "div",
         { class: "summary-top" },
-        el("div", { class: "summary-name" }, this.#title, el("p", { class: "badges" }, this.#status, this.#demo, this.#attempt)),
+        el("div", { class: "summary-name" }, this.#title, el("p", { class: "badges" }, this.#status, this.#demo, this.#attempt, this.#continues)),
         el("div", { class: "buttons" }, this.#buttons.stop.node, this.#buttons.run.node, this.#buttons.anew.node, this.#archive, this.#buttons.remove.node),
       ),
       this.#reason,
@@ -72,6 +73,8 @@ export class Summary {
     setText(this.#status, text.statuses[model.status] ?? model.status);
     this.#demo.hidden = !model.demo;
     setText(this.#attempt, model.attempt > 1 ? text.task.attempt(model.attempt) : "");
+    this.#continues.hidden = !model.continues;
+    this.#continues.href = `/tasks/${model.continues}`;
     setText(this.#reason, reason(model));
     setText(this.#idea, model.prompt);
     this.#renderProgress(model, isActive);

@@ -7,6 +7,7 @@ import { confirmed } from "./dialog.js";
 import { announce, el, perFrame, setText } from "./dom.js";
 import { Feed } from "./feed.js";
 import { Files } from "./files.js";
+import { FollowUp } from "./followup.js";
 import { icon } from "./icons.js";
 import { Log } from "./log.js";
 import { ACTIVE, TaskModel } from "./model.js";
@@ -23,6 +24,7 @@ export class TaskView {
   node = el("article", { class: "task" });
   #taskId;
   #connection;
+  #onStarted;
   #onDeleted;
   /** @type {TaskModel | null} */
   #model = null;
@@ -38,10 +40,11 @@ export class TaskView {
   #redraw = perFrame(() => this.#draw());
   #replay = el("p", { class: "replay", hidden: true });
 
-  /** @param {{taskId: string, connection: import("./connection.js").Connection, onDeleted: () => void}} options */
-  constructor({ taskId, connection, onDeleted }) {
+  /** @param {{taskId: string, connection: import("./connection.js").Connection, onStarted: (taskId: string) => void, onDeleted: () => void}} options */
+  constructor({ taskId, connection, onStarted, onDeleted }) {
     this.#taskId = taskId;
     this.#connection = connection;
+    this.#onStarted = onStarted;
     this.#onDeleted = onDeleted;
     this.#load();
   }
@@ -145,10 +148,11 @@ export class TaskView {
       agents,
       feed: new Feed({ taskId, onShowAll: () => agents.clearFilter() }),
       composer: new Composer(taskId),
+      followUp: new FollowUp({ taskId, onStarted: this.#onStarted }),
       files: new Files(taskId),
       log: new Log(() => this.#redraw()),
     };
-    const { summary, question, feed, composer, files, log } = this.#parts;
+    const { summary, question, feed, composer, followUp, files, log } = this.#parts;
     // On a phone the files stand above the feed, which is long: folded, so that the feed is near.
     files.node.open = matchMedia("(min-width: 75rem)").matches;
     this.node.setAttribute("aria-busy", "true");
@@ -157,7 +161,7 @@ export class TaskView {
       question.node,
       agents.node,
       this.#replay,
-      el("div", { class: "columns" }, el("div", { class: "side" }, files.node, log.node), el("div", { class: "live" }, feed.node, composer.node)),
+      el("div", { class: "columns" }, el("div", { class: "side" }, files.node, log.node), el("div", { class: "live" }, feed.node, composer.node, followUp.node)),
     );
   }
 

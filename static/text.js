@@ -130,6 +130,7 @@ export const text = {
     runAgain: "Begin anew",
     remove: "Delete",
     place: (position, reason) => `Number ${position.toLocaleString("en")} in the queue. ${reason}`,
+    continues: "Continues a task",
     removeQuestion: "Delete this task?",
     removeHint: "Its events and files are deleted with it.",
     archive: "Download files",
@@ -214,6 +215,12 @@ export const text = {
     send: "Answer",
     until: (time) => `Answer within ${time}`,
     overdue: "The time to answer is over",
+  },
+
+  followUp: {
+    label: "What the team should change or add",
+    placeholder: "What should the team change or add?",
+    start: "Continue",
   },
 
   composer: {

@@ -88,6 +88,20 @@ async def test_a_question_is_answered_and_a_message_is_sent(demo_server: Server,
     await expect(page.locator(".card.question .answer")).to_contain_text("approve")
 
 
+async def test_a_finished_task_is_continued(demo_server: Server, new_page: NewPage) -> None:
+    """What a team has made is worked on by a new task, with the same options, from the page of the old one."""
+    page = await new_page()
+    await page.goto(demo_server.url)
+    task_id = await start(page, "A calculator", options=["Architect"])
+    await page.locator(".question-panel").get_by_role("button", name="approve").click()
+    await expect_status(page, "SUCCEEDED")
+    await page.get_by_label("What the team should change or add").fill("Let it divide")
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("link", name="Continues a task")).to_have_attribute("href", f"/tasks/{task_id}")
+    await page.locator(".question-panel").get_by_role("button", name="approve").click()
+    await expect_status(page, "SUCCEEDED")
+
+
 async def test_two_pages_see_the_same_run(demo_server: Server, new_page: NewPage) -> None:
     """A second page that opens the task's address in mid-run has its list and its feed up to date."""
     first, second = await new_page(), await new_page()
