@@ -173,6 +173,17 @@ def expire(task_id: str, through: int, connection: sqlite3.Connection) -> bool:
     return first <= through
 
 
+def purge(seq: int, connection: sqlite3.Connection) -> bool:
+    """Delete the oldest events of a log that nobody finds any more; whether there may be more of these."""
+    oldest = connection.execute(sql.GET_OLDEST_BATCH, (seq,)).fetchone()
+    if oldest is None:
+        return False
+    parameters = {"seq": seq, "first": oldest[0] + EXPIRED_AT_ONCE}
+    for statement in (sql.EXPIRE_BATCHES, sql.EXPIRE_EVENTS_BY_TYPE):
+        connection.execute(statement, parameters)
+    return True
+
+
 def _batched(events: Sequence[Placed]) -> Iterator[_Batch]:
     """Events as batches within the limits."""
     bodies: list[bytes] = []

@@ -135,7 +135,17 @@ LIST_TASKS_OF_STATUS = f"""
     ORDER BY s.task_seq DESC LIMIT :limit
 """
 
-DELETE_TASK = "DELETE FROM tasks WHERE id = ?"
+GET_SEQ = "SELECT t.seq FROM tasks t JOIN task_states s ON s.task_seq = t.seq WHERE t.id = ?"
+
+# Without its state a task is found by nobody. The rest of it takes longer to delete.
+HIDE_TASK = ("DELETE FROM task_states WHERE task_seq = ?", "DELETE FROM idempotency_keys WHERE task_seq = ?")
+
+GET_OLDEST_BATCH = "SELECT head FROM batches WHERE task_seq = ? ORDER BY head LIMIT 1"
+
+DELETE_TASK = "DELETE FROM tasks WHERE seq = ?"
+
+# What is left of those whose deletion was cut short.
+DELETE_HIDDEN_TASKS = "DELETE FROM tasks WHERE seq NOT IN (SELECT task_seq FROM task_states)"
 
 UPDATE_STATE = """
     UPDATE task_states SET status = :status, attempt = :attempt, head = :head, details = :details,

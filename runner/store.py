@@ -122,10 +122,11 @@ class SqliteStore:
         return await self._reader.transaction(partial(_list, statuses, query, limit, cursor))
 
     async def delete_task(self, task_id: str) -> None:
-        head = (await self.get_task(task_id)).head
-        await self._expire(task_id, head)  # a kill in between leaves a gap that is told of
-        await self._writer.transaction(partial(_delete, task_id))
+        seq = await self._writer.transaction(partial(_hide, task_id))
         self._ends.forget(task_id)
+        while await self._writer.transaction(partial(log.purge, seq)):
+            pass
+        await self._writer.transaction(partial(_delete, seq))
 
     async def append(self, commits: Sequence[Commit]) -> list[bool]:
         moved: dict[str, _End] = {}
@@ -163,12 +164,9 @@ class SqliteStore:
         expired = await self._reader.transaction(partial(_expired, before))
         for task_id, head in expired:
             with suppress(TaskNotFound):  # it was deleted meanwhile
-                await self._expire(task_id, head)
+                while await self._writer.transaction(partial(log.expire, task_id, head)):
+                    pass
         return [task_id for task_id, _ in expired]
-
-    async def _expire(self, task_id: str, through: int) -> None:
-        while await self._writer.transaction(partial(log.expire, task_id, through)):
-            pass
 
     async def aclose(self) -> None:
         await self._stack.aclose()
@@ -197,13 +195,14 @@ def _configure(durability: Durability, connection: sqlite3.Connection) -> None:
 
 
 def _migrate(connection: sqlite3.Connection) -> str:
-    """Bring the tables to our version. Returns the epoch."""
+    """Bring the tables to our version, and delete what was to be deleted. Returns the epoch."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     for number, migration in enumerate(sql.MIGRATIONS[version:], version + 1):
         for statement in migration:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {number}")
         connection.execute(f"PRAGMA application_id = {sql.APPLICATION_ID}")
+    connection.execute(sql.DELETE_HIDDEN_TASKS)
     return str(connection.execute(sql.GET_EPOCH).fetchone()[0])
 
 
@@ -242,9 +241,17 @@ def _list(
     return TaskPage([_task(row[1:]) for row in page], page[-1][0] if len(found) > limit else None)
 
 
-def _delete(task_id: str, connection: sqlite3.Connection) -> None:
-    if not connection.execute(sql.DELETE_TASK, (task_id,)).rowcount:
+def _hide(task_id: str, connection: sqlite3.Connection) -> int:
+    row = connection.execute(sql.GET_SEQ, (task_id,)).fetchone()
+    if row is None:
         raise TaskNotFound(task_id)
+    for statement in sql.HIDE_TASK:
+        connection.execute(statement, row)
+    return int(row[0])
+
+
+def _delete(seq: int, connection: sqlite3.Connection) -> None:
+    connection.execute(sql.DELETE_TASK, (seq,))
 
 
 def _append(

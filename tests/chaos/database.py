@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 IN_ATTEMPT = frozenset({"RUNNING", "WAITING", "STOPPING"})
+ACTIVE = IN_ATTEMPT | {"QUEUED"}
 TERMINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 
 Json = dict[str, Any]
@@ -70,7 +71,7 @@ def snapshot(path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def tasks(connection: sqlite3.Connection) -> list[Row]:
-    """All tasks, oldest first."""
+    """All tasks, oldest first. One without a state is being deleted: nobody finds it any more."""
     rows = connection.execute(
         """
         SELECT t.seq, t.id, t.title, t.created_at,

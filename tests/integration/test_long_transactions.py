@@ -1,7 +1,9 @@
 """What takes long in a long log is done in steps, between which others have their turn."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Coroutine
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,14 @@ import pytest
 import pytest_asyncio
 
 from runner.base import Filter
+from runner.errors import TaskNotFound
 from runner.store import SqliteStore
 from tests.limits import tiny_limits
 from tests.logs import make_commit, make_task
 
 NOBODY = Filter(agent_role="Nobody")
 EVERYTHING = 10**9  # bytes
+TABLES = ("tasks", "batches", "events_by_type", "digests")
 
 
 @pytest_asyncio.fixture
@@ -50,6 +54,26 @@ async def test_a_filter_that_nothing_passes(store: SqliteStore, direction: str) 
     else:
         read = store.read_events_before("task", before=201, limit=10, size=EVERYTHING, filter=NOBODY)
     assert not await _done_before(store, read)
+
+
+async def test_a_deletion_that_is_cut_short(store: SqliteStore, tmp_path: Path) -> None:
+    """A task that is being deleted is found by nobody; what is left of it goes when the store is opened again."""
+    deleting = asyncio.create_task(store.delete_task("task"))
+    while True:
+        try:
+            await store.get_task("task")
+        except TaskNotFound:
+            break
+    deleting.cancel()
+    await asyncio.wait({deleting})
+    assert _rows(tmp_path / "log.db") > 0
+    await (await SqliteStore.open(tmp_path / "log.db")).aclose()
+    assert _rows(tmp_path / "log.db") == 0
+
+
+def _rows(path: Path) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return sum(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in TABLES)
 
 
 async def test_deleting(store: SqliteStore) -> None:
