@@ -123,7 +123,7 @@ class Run:
 
     def queue(self, origin: Origin) -> asyncio.Future[None]:
         """Wait for a place, because a person wants it."""
-        return self._queue(origin, losses=0, waiting=None)
+        return self._queue(origin, queued_at=now(), losses=0, waiting=None)
 
     async def recover(self) -> None:
         """End an attempt whose process ended with its server; the task is queued again if it can go on."""
@@ -133,11 +133,10 @@ class Run:
             await self._write_loss("The server ended while this run was going on.")
 
     def claim(self) -> None:
-        """Begin the next attempt."""
+        """Begin the attempt that waits."""
         self._asked = None if self.task.waiting is None else self.task.waiting.request_id
         self._claimed = self.change(
             Trigger.CLAIM,
-            attempt=self.task.attempt + 1,
             started_at=now(),
             model=self._llm.model,
             demo=self._llm.demo,
@@ -361,7 +360,10 @@ class Run:
             await self._write_end(f"{reason} That was the case {LOSSES} times in a row.")
 
     async def _requeue(self, reason: str, *, losses: int) -> None:
-        """End this attempt and have the next one go on: in one commit, so that nobody takes the task for ended."""
+        """End this attempt and have the next one go on: in one commit, so that nobody takes the task for ended.
+
+        It keeps its place in the queue, which it had come through already.
+        """
         waiting = self.task.waiting
         self.change(Trigger.LOSE, reason=reason, completed_at=now(), current_agent=None, waiting=None)
         await self._queue("checkpoint", reason="It goes on where it was interrupted.", losses=losses, waiting=waiting)
@@ -370,7 +372,7 @@ class Run:
         return self.change(
             Trigger.RUN,
             origin=origin,
-            queued_at=now(),
+            attempt=self.task.attempt + 1,
             started_at=None,
             completed_at=None,
             progress=None,

@@ -1,8 +1,8 @@
 """The life of a task: everything that affects its status lives in this file.
 
-A task is PENDING until somebody runs it, then QUEUED until the supervisor claims it. A claim begins an attempt: the
-task is RUNNING, or WAITING while a person is asked, or STOPPING once a stop was asked for. An attempt ends in exactly
-one terminal status: SUCCEEDED, FAILED or CANCELLED. FAILED and CANCELLED tasks can be run again, as the next attempt;
+A task is PENDING until somebody runs it, which begins an attempt: the task is QUEUED until the supervisor claims it,
+then RUNNING, or WAITING while a person is asked, or STOPPING once a stop was asked for. An attempt ends in exactly one
+terminal status: SUCCEEDED, FAILED or CANCELLED. FAILED and CANCELLED tasks can be run again, as the next attempt;
 SUCCEEDED is for good. LOSE is what happens to an attempt whose process, or server, ends under it: mostly RUN follows at
 once. A stop that was under way then is complete, since no child outlives its server.
 

@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tests.chaos.database import IN_ATTEMPT, TERMINAL, Batch, Event, Row, Unreadable, batches, snapshot, tasks
+from tests.chaos.database import ACTIVE, IN_ATTEMPT, TERMINAL, Batch, Event, Row, Unreadable, batches, snapshot, tasks
 
 # Which status may follow on which.
 LIFE: dict[str, set[str]] = {
@@ -100,8 +100,6 @@ def _damage(connection: sqlite3.Connection) -> Iterator[str]:
 def _orphans(connection: sqlite3.Connection) -> Iterator[str]:
     for table, rowid, parent, _ in connection.execute("PRAGMA foreign_key_check"):
         yield f"row {rowid} of {table} refers to what is not in {parent}"
-    for (task_id,) in connection.execute("SELECT id FROM tasks WHERE seq NOT IN (SELECT task_seq FROM task_states)"):
-        yield f"task {task_id} has no state"
 
 
 def _batches(stored: Sequence[Batch]) -> Iterator[str]:
@@ -230,31 +228,32 @@ def _life(row: Row, log: Sequence[Event]) -> Iterator[str]:
 
 
 def _attempts(row: Row, log: Sequence[Event]) -> Iterator[str]:
-    """Attempts are 1, 2, 3, ...: one more with each claim."""
-    for event, before, attempt in _statuses(row, log):
+    """Attempts are 1, 2, 3, ...: one more each time that the task is queued."""
+    for event, _, attempt in _statuses(row, log):
         if attempt is None:
             continue
-        claimed = (before, event.payload.get("status")) == ("QUEUED", "RUNNING")
-        if event.payload.get("attempt") != attempt + claimed:
+        queued = event.payload.get("status") == "QUEUED"
+        if event.payload.get("attempt") != attempt + queued:
             yield f"attempt {event.payload.get('attempt')} follows on {attempt} at event {event.id}"
 
 
 def _ends(row: Row, log: Sequence[Event]) -> Iterator[str]:
-    """An attempt that has ended has one terminal STATUS, and one that is under way has none."""
-    running: int | None = None
-    known = row.first == 1
-    for event, before, _ in _statuses(row, log):
+    """An attempt that has ended has one terminal STATUS, which is its last; one that is under way has none."""
+    ended: set[object] = set()
+    under_way: object = None
+    for event, _, _ in _statuses(row, log):
         status, attempt = event.payload.get("status"), event.payload.get("attempt")
-        if status in IN_ATTEMPT:
-            if known and running not in (None, attempt):
-                yield f"attempt {running} has not ended when {attempt} begins at event {event.id}"
-            running, known = attempt, True
-        elif status in TERMINAL and before != "QUEUED":  # what is cancelled in the queue is no attempt
-            if known and running != attempt:
-                yield f"{status} at event {event.id} ends attempt {attempt}, which is not under way"
-            running, known = None, True
-    if known and (running is not None) != (row.status in IN_ATTEMPT):
-        yield f"the task is {row.status}, but the log says that {'none' if running is None else running} is under way"
+        if attempt in ended:
+            yield f"{status} at event {event.id} follows on the end of attempt {attempt}"
+        if under_way not in (None, attempt):
+            yield f"attempt {under_way} has not ended when {attempt} is {status} at event {event.id}"
+        under_way = attempt
+        if status in TERMINAL:
+            ended.add(attempt)
+            under_way = None
+    known = row.first == 1 or ended or under_way is not None
+    if known and (under_way is not None) != (row.status in ACTIVE):
+        yield f"the task is {row.status}, but by the log the attempt under way is {under_way or 'none'}"
 
 
 def _silence(row: Row, log: Sequence[Event]) -> Iterator[str]:
@@ -283,7 +282,7 @@ def _answers(row: Row, log: Sequence[Event]) -> Iterator[str]:
                 yield f"{request} is answered again at event {event.id}"
             if request not in asked and row.first == 1:
                 yield f"{request} is answered at event {event.id}, but was not asked"
-            if status is not None and status not in IN_ATTEMPT | {"QUEUED"}:
+            if status is not None and status not in ACTIVE:
                 yield f"{request} is answered at event {event.id}, while the task is {status}"
             answered.add(request)
 

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import httpx
 
-from tests.chaos.database import IN_ATTEMPT, TERMINAL, log, snapshot, tasks
+from tests.chaos.database import ACTIVE, TERMINAL, log, snapshot, tasks
 from tests.chaos.followers import Follower
 from tests.chaos.processes import working_in
 from tests.support import Api, Json, until
 
-ACTIVE = IN_ATTEMPT | {"QUEUED"}
 ACTIVE_LIMIT = 6  # active tasks, above which nobody makes a further one
 LISTED = "20"  # tasks that people see
 FOLLOWERS = 12  # at the same time

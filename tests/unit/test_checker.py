@@ -32,7 +32,7 @@ class Log:
     def __init__(self) -> None:
         self.first = 1
         self.events: list[Fields] = []
-        self.status("QUEUED", 0)
+        self.status("QUEUED", 1)
         self.status("RUNNING", 1)
         self.add("AGENT_START", agent_role="Engineer")
         self.add("TOKEN", delta="é,{")
@@ -42,7 +42,7 @@ class Log:
         self.add("INPUT_RESPONSE", request_id="input-1-1", answer="approve")
         self.status("RUNNING", 1)
         self.status("FAILED", 1, reason="The server ended.")
-        self.status("QUEUED", 1)
+        self.status("QUEUED", 2)
         self.status("RUNNING", 2)
         self.add("LLM_CALL", prompt_tokens=0, completion_tokens=0, cost_usd=0.0, replayed=True)
         self.add("RESULT", final_result=RESULT)
@@ -153,10 +153,10 @@ def test_a_sound_database(tmp_path: Path, shorten: Break) -> None:
 
 
 def test_cancelled_in_the_queue(tmp_path: Path) -> None:
-    """A task that is stopped while it is queued has ended no attempt, also after one that failed."""
+    """A task that is stopped while it is queued ends the attempt that was to begin."""
     log = Log()
     log.end_with("CANCELLED", events=11)
-    log.status("CANCELLED", 1)
+    log.status("CANCELLED", 2)
     log.row |= {"completed_at": TIME, "head": 12}
     assert check(_written(log, tmp_path / "db")) == []
 
@@ -201,11 +201,12 @@ LOGS: list[tuple[str, str, Break]] = [
     ("life", "an unknown status", lambda log: log.payload(7).update(status="ASLEEP")),
     ("life", "requeued without an end", lambda log: log.drop(10)),
     ("life", "a failure without a reason", lambda log: log.payload(10).update(reason=None)),
-    ("attempts", "one is left out", lambda log: [log.payload(n).update(attempt=3) for n in (12, 15)]),
-    ("attempts", "one comes again", lambda log: [log.payload(n).update(attempt=1) for n in (12, 15)]),
+    ("attempts", "one is left out", lambda log: [log.payload(n).update(attempt=3) for n in (11, 12, 15)]),
+    ("attempts", "one comes again", lambda log: [log.payload(n).update(attempt=1) for n in (11, 12, 15)]),
     ("attempts", "another one ends", lambda log: log.payload(10).update(attempt=2)),
     ("ends", "none for the first", lambda log: log.drop(10)),
     ("ends", "two for one", lambda log: log.repeat(10, before=11)),
+    ("ends", "a second one in the queue", lambda log: log.payload(11).update(status="CANCELLED", attempt=1)),
     ("ends", "none for the last", lambda log: log.drop(15)),
     ("ends", "the row is still running", lambda log: log.row.update(status="RUNNING", completed_at=None)),
     ("silence", "after the end", lambda log: log.repeat(3, before=16)),
@@ -255,7 +256,6 @@ ROWS: list[tuple[str, str, str]] = [
     ("readable", "without commas", REPLACE.format("},{", "} {")),
     ("view", "another event", VIEW),
     ("foreign keys", "a log of nobody", "INSERT INTO batches VALUES (7, 1, 1, x'7b7d')"),
-    ("foreign keys", "a task without a state", "INSERT INTO tasks VALUES (2, 'b2', 't', 'p', 0, '{}', '')"),
 ]
 
 
