@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from runner.attempt import SPEC_SIZE_BYTES, AttemptSpec, Command
-from runner.errors import ChildLost
+from runner.errors import AttemptLost, ChildLost, RunnerError
 from runner.leftovers import end_leftovers, mark
 
 # A fork server that dies sooner than this after its start is not started again at once.
@@ -64,9 +64,12 @@ class Child:
             return lines
 
     async def begin(self, spec: AttemptSpec) -> None:
-        """Tell the child what to do, before anything else. Raises `ChildLost`."""
+        """Tell the child what to do, before anything else. Raises `AttemptLost` if it has ended already."""
         encoded = msgspec.json.encode(spec)
-        await self._send(len(encoded).to_bytes(SPEC_SIZE_BYTES, "big") + encoded)
+        try:
+            await self._send(len(encoded).to_bytes(SPEC_SIZE_BYTES, "big") + encoded)
+        except ChildLost as lost:
+            raise AttemptLost("The process of this run was killed as it began.") from lost
 
     async def send(self, command: Command) -> None:
         """Send a command. Raises `ChildLost` if the child does not listen any more."""
@@ -121,7 +124,10 @@ class ForkServer:
         return self._ready
 
     async def fork(self, spec: AttemptSpec) -> Child:
-        """Fork a child for an attempt. Raises `ChildLost` if the fork server dies meanwhile, or cannot fork."""
+        """Fork a child for an attempt.
+
+        Raises `ChildLost` if the fork server cannot fork, and `AttemptLost` if it, or the child, dies meanwhile.
+        """
         async with self._forking:
             return await self._fork(spec)
 
@@ -236,7 +242,7 @@ class ForkServer:
                 if not forked.cancelled():
                     forked.set_result(self._children[pid])
             case {"op": "refused", "request": int(request), "error": error}:
-                _refuse(self._forks.pop(request)[0], f"No process could be made: {error}.")
+                _refuse(self._forks.pop(request)[0], ChildLost(f"No process could be made: {error}."))
             case {"op": "exited", "pid": int(pid), "code": int(code)}:
                 child = self._children.pop(pid, None)
                 if child is not None:
@@ -244,7 +250,7 @@ class ForkServer:
 
     async def _lose_children(self) -> None:
         for forked, _ in self._forks.values():
-            _refuse(forked, "The fork server ended before it made the process.")
+            _refuse(forked, AttemptLost("The fork server ended before it had made the process."))
         self._forks.clear()
         if not self._children:
             return
@@ -271,9 +277,9 @@ async def _reaped(process: asyncio.subprocess.Process) -> None:
         raise
 
 
-def _refuse(forked: asyncio.Future[Child], reason: str) -> None:
+def _refuse(forked: asyncio.Future[Child], error: RunnerError) -> None:
     if not forked.cancelled():
-        forked.set_exception(ChildLost(reason))
+        forked.set_exception(error)
 
 
 def _environment() -> dict[str, str]:
