@@ -16,8 +16,6 @@ HEARTBEAT_PERIOD = 1.0  # seconds between two `Alive`
 
 ANSWER_TIMEOUT = 86_400.0  # seconds: who starts a team in the evening may answer the next day
 
-PERSON_SAYS = "HumanMessage"  # the `cause_by` of a person's message
-
 # Where an attempt begins: with what earlier ones have found out, or with nothing.
 Origin = Literal["checkpoint", "start"]
 
@@ -93,8 +91,9 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="ans
 
 
 class Say(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="message"):
-    """A person's message for the team's queue; send_to: a role, or null for all."""
+    """A person's message for the team's queue, which the log has already; send_to: a role, or null for all."""
 
+    id: str
     content: str
     send_to: Role | None = None
 

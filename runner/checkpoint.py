@@ -11,13 +11,14 @@ nothing of that kind is found and an attempt has failed without asking for anyth
 
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 
-from runner.attempt import PERSON_SAYS, Checkpoint, OpenQuestion, Role, Say, answered_key, model_key, output_key
+from runner.attempt import Checkpoint, OpenQuestion, Say, answered_key, model_key, output_key
 from runner.base import Filter, Store
 from runner.events import Event, EventType
+from runner.speech import PERSON_SAYS, said
 from runner.states import Status
 
 _READ = Filter(
@@ -112,10 +113,8 @@ class _Reader:
             case EventType.AGENT_COMPLETE:
                 (self._drop if payload.get("failed") else self._keep)(work.last)
                 work.last = []
-            case EventType.MESSAGE if payload.get("cause_by") == PERSON_SAYS and not payload.get("replayed"):
-                self._said.append(
-                    Say(content=payload.get("content", ""), send_to=_addressee(payload.get("send_to", [])))
-                )
+            case EventType.MESSAGE if payload.get("cause_by") == PERSON_SAYS:
+                self._said.append(said(payload))
             case EventType.INPUT_REQUEST:
                 self._take_question(work, role, payload)
             case EventType.INPUT_RESPONSE if payload.get("request_id") in self._open:
@@ -195,8 +194,3 @@ class _Reader:
             if finding in (known := self._recorded.get(finding.key, [])):
                 known.remove(finding)
                 self._dropped = True
-
-
-def _addressee(send_to: list[str]) -> Role | None:
-    """Whom a message was for; None for all."""
-    return next((role for role in get_args(Role) if role in send_to), None)

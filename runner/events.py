@@ -83,3 +83,8 @@ def _rfc3339(time: datetime) -> str:
 def draft(event_type: EventType, payload: Mapping[str, Any], *, agent_role: str | None = None) -> Draft:
     """A draft of an event that happens now."""
     return Draft(timestamp=now(), agent_role=agent_role, event_type=event_type, payload=payload)
+
+
+def short(text: str, limit: int) -> str:
+    """`text` cut to `limit` characters, visibly."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"

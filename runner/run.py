@@ -12,11 +12,12 @@ import sqlite3
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from uuid import uuid4
 
 import msgspec
 import psutil
 
-from runner.attempt import Answer, AttemptSpec, BudgetRaised, Checkpoint, Llm, Note, Options, Origin, Say
+from runner.attempt import Answer, AttemptSpec, BudgetRaised, Checkpoint, Command, Llm, Note, Options, Origin, Role, Say
 from runner.base import Entry, Stopped, Store
 from runner.checkpoint import read_checkpoint
 from runner.clocks import SilenceClock, WorkClock
@@ -24,6 +25,7 @@ from runner.errors import AlreadyAnswered, AttemptLost, ChildLost, Conflict, Not
 from runner.events import EventType, draft, now
 from runner.forkserver import Child, ForkServer
 from runner.recorder import Recorder, entry
+from runner.speech import told
 from runner.states import Status, Trigger, follow
 from runner.task import FOLDED, Task, fold
 from runner.workspace import lay_out
@@ -94,7 +96,7 @@ class Run:
         self._working = WorkClock(task.options.timeout_s)
         self._silence = SilenceClock(silence_limit)
         self._child: Child | None = None
-        self._unsent: list[Answer] = []  # answers that have come before the child
+        self._unsent: list[Command] = []  # what has come before the child
         self._answered: set[str] = set()  # the ids of questions
         self._asked: str | None = None  # the id of the question that was open when the attempt began
         self._claimed: asyncio.Future[None] | None = None
@@ -188,23 +190,25 @@ class Run:
             done = self.change(Trigger.ANSWER)
             self._working.resume()
         await done
-        command = Answer(request_id=request_id, answer=answer)
+        await self._tell(Answer(request_id=request_id, answer=answer))
+
+    async def say(self, content: str, send_to: Role | None) -> None:
+        """Say something to the team, or to one role; what is committed is heard by a later attempt, if need be."""
+        if send_to is not None and send_to not in self.task.options.team:
+            raise NotInTeam(send_to, self.task.options.team)
+        if self.task.status not in (Status.RUNNING, Status.WAITING):
+            raise Conflict(f"The task is {self.task.status}; a message reaches the team only while it is at work.")
+        message = Say(id=uuid4().hex, content=content, send_to=send_to)
+        await self.record(EventType.MESSAGE, told(message))
+        await self._tell(message)
+
+    async def _tell(self, command: Command) -> None:
+        """Hand the child what the log has already, as soon as there is one; a later attempt reads it there."""
         if self._child is None:
             self._unsent.append(command)
         else:
-            await self._child.send(command)
-
-    async def say(self, message: Say) -> None:
-        if message.send_to is not None and message.send_to not in self.task.options.team:
-            raise NotInTeam(message.send_to, self.task.options.team)
-        if self.task.status not in (Status.RUNNING, Status.WAITING):
-            raise Conflict(f"The task is {self.task.status}; a message reaches the team only while it is at work.")
-        await self._require_child().send(message)
-
-    def _require_child(self) -> Child:
-        if self._child is None:
-            raise Conflict("The team's process is only just starting; try again in a moment.")
-        return self._child
+            with contextlib.suppress(ChildLost):
+                await self._child.send(command)
 
     async def _attempt(self) -> str | None:
         """Run the child to its end. Returns what went wrong, or None."""
@@ -225,7 +229,7 @@ class Run:
             if self._end_asked.is_set():
                 child.signal(signal.SIGTERM)
             while self._unsent:
-                await child.send(self._unsent.pop(0))
+                await self._tell(self._unsent.pop(0))
             while lines := await self._hear(child):
                 if events := self._heed(lines):
                     await self._absorb(events)

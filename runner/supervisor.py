@@ -14,7 +14,7 @@ from typing import BinaryIO
 import msgspec
 
 from runner.artifacts import archive, list_artifacts, open_inside
-from runner.attempt import Llm, Origin, Role, Say
+from runner.attempt import Llm, Origin, Role
 from runner.base import (
     Artifact,
     Commit,
@@ -228,7 +228,7 @@ class Supervisor:
 
     async def say(self, task_id: str, content: str, send_to: Role | None) -> None:
         run = await self._require_run(task_id)
-        await run.say(Say(content=content, send_to=send_to))
+        await run.say(content, send_to)
 
     async def recover(self) -> None:
         """End every attempt that the last server left open: its process is gone. What can go on is queued."""

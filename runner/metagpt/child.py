@@ -17,9 +17,9 @@ import traceback
 from typing import Any, NoReturn
 
 from runner.attempt import HEARTBEAT_PERIOD, Alive, Answer, AttemptSpec, Command
-from runner.events import EventType
+from runner.events import EventType, short
 from runner.metagpt.channel import Channel
-from runner.metagpt.failures import RoleFailed, RunFailed, short
+from runner.metagpt.failures import RoleFailed, RunFailed
 from runner.metagpt.naming import project_name
 from runner.metagpt.redact import Redactor
 from runner.metagpt.run import Run

@@ -11,6 +11,8 @@
   - Unanswered
 """
 
+from runner.events import short
+
 
 class RunFailed(Exception):
     """The run ends here; trying the same step again would not help."""
@@ -73,8 +75,3 @@ def _span(seconds: float) -> str:
         if seconds >= size and seconds % size == 0:
             return f"{seconds / size:g} {unit}"
     return f"{seconds:g} s"
-
-
-def short(text: str, limit: int) -> str:
-    """`text` cut to `limit` characters, visibly."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"

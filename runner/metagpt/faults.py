@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from runner.metagpt.failures import short
+from runner.events import short
 
 KEY_VARIABLE = "METAGPT_LIVE_LLM_API_KEY"
 MODEL_VARIABLE = "METAGPT_LIVE_LLM_MODEL"

@@ -46,12 +46,13 @@ from metagpt.utils.git_repository import GitRepository
 from tenacity import RetryCallState, retry_if_exception, stop_after_attempt, wait_none
 
 from runner.attempt import output_key
-from runner.events import EventType
+from runner.events import EventType, short
 from runner.metagpt import phrases
 from runner.metagpt.channel import ROLE
-from runner.metagpt.failures import MalformedAnswer, RunFailed, short
+from runner.metagpt.failures import MalformedAnswer, RunFailed
 from runner.metagpt.run import TURN, Run, milliseconds_since
 from runner.metagpt.scripts import Scripts
+from runner.speech import PERSON
 
 ACTING = (Role, Engineer, QaEngineer)  # the classes with an `_act` of their own
 ACTIONS = (
@@ -210,7 +211,7 @@ def _publishing(run: Run, original: Method) -> Method:
         if turn is not None and turn.held is not None:
             turn.held.append(message)
             return True
-        sent_from = _name(message.sent_from) or ROLE.get() or phrases.PERSON
+        sent_from = _name(message.sent_from) or ROLE.get() or PERSON
         send_to = sorted(_name(address) for address in message.send_to)
         record = {
             "id": message.id,
@@ -220,12 +221,12 @@ def _publishing(run: Run, original: Method) -> Method:
             "send_to": send_to,
         }
         run.messages.append(record)
-        replayed = {"replayed": True} if message.id in run.heard_before else {}
-        run.channel.emit(
-            EventType.MESSAGE,
-            {"message": phrases.message(sent_from, send_to, record["cause_by"], message.content), **record, **replayed},
-            agent_role=None if sent_from == phrases.PERSON else sent_from,
-        )
+        if message.id not in run.said:  # what a person says is in the log already
+            run.channel.emit(
+                EventType.MESSAGE,
+                {"message": phrases.message(sent_from, send_to, record["cause_by"], message.content), **record},
+                agent_role=None if sent_from == PERSON else sent_from,
+            )
         return original(environment, message, peekable)
 
     return publish_message

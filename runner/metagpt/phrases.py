@@ -2,15 +2,8 @@
 
 from collections.abc import Sequence
 
-from runner.metagpt.failures import short
-
-ROLES = {
-    "ProductManager": "product manager",
-    "Architect": "architect",
-    "ProjectManager": "project manager",
-    "Engineer": "engineer",
-    "QaEngineer": "QA engineer",
-}
+from runner.events import short
+from runner.speech import EVERYONE, NAMES, PERSON, in_words
 
 # By action: what the role does while it runs, and has done after it.
 ACTIONS = {
@@ -42,15 +35,14 @@ NEWS = {
 }
 
 FILES_NAMED = 3
-TEXT_SHOWN = 300  # characters of a person's message
+TEXT_SHOWN = 300  # characters of a note
 
-PERSON = "Human"  # the sender of a person's messages, as MetaGPT calls it
-EVERYONE, NOBODY = "<all>", "<none>"
+NOBODY = "<none>"
 
 
 def role(name: str | None) -> str:
     """The role as the subject of a sentence."""
-    return f"The {ROLES.get(name or '', name or 'team')}"
+    return f"The {NAMES.get(name or '', name or 'team')}"
 
 
 def doing(who: str | None, action: str, file: str | None) -> str:
@@ -64,7 +56,7 @@ def done(who: str | None, action: str, file: str | None) -> str:
 def message(sent_from: str, send_to: Sequence[str], cause_by: str, content: str) -> str:
     """A message of the team's queue. What roles write to each other is JSON: its cause tells more."""
     if sent_from == PERSON:
-        return f"A person tells {_receivers(send_to, sent_from)}: {short(content, TEXT_SHOWN)}"
+        return in_words(send_to, content)
     if list(send_to) == [NOBODY] and not content.startswith("{"):
         return f"{role(sent_from)} notes: {short(content, TEXT_SHOWN)}"
     return f"{role(sent_from)} tells {_receivers(send_to, sent_from)}: {NEWS.get(cause_by, cause_by)}."
@@ -82,7 +74,7 @@ def files(paths: Sequence[str]) -> str:
 def _receivers(send_to: Sequence[str], sent_from: str) -> str:
     if EVERYONE in send_to:
         return "everyone"
-    others = [f"the {ROLES.get(name, name)}" for name in send_to if name not in (sent_from, NOBODY)]
+    others = [f"the {NAMES.get(name, name)}" for name in send_to if name not in (sent_from, NOBODY)]
     return " and ".join(others) or "itself"
 
 

@@ -312,7 +312,7 @@ def _with_words_of_person(run: Run, messages: list[dict[str, Any]]) -> list[dict
 
 def _words_of_person(run: Run) -> str:
     role, turn = ROLE.get(), TURN.get()
-    wishes = [say.content for say in run.said if say.send_to in (None, role)]
+    wishes = [say.content for say in run.said.values() if say.send_to in (None, role)]
     parts = []
     if turn is not None and turn.revision is not None:
         parts.append(f"Your previous work was not accepted:\n\n{_previous_work(turn.revision.previous, turn.file)}")

@@ -11,11 +11,10 @@ import msgspec
 
 from runner.attempt import AttemptSpec, Say
 from runner.base import Artifact
-from runner.events import EventType
+from runner.events import EventType, short
 from runner.metagpt import phrases
 from runner.metagpt.artifacts import Artifacts
 from runner.metagpt.channel import ROLE, Channel
-from runner.metagpt.failures import short
 from runner.metagpt.guard import Guard
 from runner.metagpt.parentage import Orphans
 from runner.metagpt.progress import Progress
@@ -74,8 +73,7 @@ class Run:
         self.artifacts = Artifacts(self.workspace, self._on_artifact)
         self.usage = spec.used
         self.messages: list[dict[str, Any]] = []
-        self.said: list[Say] = []
-        self.heard_before: set[str] = set()  # the ids of messages that an earlier attempt has told of
+        self.said: dict[str, Say] = {}  # by a person, by id
         self._turns: dict[str, int] = {}
 
     @property

@@ -19,12 +19,13 @@ from metagpt.schema import Message
 from metagpt.team import Team
 from metagpt.utils.common import any_to_str
 
-from runner.attempt import PERSON_SAYS, Say
+from runner.attempt import Say
 from runner.metagpt import hooks, phrases, provider
 from runner.metagpt.channel import ROLE
 from runner.metagpt.failures import NoCode, RoleFailed, RunFailed, StoppedByPerson
 from runner.metagpt.questions import STOP
 from runner.metagpt.run import TURN, Revision, Run, Turn
+from runner.speech import EVERYONE, PERSON, PERSON_SAYS
 
 ROLES = {role.__name__: role for role in (ProductManager, Architect, ProjectManager, Engineer, QaEngineer)}
 
@@ -47,6 +48,7 @@ class LiveTeam:
         )
         context = Context(config=config)
         self._team = Team(context=context, env=Environment(context=context))
+        self._unheard: list[Say] | None = []  # until the team has heard its requirement, which comes first
         self._team.hire([self._role(name, context) for name in run.spec.options.team])
 
     def hear(self, say: Say) -> None:
@@ -54,15 +56,17 @@ class LiveTeam:
 
         It wakes nobody: MetaGPT's roles act on documents, and would do the same work again without reading it.
         """
-        self._run.said.append(say)
-        self._team.env.publish_message(_message(say))
+        if self._unheard is None:
+            self._publish(say)
+        else:
+            self._unheard.append(say)
 
     async def work(self) -> None:
         """Drive the rounds until every role is idle or the rounds are used. Raises `RunFailed` of any kind."""
         run, env = self._run, self._team.env
         run.artifacts.scan(run.project_folder)  # of the task that this one continues
         self._team.run_project(run.spec.input_prompt)
-        self._hear_again()  # after it: what the team hears first is its requirement
+        self._hear_early()
         rounds = 0
         while rounds < run.spec.options.n_round and not env.is_idle:
             rounds += 1
@@ -71,13 +75,18 @@ class LiveTeam:
             raise NoCode(rounds, idle=env.is_idle)
         env.archive()
 
-    def _hear_again(self) -> None:
-        """What persons have said in earlier attempts."""
-        for say in self._run.spec.checkpoint.said:
-            message = _message(say)
-            self._run.heard_before.add(message.id)
-            self._run.said.append(say)
-            self._team.env.publish_message(message)
+    def _hear_early(self) -> None:
+        """What persons have said in earlier attempts, and since this one has begun."""
+        early = [*self._run.spec.checkpoint.said, *(self._unheard or ())]
+        self._unheard = None
+        for say in early:
+            self._publish(say)
+
+    def _publish(self, say: Say) -> None:
+        """What was said as the attempt began may be in the checkpoint, and come from the supervisor too."""
+        if say.id not in self._run.said:
+            self._run.said[say.id] = say
+            self._team.env.publish_message(_message(say))
 
     async def _round(self) -> None:
         """Every role's turn. If one fails, the others are cancelled at once, and have ended when this raises."""
@@ -181,5 +190,5 @@ class LiveTeam:
 
 
 def _message(say: Say) -> Any:
-    send_to = {any_to_str(ROLES[say.send_to])} if say.send_to else {phrases.EVERYONE}
-    return Message(content=say.content, role=phrases.PERSON, cause_by=PERSON_SAYS, send_to=send_to)
+    send_to = {any_to_str(ROLES[say.send_to])} if say.send_to else {EVERYONE}
+    return Message(id=say.id, content=say.content, role=PERSON, cause_by=PERSON_SAYS, send_to=send_to)

@@ -284,7 +284,7 @@ async def test_an_answer_that_ended_the_run(tmp_path: Path) -> None:
 
 
 async def test_what_a_person_said_is_not_forgotten(tmp_path: Path) -> None:
-    """A message of the first attempt is in the prompts of the second, and told as one of before."""
+    """A message of the first attempt is in the prompts of the second, and told once."""
     with OpenAiServer() as endpoint:
         async with serving(tmp_path, endpoint) as (_, api):
             task_id = await api.started(options=REVIEWED)
@@ -302,4 +302,4 @@ async def test_what_a_person_said_is_not_forgotten(tmp_path: Path) -> None:
             (requirement,) = [a["path"] for a in files if a["path"].endswith("docs/requirement.txt")]
             assert (await api.http.get(f"/api/tasks/{task_id}/artifacts/{requirement}")).text == "hangman"
             told = [e["payload"] for e in await api.events(task_id, types="MESSAGE")]
-            assert [p.get("replayed", False) for p in told if p["content"] == "Use only capitals."] == [False, True]
+            assert [p["sent_from"] for p in told if p["content"] == "Use only capitals."] == ["Human"]

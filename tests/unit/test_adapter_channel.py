@@ -192,7 +192,7 @@ async def test_half_a_surrogate_pair_crosses(ends: Ends) -> None:
 
 async def test_commands_come_in_however_they_are_cut(ends: Ends) -> None:
     """Commands are read line by line, whatever the pieces they arrive in."""
-    answer, say = Answer(request_id="input-1-1", answer="approve"), Say(content="Hello", send_to="Engineer")
+    answer, say = Answer(request_id="input-1-1", answer="approve"), Say(id="1", content="Hello", send_to="Engineer")
     lines = msgspec.json.encode(answer) + b"\n" + msgspec.json.encode(say) + b"\n"
     for piece in (lines[:10], lines[10:]):
         ends.theirs.send(piece)
