@@ -64,6 +64,19 @@ async def test_a_killed_fork_server(slow_server: Server, slow_api: Api) -> None:
         await slow_api.stop(task_id)
 
 
+async def test_a_fork_server_killed_as_it_forks(slow_server: Server, slow_api: Api) -> None:
+    """A run whose process was only just to be made goes on with the next fork server."""
+    await until(lambda: slow_api.http.get("/readyz"), lambda response: response.status_code == 200)
+    forks = slow_server.fork_server
+    forks.send_signal(signal.SIGSTOP)
+    task_id = await slow_api.started()
+    await until(lambda: slow_api.state(task_id), lambda state: state["status"] == "RUNNING")
+    forks.send_signal(signal.SIGKILL)
+    await _until_attempt(slow_api, task_id, 2)
+    assert ends(await slow_api.events(task_id))[0] == (1, "FAILED")
+    await slow_api.stop(task_id)
+
+
 async def test_readiness_without_a_fork_server(slow_server: Server, slow_api: Api) -> None:
     """/readyz says 503 while there is no fork server, and 200 again when there is."""
 

@@ -209,8 +209,8 @@ async def test_going_on_after_the_death_of_the_server(tmp_path: Path) -> None:
             assert len(endpoint.requests) == whole + 1
             found = statuses(await api.events(task_id))
             assert found == [
-                *[(0, "QUEUED"), (1, "RUNNING"), (1, "FAILED")],
-                *[(1, "QUEUED"), (2, "RUNNING"), (2, "SUCCEEDED")],
+                *[(1, "QUEUED"), (1, "RUNNING"), (1, "FAILED")],
+                *[(2, "QUEUED"), (2, "RUNNING"), (2, "SUCCEEDED")],
             ]
 
 

@@ -19,7 +19,7 @@ async def test_stop_while_the_team_is_at_work(slow_server: Server, slow_api: Api
     assert (stopped["status"], stopped["how"]) == ("CANCELLED", "graceful")
     assert 0 < stopped["took_ms"] < 1500
     assert statuses(await slow_api.events(task_id)) == [
-        (0, "QUEUED"), (1, "RUNNING"), (1, "STOPPING"), (1, "CANCELLED"),
+        (1, "QUEUED"), (1, "RUNNING"), (1, "STOPPING"), (1, "CANCELLED"),
     ]  # fmt: skip
 
 
@@ -101,7 +101,7 @@ async def test_stop_while_queued(tmp_path: Path) -> None:
             stopped = await asyncio.gather(*(api.stop(queued) for _ in range(8)))
             assert {answer["status"] for answer in stopped} == {"CANCELLED"}
             await api.stop(first)
-            assert statuses(await api.events(queued)) == [(0, "QUEUED"), (0, "CANCELLED")]
+            assert statuses(await api.events(queued)) == [(1, "QUEUED"), (1, "CANCELLED")]
 
 
 async def test_running_again_continues_the_log(slow_api: Api) -> None:

@@ -38,7 +38,7 @@ async def test_before_there_is_a_fork_server(tmp_path: Path) -> None:
             server.fork_server.resume()
             await _only_child_is_of(server, api, await api.started())
             assert statuses(await api.events(task_id)) == [
-                (0, "QUEUED"), (1, "RUNNING"), (1, "STOPPING"), (1, "CANCELLED"),
+                (1, "QUEUED"), (1, "RUNNING"), (1, "STOPPING"), (1, "CANCELLED"),
             ]  # fmt: skip
 
 

@@ -105,7 +105,7 @@ async def test_a_claim_waits_for_the_lock(trouble: Trouble) -> None:
     locks[0].close()
     (await trouble.forks.child()).finish()
     await trouble.until(task_id, *TERMINAL)
-    assert statuses(await trouble.log(task_id)) == [(0, "QUEUED"), (1, "RUNNING"), (1, "SUCCEEDED")]
+    assert statuses(await trouble.log(task_id)) == [(1, "QUEUED"), (1, "RUNNING"), (1, "SUCCEEDED")]
 
 
 async def test_a_stop_of_a_queued_task_waits_for_the_lock(trouble: Trouble) -> None:
@@ -118,7 +118,7 @@ async def test_a_stop_of_a_queued_task_waits_for_the_lock(trouble: Trouble) -> N
         stopping = asyncio.create_task(trouble.supervisor.stop_task(queued))
         await trouble.refused()
     assert (await stopping).status is Status.CANCELLED
-    assert statuses(await trouble.log(queued)) == [(0, "QUEUED"), (0, "CANCELLED")]
+    assert statuses(await trouble.log(queued)) == [(1, "QUEUED"), (1, "CANCELLED")]
 
 
 async def test_a_keyed_task_waits_for_the_lock(tmp_path: Path) -> None:

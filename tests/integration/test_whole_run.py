@@ -50,7 +50,7 @@ async def test_the_events_of_a_good_run(api: Api) -> None:
     """One terminal STATUS, each kind of event that the main job has, and a payload message in every one."""
     task_id = await api.finished()
     events = await api.events(task_id)
-    assert statuses(events) == [(0, "QUEUED"), (1, "RUNNING"), (1, "SUCCEEDED")]
+    assert statuses(events) == [(1, "QUEUED"), (1, "RUNNING"), (1, "SUCCEEDED")]
     kinds = Counter(event["event_type"] for event in events)
     assert kinds.keys() >= {
         "AGENT_START", "AGENT_COMPLETE", "ACTION_START", "ACTION_COMPLETE", "MESSAGE", "TOKEN", "LLM_CALL", "ARTIFACT",

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import pytest_asyncio
 
@@ -17,7 +18,7 @@ from runner.events import EventType
 from runner.states import TERMINAL, Status
 from runner.usage import Raised, Usage
 from tests.children import Stage, told_supervisor
-from tests.support import until
+from tests.support import ends, until
 
 QUESTION = {
     "message": "Good?",
@@ -228,6 +229,54 @@ async def test_an_answer_reaches_the_child(stage: Stage) -> None:
     assert [kind for kind in await stage.kinds() if kind.startswith(("INPUT", "STATUS"))] == [
         "STATUS", "STATUS", "INPUT_REQUEST", "STATUS", "INPUT_RESPONSE", "STATUS", "STATUS",
     ]  # fmt: skip
+
+
+async def test_a_message_before_there_is_a_child(stage: Stage) -> None:
+    """What a person says as a run begins is in the log at once, reaches the child, and the next one if it is lost."""
+    stage.forks.held.clear()
+    await stage.start()
+    await stage.supervisor.say(stage.task_id, "Make it blue.", "Engineer")
+    assert "MESSAGE" in await stage.kinds()
+    stage.forks.held.set()
+    child = await stage.forks.child()
+    said = await child.received()
+    assert (said["content"], said["send_to"]) == ("Make it blue.", "Engineer")
+    child.exit(-signal.SIGKILL)
+    again = (await stage.forks.child()).spec.checkpoint
+    assert [msgspec.structs.asdict(say) for say in again.said] == [
+        {"id": said["id"], "content": "Make it blue.", "send_to": "Engineer"}
+    ]
+
+
+async def test_a_message_to_a_child_that_has_ended(stage: Stage) -> None:
+    """A message that finds no process any more is told to the next one."""
+    child = await stage.child()
+    child._theirs.close()  # it has ended, and nobody has noticed yet
+    await stage.supervisor.say(stage.task_id, "Make it blue.", None)
+    child.exited.set_result(-signal.SIGKILL)
+    assert [say.content for say in (await stage.forks.child()).spec.checkpoint.said] == ["Make it blue."]
+
+
+async def test_a_stop_between_two_attempts(stage: Stage) -> None:
+    """Each attempt has one terminal status, also the one that a stop finds in the queue."""
+    child = await stage.child()
+    await stage.supervisor.drain()
+    child.exit(-signal.SIGKILL)
+    await stage.until(Status.QUEUED)
+    assert (await stage.supervisor.stop_task(stage.task_id)).status is Status.CANCELLED
+    assert ends(await stage.log()) == [
+        (1, "FAILED"),
+        (2, "CANCELLED"),
+    ]
+
+
+async def test_the_place_of_what_was_lost(stage: Stage) -> None:
+    """An attempt that goes on has waited already: it does not go behind what has come since."""
+    child = await stage.child()
+    first = (await stage.task()).queued_at
+    child.exit(-signal.SIGKILL)
+    await stage.forks.child()
+    assert (await stage.task()).queued_at == first
 
 
 async def test_a_silent_child(tmp_path: Path) -> None:
