@@ -125,15 +125,24 @@ async def test_a_message_to_nobody(tmp_path: Path) -> None:
             await api.stop(queued)
 
 
-async def test_a_message_that_comes_too_early(slow_server: Server, slow_api: Api) -> None:
-    """While the process of a run is being made, a message is refused with 409, and not lost unseen."""
+async def test_a_message_that_comes_early(slow_server: Server, slow_api: Api) -> None:
+    """While the process of a run is being made, a message is taken; the team hears its requirement first."""
     await until(lambda: slow_api.http.get("/readyz"), lambda response: response.status_code == 200)
     slow_server.fork_server.suspend()
     try:
         task_id = await slow_api.started()
-        assert (await _refused(slow_api, task_id))[:2] == (409, "wrong_status")
+        message = {"content": "Make it blue."}
+        assert (await slow_api.http.post(f"/api/tasks/{task_id}/messages", json=message)).status_code == 202
     finally:
         slow_server.fork_server.resume()
+    await slow_api.until_event(task_id, "ACTION_START")
+    told = [event["payload"] for event in await slow_api.events(task_id, types="MESSAGE")]
+    assert [(message["sent_from"], message["content"]) for message in told[:2]] == [
+        ("Human", "Make it blue."),
+        ("Human", "hangman"),
+    ]
+    (first,) = [e["payload"]["action"] for e in await slow_api.events(task_id, types="ACTION_START")]
+    assert first == "PrepareDocuments"
     await slow_api.stop(task_id)
 
 
