@@ -155,6 +155,9 @@ class Store(Protocol):
     async def create_task(self, task: Task, *, key: str | None, fingerprint: str) -> Task:
         """Keep a new task. With an idempotency key used before: the task made then, or `KeyReused` if it differs."""
 
+    async def find_task(self, key: str, fingerprint: str) -> Task | None:
+        """The task that was made with an idempotency key. Raises `KeyReused` if its fingerprint differs."""
+
     async def get_task(self, task_id: str) -> Task: ...
 
     async def list_tasks(self, *, statuses: frozenset[Status], query: str, limit: int, cursor: int | None) -> TaskPage:
@@ -195,7 +198,11 @@ class Runner(Protocol):
         """Call `listener` after every change, in the order of the log; it must not block and must not raise."""
 
     async def create_task(self, new: NewTask, *, key: str | None = None) -> Task:
-        """Keep a new task. key: an idempotency key. Raises `KeyReused`."""
+        """Keep a new task. key: an idempotency key.
+
+        Raises `KeyReused`, `NotInTeam` if a review is asked for of who does not work on it, and `Conflict` if the task
+        that it is to continue cannot be.
+        """
 
     async def list_tasks(self, *, statuses: frozenset[Status], query: str, limit: int, cursor: int | None) -> TaskPage:
         """Newest first, without prompt and final_result. query: words looked for in title and prompt."""

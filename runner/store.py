@@ -115,6 +115,9 @@ class SqliteStore:
     async def create_task(self, task: Task, *, key: str | None, fingerprint: str) -> Task:
         return await self._writer.transaction(partial(_create, task, key, fingerprint))
 
+    async def find_task(self, key: str, fingerprint: str) -> Task | None:
+        return await self._reader.transaction(partial(_find, key, fingerprint))
+
     async def get_task(self, task_id: str) -> Task:
         return await self._reader.transaction(partial(_get, task_id))
 
@@ -207,16 +210,23 @@ def _migrate(connection: sqlite3.Connection) -> str:
 
 
 def _create(task: Task, key: str | None, fingerprint: str, connection: sqlite3.Connection) -> Task:
-    used = None if key is None else connection.execute(sql.GET_KEY, (key,)).fetchone()
-    if used is not None:
-        if used[0] != fingerprint:
-            raise KeyReused(str(key))
-        return _get(used[1], connection)
+    known = None if key is None else _find(key, fingerprint, connection)
+    if known is not None:
+        return known
     connection.execute(sql.INSERT_TASK, _fixed(task))
     connection.execute(sql.INSERT_STATE, {"id": task.id} | _changing(task))
     if key is not None:
         connection.execute(sql.INSERT_KEY, {"key": key, "fingerprint": fingerprint, "id": task.id})
     return task
+
+
+def _find(key: str, fingerprint: str, connection: sqlite3.Connection) -> Task | None:
+    used = connection.execute(sql.GET_KEY, (key,)).fetchone()
+    if used is None:
+        return None
+    if used[0] != fingerprint:
+        raise KeyReused(key)
+    return _get(used[1], connection)
 
 
 def _get(task_id: str, connection: sqlite3.Connection) -> Task:

@@ -6,7 +6,7 @@ import logging
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -30,7 +30,7 @@ from runner.base import (
     Store,
     TaskPage,
 )
-from runner.errors import ArtifactNotFound, Conflict
+from runner.errors import ArtifactNotFound, Conflict, NotInTeam, TaskNotFound
 from runner.events import now
 from runner.folder import hold
 from runner.forkserver import ForkServer
@@ -117,6 +117,13 @@ class Supervisor:
         return self._forks.ready
 
     async def create_task(self, new: NewTask, *, key: str | None = None) -> Task:
+        for role in new.options.review:
+            if role not in new.options.team:
+                raise NotInTeam(role, new.options.team)
+        fingerprint = hashlib.sha256(msgspec.json.encode(new)).hexdigest()
+        known = None if key is None else await self._store.find_task(key, fingerprint)
+        if known is not None:
+            return known
         task = Task(
             id=secrets.token_hex(8),
             title=new.title or derived_title(new.input_prompt),
@@ -126,14 +133,16 @@ class Supervisor:
             created_at=now(),
             continues=new.continues,
         )
-        if new.continues is not None:
-            task = await self._continued(task, new.continues)
-        fingerprint = hashlib.sha256(msgspec.json.encode(new)).hexdigest()
-        kept = await self._store.create_task(task, key=key, fingerprint=fingerprint)
+        kept = None
+        try:
+            if new.continues is not None:
+                task = await self._continued(task, new.continues)
+            kept = await self._store.create_task(task, key=key, fingerprint=fingerprint)
+        finally:
+            if kept is not task:  # it was not made, or somebody else was first
+                await asyncio.to_thread(shutil.rmtree, self._folder / task.id, ignore_errors=True)
         if kept is task:
             self._recorder.announce(Commit(task, []))
-        else:
-            await asyncio.to_thread(shutil.rmtree, self._folder / task.id, ignore_errors=True)
         return kept
 
     async def _continued(self, task: Task, source_id: str) -> Task:
@@ -147,6 +156,9 @@ class Supervisor:
             await asyncio.to_thread(keep_base, self._workspace(task.id), folder)
         except FileNotFoundError:
             raise Conflict(f"The files of {source_id} are not there any more: it cannot be continued.") from None
+        except shutil.Error as error:
+            *_, reason = error.args[0][0]
+            raise Conflict(f"{source_id} cannot be continued, its files cannot be copied: {reason}.") from error
         return msgspec.structs.replace(task, project=project)
 
     async def list_tasks(self, *, statuses: frozenset[Status], query: str, limit: int, cursor: int | None) -> TaskPage:
@@ -235,6 +247,17 @@ class Supervisor:
         for task in await self._left(IN_ATTEMPT):
             _log.warning("attempt %d of task %s was interrupted by the end of the server", task.attempt, task.id)
             await self._new_run(task).recover()
+
+    async def sweep(self, folders: Iterable[Path]) -> None:
+        """Delete those folders whose tasks are no more, or never came to be: the last server died in the middle.
+
+        folders: of before this server makes tasks.
+        """
+        for folder in folders:
+            try:
+                await self._store.get_task(folder.name)
+            except TaskNotFound:
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def resume_queue(self) -> None:
         """Go on with the tasks that the last server left queued."""
@@ -375,11 +398,14 @@ async def open_supervisor(
                     silence_limit=silence_limit,
                 )
                 await supervisor.recover()
+                left = list((data / "tasks").glob("*"))
                 retention = asyncio.create_task(retain(store, keep_days), name="retention")
+                sweeping = asyncio.create_task(supervisor.sweep(left), name="sweep")
                 try:
                     yield supervisor
                 finally:
                     retention.cancel()
+                    sweeping.cancel()
                     await supervisor.aclose()
         finally:
             await store.aclose()

@@ -1,6 +1,8 @@
 """Continuing a finished task with a new requirement."""
 
-from tests.support import Api
+from pathlib import Path
+
+from tests.support import Api, Server, client, until
 
 
 async def test_a_continued_task(api: Api) -> None:
@@ -27,6 +29,40 @@ async def test_a_continued_task_does_not_need_the_other_any_more(api: Api) -> No
     assert (await api.http.delete(f"/api/tasks/{source}")).status_code == 204
     await api.run(task_id)
     await api.until_succeeded(task_id)
+
+
+async def test_a_key_of_a_task_that_continues(api: Api) -> None:
+    """A repeated request answers with the same task, also when what it continues was deleted meanwhile."""
+    source = await api.finished("snake")
+    body, headers = {"input_prompt": "Make it faster", "continues": source}, {"Idempotency-Key": "k"}
+    first = await api.http.post("/api/tasks", json=body, headers=headers)
+    assert (await api.http.delete(f"/api/tasks/{source}")).status_code == 204
+    again = await api.http.post("/api/tasks", json=body, headers=headers)
+    assert again.status_code == first.status_code == 201
+    assert again.json()["id"] == first.json()["id"]
+
+
+async def test_who_has_made_the_files_of_before(api: Api) -> None:
+    """The files of the project that is continued are told of, but not as the work of the new team."""
+    source = await api.finished("snake")
+    before = {a["path"] for a in (await api.state(source))["final_result"]["artifacts"]}
+    task_id = await api.finished("Make it faster", continues=source)
+    told = [e["payload"] for e in await api.events(task_id, types="ARTIFACT")]
+    copied = {p["path"] for p in told if p["message"].endswith("is in the project.")}
+    assert copied == before
+
+
+async def test_folders_of_no_task(tmp_path: Path) -> None:
+    """What a server that died while it made or deleted a task has left in the data folder goes with the next start."""
+    with Server(tmp_path / "data") as server:
+        async with client(server) as api:
+            task_id = await api.finished("hangman")
+    orphan = tmp_path / "data" / "tasks" / "nobody" / "base" / "snake"
+    orphan.mkdir(parents=True)
+    with Server(tmp_path / "data") as server:
+        await until(lambda: not (tmp_path / "data" / "tasks" / "nobody").exists())
+        async with client(server) as api:
+            assert (await api.http.get(f"/api/tasks/{task_id}/artifacts.zip")).status_code == 200
 
 
 async def test_only_what_has_succeeded_can_be_continued(api: Api) -> None:
