@@ -259,6 +259,15 @@ async def test_what_is_refused_over_websocket(server: Server, api: Api) -> None:
     await api.stop(asked)
 
 
+async def test_a_review_of_nobody(api: Api) -> None:
+    """A review of a role that will not work is refused, and not forgotten."""
+    body = {"input_prompt": "x", "options": {"review": ["QaEngineer"]}}
+    response = await api.http.post("/api/tasks", json=body)
+    assert (response.status_code, response.json()["code"]) == (422, "not_in_team")
+    body["options"]["run_tests"] = True  # type: ignore[index]
+    assert (await api.http.post("/api/tasks", json=body)).status_code == 201
+
+
 async def test_too_many_messages(slow_server: Server, slow_api: Api) -> None:
     """To a team that does not listen no more than a bounded number of messages waits; the connection goes on."""
     task_id = await slow_api.started()
