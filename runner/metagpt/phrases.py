@@ -53,6 +53,13 @@ def done(who: str | None, action: str, file: str | None) -> str:
     return _action(who, action, file, 1)
 
 
+def written(who: str | None, file: str, version: int) -> str:
+    """A new version of a file; of what nobody of the team wrote, such as the project that a task continues: nobody."""
+    if who is None:
+        return f"{file} is in the project."
+    return f"{role(who)} wrote {file}." if version == 1 else f"{role(who)} wrote version {version} of {file}."
+
+
 def message(sent_from: str, send_to: Sequence[str], cause_by: str, content: str) -> str:
     """A message of the team's queue. What roles write to each other is JSON: its cause tells more."""
     if sent_from == PERSON:

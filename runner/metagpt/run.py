@@ -143,14 +143,8 @@ class Run:
         turn = TURN.get()
         if turn is not None and artifact.path not in turn.written:
             turn.written.append(artifact.path)
-        verb = "wrote" if artifact.version == 1 else f"wrote version {artifact.version} of"
-        self.channel.emit(
-            EventType.ARTIFACT,
-            {
-                "message": f"{phrases.role(ROLE.get())} {verb} {self.named([artifact.path])}.",
-                **msgspec.to_builtins(artifact),
-            },
-        )
+        message = phrases.written(ROLE.get(), self.named([artifact.path]), artifact.version)
+        self.channel.emit(EventType.ARTIFACT, {"message": message, **msgspec.to_builtins(artifact)})
 
 
 def milliseconds_since(started: float) -> int:
