@@ -19,7 +19,7 @@ import msgspec
 
 from runner.attempt import Command, Note
 from runner.events import Draft, EventType, draft
-from runner.metagpt.redact import Redactor
+from runner.redact import Redactor
 
 # The class name of the role that runs in this context: every role's turn is a task of its own.
 ROLE: ContextVar[str | None] = ContextVar("ROLE", default=None)

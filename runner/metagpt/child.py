@@ -21,9 +21,9 @@ from runner.events import EventType, short
 from runner.metagpt.channel import Channel
 from runner.metagpt.failures import RoleFailed, RunFailed
 from runner.metagpt.naming import project_name
-from runner.metagpt.redact import Redactor
 from runner.metagpt.run import Run
 from runner.metagpt.team import LiveTeam
+from runner.redact import Redactor
 
 SUCCEEDED, FAILED, STOPPED = 0, 1, 128 + signal.SIGTERM
 

@@ -10,7 +10,7 @@ import time
 
 from runner.events import EventType
 from runner.metagpt.channel import Channel
-from runner.metagpt.redact import Redactor
+from runner.redact import Redactor
 
 PAYLOAD_OVERHEAD = 200  # bytes of an event beside its message, about
 

@@ -17,8 +17,8 @@ from runner.metagpt.guard import Guard
 from runner.metagpt.naming import project_name
 from runner.metagpt.parentage import Orphans
 from runner.metagpt.progress import Progress
-from runner.metagpt.redact import Redactor
 from runner.metagpt.scripts import Scripts, plain_requirements
+from runner.redact import Redactor
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import socket
 
 from runner.events import EventType
 from runner.metagpt.channel import HIGH_WATER, Channel
-from runner.metagpt.redact import Redactor
+from runner.redact import Redactor
 
 SIZE = 1000  # characters of each event
 

@@ -14,7 +14,7 @@ from runner.metagpt.channel import HIGH_WATER, ROLE, Channel
 from runner.metagpt.failures import Unanswered
 from runner.metagpt.questions import Questions
 from runner.metagpt.recall import Recall
-from runner.metagpt.redact import Redactor
+from runner.redact import Redactor
 
 SECRET = "s3cret-value"
 

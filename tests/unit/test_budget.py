@@ -15,8 +15,8 @@ from runner.attempt import Answer, Checkpoint, answered_key
 from runner.metagpt.budget import Budget
 from runner.metagpt.channel import Channel
 from runner.metagpt.failures import BudgetUsedUp, Unanswered
-from runner.metagpt.redact import Redactor
 from runner.metagpt.run import Run
+from runner.redact import Redactor
 from runner.usage import Usage
 from tests.attempts import spec
 from tests.support import DEADLINE

@@ -1,4 +1,4 @@
-"""Keeps secrets out of what leaves the child process."""
+"""Keeps secrets out of what leaves a process: a child's events, the server's log."""
 
 import re
 from collections.abc import Iterable, Mapping
