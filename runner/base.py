@@ -3,7 +3,7 @@
 One contract test suite runs over every implementation of each (tests/contract). The server knows only these.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO, Literal, Protocol
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 from runner.attempt import Origin, Role
 from runner.events import EventType, split
 from runner.states import Status
+from runner.stats import How, RunnerStats
 from runner.task import NewTask, Task
 
 
@@ -123,7 +124,7 @@ class Stopped(msgspec.Struct, frozen=True, kw_only=True):
 
     task_id: str
     status: Status
-    how: Literal["graceful", "killed"]
+    how: How
     took_ms: float
 
 
@@ -162,6 +163,9 @@ class Store(Protocol):
 
     async def list_tasks(self, *, statuses: frozenset[Status], query: str, limit: int, cursor: int | None) -> TaskPage:
         """Newest first, without prompt and final_result. query: words looked for in title and prompt."""
+
+    async def count_tasks(self) -> Mapping[Status, int]:
+        """How many tasks there are of each status, those of which there is none included."""
 
     async def delete_task(self, task_id: str) -> None:
         """Forget a task and its log."""
@@ -267,3 +271,6 @@ class Runner(Protocol):
 
     def ready(self) -> bool:
         """Whether runs can be started."""
+
+    async def stats(self) -> RunnerStats:
+        """How the runner does, as of this moment."""

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -25,9 +26,11 @@ _FAILURES = 3  # starts that fail, after which nobody is made to wait for the ne
 _FORKS_AT_ONCE = 64  # requests under way: a socket holds some 270 before it refuses more
 _SEND_PAUSE = 0.01  # seconds
 _READ_SIZE = 256 * 1024
+_LAST_WORDS = 0.5  # seconds for what a fork server that has ended still wrote
 _LINE_LIMIT = 64 * 1024 * 1024  # bytes; more without a newline is not our protocol
 
 _log = logging.getLogger(__name__)
+_output = logging.getLogger(f"{__name__}.output")
 
 
 class Child:
@@ -93,6 +96,8 @@ class Child:
 
 class ForkServer:
     """A fork server that is started anew whenever it dies. Use it as an async context manager.
+
+    What it and its children print is logged. They share one output: whose a line is cannot be told.
 
     scratch: a folder for what MetaGPT writes at import.
     """
@@ -171,6 +176,7 @@ class ForkServer:
             self._failures += 1
             try:
                 await self._run_once()
+                _log.warning("the fork server has ended, and with it all runs; starting it anew")
             except OSError:  # too many open files, or processes: it may be better in a moment
                 _log.exception("the fork server could not be started")
                 self._settle()
@@ -184,37 +190,38 @@ class ForkServer:
             self._settled.set()
 
     async def _run_once(self) -> None:
-        control, theirs = socket.socketpair()
-        with control:
-            control.setblocking(False)
-            await self._run_with(control, theirs)
-
-    async def _run_with(self, control: socket.socket, theirs: socket.socket) -> None:
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",  # a folder named metagpt where the user happens to be is not the package
-                "-m",
-                "runner.metagpt.forkserver",
-                str(theirs.fileno()),
-                str(self._scratch),
-                pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-                env=_environment() | mark(self._scratch),
-                start_new_session=True,  # Ctrl-C in the terminal is for the server alone
-            )
-        self._control = control
-        try:
-            await self._listen(control)
-        finally:
-            self._ready = False
-            self._control = None
-            self._settle()
-            control.close()
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await _reaped(process)
-            await self._lose_children()
+        with _socket_pair() as (control, theirs), _socket_pair() as (output, printed):
+            with theirs, printed:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-P",  # a folder named metagpt where the user happens to be is not the package
+                    "-m",
+                    "runner.metagpt.forkserver",
+                    str(theirs.fileno()),
+                    str(self._scratch),
+                    pass_fds=[theirs.fileno()],
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=printed.fileno(),
+                    stderr=printed.fileno(),
+                    env=_environment() | mark(self._scratch),
+                    start_new_session=True,  # Ctrl-C in the terminal is for the server alone
+                )
+            reading = asyncio.create_task(_log_output(output), name="output of the fork server")
+            self._control = control
+            try:
+                await self._listen(control)
+            finally:
+                self._ready = False
+                self._control = None
+                self._settle()
+                control.close()
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                try:
+                    await _reaped(process)
+                    await self._lose_children()
+                finally:
+                    await _ended(reading)
 
     async def _listen(self, control: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -265,6 +272,32 @@ class ForkServer:
 
     async def _end_leftovers(self) -> None:
         await asyncio.to_thread(end_leftovers, self._scratch)
+
+
+@contextlib.contextmanager
+def _socket_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Our end, which does not block, and theirs."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ours.setblocking(False)
+        yield ours, theirs
+
+
+async def _log_output(output: socket.socket) -> None:
+    """Log what is printed, to its end, as it comes."""
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(ConnectionResetError):
+        while data := await loop.sock_recv(output, _READ_SIZE):
+            _output.warning("%s", data.decode(errors="replace").rstrip())
+
+
+async def _ended(reading: "asyncio.Task[None]") -> None:
+    """Wait for the last words of who is dead; not for long, since something that it has started may live on."""
+    try:
+        await asyncio.wait({reading}, timeout=_LAST_WORDS)
+    finally:
+        reading.cancel()
+        await asyncio.wait({reading})
 
 
 async def _reaped(process: asyncio.subprocess.Process) -> None:

@@ -19,6 +19,7 @@ import msgspec
 from runner.base import Commit, Deleted, Entry, Listener, Placed, Store
 from runner.errors import StaleAttempt
 from runner.events import Draft
+from runner.stats import COMMIT_BOUNDS, CommitStats, Histogram
 from runner.task import Task
 
 _RETRY_PAUSE = 1.0  # seconds
@@ -35,6 +36,9 @@ class Recorder:
         self._pending: list[tuple[Commit, asyncio.Future[None]]] = []
         self._work = asyncio.Event()
         self._closing = False
+        self._seconds = Histogram(COMMIT_BOUNDS)
+        self._events = 0
+        self._retries = 0
         self._hurried = asyncio.Event()  # set once it is not worth to wait for the store any more
 
     async def __aenter__(self) -> "Recorder":
@@ -45,6 +49,10 @@ class Recorder:
         self._closing = True
         self._work.set()
         await self._writer
+
+    def stats(self) -> CommitStats:
+        """Of the commits so far."""
+        return CommitStats(seconds=self._seconds.read(), events=self._events, retries=self._retries)
 
     def hurry(self) -> None:
         """From now on a commit that fails is not tried again: the server is about to end."""
@@ -86,15 +94,19 @@ class Recorder:
     async def _commit_pending(self) -> None:
         batch, self._pending = self._pending, []
         commits = _merge([commit for commit, _ in batch])
+        clock = asyncio.get_running_loop().time
+        began = clock()
         try:
             taken = await self._append(commits)
         except Exception as error:  # whoever waits for this commit decides what its failure means
             for _, done in batch:
                 _fail(done, error)
             return
+        self._seconds.observe(clock() - began)
         refused = {commit.task.id for commit, took in zip(commits, taken, strict=True) if not took}
         for commit in commits:
             if commit.task.id not in refused:
+                self._events += len(commit.events)
                 self.announce(commit)
         for commit, done in batch:
             if commit.task.id in refused:
@@ -109,6 +121,7 @@ class Recorder:
             except sqlite3.OperationalError:
                 if self._hurried.is_set():
                     raise
+                self._retries += 1
                 _log.exception("%d commits failed; trying again", len(commits))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_RETRY_PAUSE):

@@ -11,7 +11,7 @@ import signal
 import sqlite3
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import msgspec
@@ -25,8 +25,10 @@ from runner.errors import AlreadyAnswered, AttemptLost, ChildLost, Conflict, Not
 from runner.events import EventType, draft, now
 from runner.forkserver import Child, ForkServer
 from runner.recorder import Recorder, entry
+from runner.resources import Meter
 from runner.speech import told
 from runner.states import Status, Trigger, follow
+from runner.stats import AttemptStats, How, Resources
 from runner.task import FOLDED, Task, fold
 from runner.workspace import lay_out
 
@@ -87,6 +89,8 @@ class Run:
     ) -> None:
         self.task = task
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.how: How = "graceful"
+        """How it ended, if it was stopped."""
         self._store = store
         self._recorder = recorder
         self._forks = forks
@@ -104,8 +108,11 @@ class Run:
         self._end_asked = asyncio.Event()
         self._stop_reason: str | None = None
         self._interruption: str | None = None
-        self._how: Literal["graceful", "killed"] = "graceful"
         self._fatal: str | None = None
+        self._resources: Resources | None = None
+
+    def stats(self) -> AttemptStats:
+        return AttemptStats(task_id=self.task.id, usage=self.task.usage, resources=self._resources)
 
     def record(
         self, event_type: EventType, payload: Mapping[str, Any], *, agent_role: str | None = None
@@ -147,6 +154,7 @@ class Run:
 
     async def execute(self) -> None:
         """Carry the claimed attempt to its terminal status; the task is queued again if its process was lost."""
+        _log.info("the attempt has begun")
         try:
             failure = await self._attempt()
         except AttemptLost as loss:
@@ -154,10 +162,11 @@ class Run:
         except ChildLost as lost:
             await self._finish(self._write_end(str(lost)))
         except Exception as error:  # whatever broke it, an attempt ends with a terminal status
-            _log.exception("attempt %d of task %s broke", self.task.attempt, self.task.id)
+            _log.exception("the attempt broke")
             await self._finish(self._write_end(str(error) or type(error).__name__))
         else:
             await self._finish(self._write_end(failure))
+        _log.info("the attempt has ended: %s", self.task.last_message)
 
     def stop(self, reason: str) -> None:
         """Begin to stop, because a person wants it. Further calls change nothing."""
@@ -173,7 +182,7 @@ class Run:
 
     def stopped(self, *, took: float) -> Stopped:
         """How the stop went, once the run has ended. took: seconds."""
-        return Stopped(task_id=self.task.id, status=self.task.status, how=self._how, took_ms=round(took * 1000, 1))
+        return Stopped(task_id=self.task.id, status=self.task.status, how=self.how, took_ms=round(took * 1000, 1))
 
     async def answer(self, request_id: str, answer: str) -> None:
         """Answer what is asked, also while the team is on its way back to the question. Raises `AlreadyAnswered`."""
@@ -336,7 +345,7 @@ class Run:
         try:
             await ending
         except (StaleAttempt, sqlite3.Error):
-            _log.exception("the end of task %s was not written; the next start of the server will", self.task.id)
+            _log.exception("the end of the attempt was not written; the next start of the server will")
 
     async def _write_end(self, failure: str | None) -> None:
         changes: dict[str, Any] = {"completed_at": now(), "current_agent": None, "waiting": None}
@@ -395,7 +404,7 @@ class Run:
     async def _enforce_end(self, grace: float) -> None:
         await asyncio.wait({self.ended}, timeout=grace)
         if not self.ended.done() and self._child is not None and not self._child.exited.done():
-            self._how = "killed"
+            self.how = "killed"
             self._child.signal(signal.SIGKILL)
 
     async def _end_silence(self, child: Child) -> None:
@@ -411,17 +420,18 @@ class Run:
     async def _sample(self, pid: int) -> None:
         """Record what the process tree uses, every few seconds, until cancelled."""
         with contextlib.suppress(psutil.NoSuchProcess):
-            processes: dict[int, psutil.Process] = {pid: psutil.Process(pid)}
+            meter = Meter(pid)
             while True:
                 await asyncio.sleep(RESOURCE_PERIOD)
-                cpu, rss = await asyncio.to_thread(_measure, pid, processes)
+                used = self._resources = await asyncio.to_thread(meter.read)
                 usage = self.task.usage
                 self.record(
                     EventType.RESOURCE,
                     {
-                        "message": f"{cpu:.0f} % CPU, {rss / 1e6:.0f} MB, ${usage.cost_usd:.4f} so far",
-                        "cpu_percent": round(cpu, 1),
-                        "rss_bytes": rss,
+                        "message": f"{used.cpu_percent:.0f} % CPU, {used.rss_bytes / 1e6:.0f} MB, "
+                        f"${usage.cost_usd:.4f} so far",
+                        "cpu_percent": round(used.cpu_percent, 1),
+                        "rss_bytes": used.rss_bytes,
                         "prompt_tokens": usage.prompt_tokens,
                         "completion_tokens": usage.completion_tokens,
                         "cost_usd": usage.cost_usd,
@@ -453,23 +463,6 @@ def _noted(task: Task, note: Note) -> Task:
 def _with_raised_budgets(task: Task) -> Options:
     raised = {option: to for option, to in msgspec.structs.asdict(task.raised).items() if to is not None}
     return msgspec.structs.replace(task.options, **raised)
-
-
-def _measure(pid: int, known: dict[int, psutil.Process]) -> tuple[float, int]:
-    """CPU (percent of one core since the last call) and memory (bytes, resident) of a process and its descendants.
-
-    known: the processes of the last call; a process counts its CPU only from the second time it is seen.
-    """
-    tree = {process.pid: known.get(process.pid, process) for process in psutil.Process(pid).children(recursive=True)}
-    tree[pid] = known[pid]
-    known.clear()
-    known.update(tree)
-    cpu, rss = 0.0, 0
-    for process in tree.values():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            cpu += process.cpu_percent()
-            rss += process.memory_info().rss
-    return cpu, rss
 
 
 def _end(code: int | None) -> str:

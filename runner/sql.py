@@ -135,6 +135,8 @@ LIST_TASKS_OF_STATUS = f"""
     ORDER BY s.task_seq DESC LIMIT :limit
 """
 
+COUNT_TASKS = "SELECT status, count(*) FROM task_states GROUP BY status"
+
 GET_SEQ = "SELECT t.seq FROM tasks t JOIN task_states s ON s.task_seq = t.seq WHERE t.id = ?"
 
 # Without its state a task is found by nobody. The rest of it takes longer to delete.

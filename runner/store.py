@@ -124,6 +124,9 @@ class SqliteStore:
     async def list_tasks(self, *, statuses: frozenset[Status], query: str, limit: int, cursor: int | None) -> TaskPage:
         return await self._reader.transaction(partial(_list, statuses, query, limit, cursor))
 
+    async def count_tasks(self) -> Mapping[Status, int]:
+        return await self._reader.transaction(_count)
+
     async def delete_task(self, task_id: str) -> None:
         seq = await self._writer.transaction(partial(_hide, task_id))
         self._ends.forget(task_id)
@@ -249,6 +252,11 @@ def _list(
     found = connection.execute(sql.LIST_TASKS_OF_STATUS if statuses else sql.LIST_TASKS, parameters).fetchall()
     page = found[:limit]
     return TaskPage([_task(row[1:]) for row in page], page[-1][0] if len(found) > limit else None)
+
+
+def _count(connection: sqlite3.Connection) -> Mapping[Status, int]:
+    counts = {Status(status): count for status, count in connection.execute(sql.COUNT_TASKS)}
+    return {status: counts.get(status, 0) for status in Status}
 
 
 def _hide(task_id: str, connection: sqlite3.Connection) -> int:

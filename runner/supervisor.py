@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import msgspec
+from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from runner.artifacts import archive, list_artifacts, open_inside
 from runner.attempt import Llm, Origin, Role
@@ -39,6 +40,7 @@ from runner.recorder import Recorder
 from runner.retention import retain
 from runner.run import Run
 from runner.states import IN_ATTEMPT, TERMINAL, Status, Trigger, follow
+from runner.stats import How, RunnerStats
 from runner.store import SqliteStore
 from runner.task import NewTask, Task, derived_title
 from runner.workspace import keep_base
@@ -83,6 +85,7 @@ class Supervisor:
         self._silence_limit = silence_limit
         self._runs: dict[str, Run] = {}
         self._attempts: set[asyncio.Task[None]] = set()
+        self._stops: dict[How, int] = {"graceful": 0, "killed": 0}
         self._admission = asyncio.Lock()
         self._closing = False
         self._queue_doorbells: list[Callable[[], None]] = []
@@ -115,6 +118,16 @@ class Supervisor:
 
     def ready(self) -> bool:
         return self._forks.ready
+
+    async def stats(self) -> RunnerStats:
+        return RunnerStats(
+            tasks=await self._store.count_tasks(),
+            queue_depth=len(self._queue),
+            concurrency=self._concurrency,
+            attempts=[run.stats() for run in self._runs.values() if run.task.status in IN_ATTEMPT],
+            commits=self._recorder.stats(),
+            stops=dict(self._stops),
+        )
 
     async def create_task(self, new: NewTask, *, key: str | None = None) -> Task:
         for role in new.options.review:
@@ -245,8 +258,9 @@ class Supervisor:
     async def recover(self) -> None:
         """End every attempt that the last server left open: its process is gone. What can go on is queued."""
         for task in await self._left(IN_ATTEMPT):
-            _log.warning("attempt %d of task %s was interrupted by the end of the server", task.attempt, task.id)
-            await self._new_run(task).recover()
+            with bound_contextvars(task_id=task.id, attempt=task.attempt):
+                _log.warning("the attempt was interrupted by the end of the server")
+                await self._new_run(task).recover()
 
     async def sweep(self, folders: Iterable[Path]) -> None:
         """Delete those folders whose tasks are no more, or never came to be: the last server died in the middle.
@@ -335,6 +349,7 @@ class Supervisor:
             doorbell()
 
     async def _execute(self, run: Run) -> None:
+        bind_contextvars(task_id=run.task.id, attempt=run.task.attempt)  # of this asyncio task, for its log records
         try:
             await run.execute()
         finally:
@@ -344,6 +359,8 @@ class Supervisor:
         del self._runs[run.task.id]
         if run.task.status is Status.QUEUED and not self._closing:
             self._admit(self._new_run(run.task))
+        if run.task.status is Status.CANCELLED:
+            self._stops[run.how] += 1
         run.ended.set_result(None)
 
     def _free_place(self, attempt: asyncio.Task[None]) -> None:

@@ -1,7 +1,6 @@
 """The command line: `metagpt-live serve`, `run` and `config`."""
 
 import asyncio
-import logging
 import os
 import shutil
 import sys
@@ -17,9 +16,10 @@ from click.core import ParameterSource
 from runner.attempt import Options, Role
 from runner.errors import DatabaseUnusable, DataFolderBusy
 from runner.queue import QUEUE_LIMIT
+from runner.redact import Redactor
 from runner.supervisor import SILENCE_LIMIT, Supervisor, open_supervisor
 from runner.task import NewTask
-from server import terminal
+from server import logs, terminal
 from server.app import create_app
 from server.lines import Lines
 from server.llm import Choice, LlmSettingsError, choose
@@ -79,6 +79,13 @@ _SHARED_OPTIONS = (
         default=1.0,
         help="How long the demo model takes: 1 for a human reading pace, 0 for no waiting.",
     ),
+    _option(
+        "--log-level",
+        type=click.Choice(["info", "warning", "error"]),
+        default="warning",
+        help="What is logged to standard error: also that attempts begin and end, or only trouble.",
+    ),
+    _option("--log-json", is_flag=True, help="Log each record as a line of JSON, for programs."),
 )
 
 _SERVE_OPTIONS = (
@@ -131,7 +138,6 @@ def main() -> None:
     given only so: METAGPT_LIVE_LLM_API_KEY. With no LLM configured, the embedded demo model is used.
     """
     _open_standard_streams()
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
 
 
 @main.command("serve")
@@ -142,6 +148,7 @@ def serve_command(host: str, port: int, **options: Any) -> None:
     _require_git()
     settings = _settings(options)
     choice = _choice(settings)
+    _configure_logs(settings, choice)
     _run(_serve(host, port, settings, choice))
 
 
@@ -160,6 +167,7 @@ def run_command(idea: str, review: tuple[Role, ...], **options: Any) -> None:
     _require_git()
     settings = _settings(options | {"concurrency": 1, "queue_limit": 0})
     choice = _choice(settings)
+    _configure_logs(settings, choice)
     new = NewTask(input_prompt=idea, options=Options(review=list(dict.fromkeys(review))))
     sys.exit(_run(_run_one(new, settings, choice)))
 
@@ -244,6 +252,11 @@ def _choice(settings: Settings) -> Choice:
         return choose(settings, Path.home())
     except (LlmSettingsError, PricesError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _configure_logs(settings: Settings, choice: Choice) -> None:
+    redactor = Redactor.of_config(choice.llm.config)
+    logs.configure(json=settings.log_json, level=settings.log_level, redactor=redactor)
 
 
 if __name__ == "__main__":

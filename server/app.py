@@ -20,6 +20,7 @@ from server import openapi, problems
 from server.entrances import Entrances
 from server.headers import SecurityHeaders
 from server.hub import Hub
+from server.metrics import Metrics
 from server.polls import Polls
 from server.routes import Api, Handler, Operation
 
@@ -60,7 +61,8 @@ def create_app(runner: Runner, *, llm: Llm) -> LiveApp:
     hub = Hub(runner)
     runner.watch(hub.publish)
     runner.watch_queue(hub.requeue)
-    return LiveApp(runner, hub, Api(runner, hub, model=llm.model, demo=llm.demo).operations())
+    api = Api(runner, hub, model=llm.model, demo=llm.demo)
+    return LiveApp(runner, hub, [*api.operations(), Metrics(runner, hub).operation()])
 
 
 async def _page(_: Request) -> Response:

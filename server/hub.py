@@ -16,6 +16,7 @@ from runner.base import Commit, Deleted, Filter, Page, Runner
 from runner.states import TERMINAL, Status
 from runner.task import Task
 from server import protocol
+from server.audience import Audience
 from server.protocol import FRAME_BYTES, FRAME_EVENTS, Frame
 from server.schemas import TaskSummary, summary
 from server.topic import Doorbell, Position, Topic
@@ -50,6 +51,7 @@ class Hub:
 
     def __init__(self, runner: Runner) -> None:
         self.closing = False
+        self.audience = Audience()
         self._runner = runner
         self._topics: dict[str, Topic] = {}
         self._rings: OrderedDict[str, Topic] = OrderedDict()  # those that hold events, the longest silent first

@@ -282,7 +282,7 @@ class Api:
                 if page.count or page.gap or position.ended or left <= 0 or self._hub.closing:
                     return page, position
                 after = page.cursor  # of what was read, nothing passes the filter
-                with contextlib.suppress(TimeoutError):
+                with contextlib.suppress(TimeoutError), self._hub.audience.waiting_poll():
                     async with asyncio.timeout(left):
                         await bell.wait()
         finally:

@@ -97,6 +97,7 @@ async def serve(
         ws=StreamProtocol,
         ws_max_size=4 * FRAME_LIMIT,  # above our own limit, so that the close code is ours unless it is far above
         ws_per_message_deflate=False,
+        log_config=None,  # it goes where everything goes
         log_level="warning",
         access_log=False,
         server_header=False,

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from runner.base import Durability
+from server.logs import Level
 
 VERSION = version("metagpt-live")
 
@@ -19,7 +20,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     what a commit survives, "normal" the death of the process, "full" that of the machine. keep_days: days after its
     end that a run's events are kept. silence_limit: seconds without a sign of life after which a run's process is
     killed. llm_*: the model, see `server.llm`. prices: a file, see `server.prices`. demo_pace: a factor on the demo
-    model's waiting, 1 for a human pace, 0 for none.
+    model's waiting, 1 for a human pace, 0 for none. log_level: from which level on records are logged. log_json:
+    whether as JSON.
     """
 
     data: Path
@@ -34,6 +36,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     llm_model: str | None
     prices: Path | None
     demo_pace: float
+    log_level: Level
+    log_json: bool
 
     def __repr__(self) -> str:  # the key is among them
         return f"Settings(data={self.data}, ...)"

@@ -9,7 +9,7 @@ is something to send: an idle connection costs one waiting coroutine.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -138,6 +138,10 @@ class Session:
         self._closes_after: str | None = None
         self._closing = False
 
+    @property
+    def subscriptions(self) -> Collection[Subscription]:
+        return self._subscriptions.values()
+
     async def serve(self) -> None:
         """The entrance `/ws`: the client subscribes to what it likes."""
         await self._websocket.accept()
@@ -181,10 +185,12 @@ class Session:
     async def _converse(self) -> None:
         if isinstance(self._stream, DirectStream):
             self._stream.on_hold = self._hold
+        self._hub.audience.connections.add(self)
         try:
             await self._receive()
         finally:
             self._closing = True
+            self._hub.audience.connections.discard(self)
             self._hub.unwatch_tasks(self._hear_of_task)
             for subscription in self._subscriptions.values():
                 subscription.close()
@@ -192,11 +198,13 @@ class Session:
                 self._sender.cancel()
 
     def _hold(self) -> None:
-        """The connection is slow: nobody writes to it but the sender, which waits for it."""
-        for subscription in self._subscriptions.values():
-            if subscription.live:
-                subscription.leave()
-                self.wake(subscription)
+        """The connection is slow, or closes: nobody writes to it but the sender, which waits for it."""
+        live = [subscription for subscription in self._subscriptions.values() if subscription.live]
+        for subscription in live:
+            subscription.leave()
+            self.wake(subscription)
+        if live and self._stream.slow:
+            self._hub.audience.slow_consumers += 1
 
     async def _receive(self) -> None:
         while True:

@@ -23,6 +23,10 @@ WRITE_BUFFER = 64 * 1024  # bytes that a connection may hold unsent before it co
 class Stream(Protocol):
     """Where a session's frames go."""
 
+    @property
+    def slow(self) -> bool:
+        """Whether the connection takes no more for now."""
+
     async def send(self, frame: Frame) -> None:
         """Send a frame; waits while the connection is slow. Raises `WebSocketDisconnect` when it is gone."""
 
@@ -113,6 +117,10 @@ class DirectStream:
         self.on_hold: Callable[[], None] = _ignore
         """Called when the connection gets slow, or closes."""
 
+    @property
+    def slow(self) -> bool:
+        return not self._protocol.writable.is_set()
+
     async def send(self, frame: Frame) -> None:
         await self.drained()
         self.write(frame.wire)
@@ -125,6 +133,8 @@ class DirectStream:
 
 class AsgiStream:
     """A `Stream` for any ASGI server."""
+
+    slow = False  # ASGI's `send` waits by itself
 
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket

@@ -400,6 +400,23 @@ async def test_a_drain(slow: Ears) -> None:
     await slow.runner.stop_task(queued)
 
 
+async def test_stats(ears: Ears) -> None:
+    """A run is told of while it goes on, with what it has used; when it is over, its events and status are counted."""
+    before = await ears.runner.stats()
+    task_id = await _started(ears, review=["ProductManager"])
+    task = await ears.until(task_id, lambda task: task.status is Status.WAITING)
+    during = await ears.runner.stats()
+    await ears.runner.stop_task(task_id)
+    after = await ears.runner.stats()
+    assert [(attempt.task_id, attempt.usage) for attempt in during.attempts] == [(task_id, task.usage)]
+    assert task.usage.llm_calls > 0
+    assert during.tasks[Status.WAITING] == 1 and during.queue_depth == 0
+    assert after.attempts == []
+    assert after.tasks[Status.CANCELLED] == before.tasks[Status.CANCELLED] + 1
+    assert after.commits.events - before.commits.events == len(await _log(ears.runner, task_id))
+    assert sum(after.stops.values()) == sum(before.stops.values()) + 1
+
+
 async def test_deletion(ears: Ears) -> None:
     """A deletion is told, once, and takes the workspace with it."""
     task_id = await _started(ears)

@@ -72,6 +72,14 @@ async def test_the_log_goes_on(store: Store) -> None:
     assert ids((await _read(store)).events) == list(range(1, 11))
 
 
+async def test_counts(store: Store) -> None:
+    """Tasks are counted by the status that they have now, and every status is counted."""
+    made = [await store.create_task(make_task(name), key=None, fingerprint="") for name in ("a", "b", "task")]
+    await store.append([make_commit(made[0], ["x"], status=Status.RUNNING)])
+    await store.delete_task("b")
+    assert await store.count_tasks() == dict.fromkeys(Status, 0) | {Status.RUNNING: 1, Status.PENDING: 1}
+
+
 async def test_an_older_attempt_is_refused(store: Store) -> None:
     """Fencing: what an attempt writes after a later one has begun changes nothing."""
     task = await store.create_task(make_task(), key=None, fingerprint="")

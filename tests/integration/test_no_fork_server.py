@@ -26,9 +26,12 @@ def _without_git(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("spoil", [_without_scratch, _without_git])
 async def test_a_run_without_a_fork_server(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path, pytest.MonkeyPatch], None]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    spoil: Callable[[Path, pytest.MonkeyPatch], None],
 ) -> None:
-    """Where MetaGPT's process cannot start, a run has soon FAILED, in words that say so."""
+    """Where MetaGPT's process cannot start, a run has soon FAILED, in words that say so; the log has its last words."""
     monkeypatch.setattr(forkserver, "_RESTART_PAUSE", 0)
     spoil(tmp_path, monkeypatch)
     async with open_supervisor(tmp_path / "data", llm=Llm(demo_pace=0), concurrency=1, grace=1) as supervisor:
@@ -37,6 +40,8 @@ async def test_a_run_without_a_fork_server(
         task = await until(lambda: supervisor.get_task_state(task.id), lambda task: task.status in TERMINAL)
     assert task.status is Status.FAILED
     assert task.reason is not None and "does not start" in task.reason
+    printed = [record.getMessage() for record in caplog.records if record.name == "runner.forkserver.output"]
+    assert "Traceback" in "".join(printed)
 
 
 @pytest.mark.parametrize("arguments", [("serve", "--port", "0"), ("run", "hangman")])

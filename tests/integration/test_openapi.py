@@ -28,7 +28,7 @@ async def test_the_document_has_every_route(api: Api) -> None:
     runner: Runner = Idle()  # type: ignore[assignment]
     routes: set[tuple[str, str]] = set()
     for route in create_app(runner, llm=Llm()).routes:
-        if isinstance(route, Route) and route.path.startswith(("/api", "/healthz", "/readyz")):
+        if isinstance(route, Route) and route.path.startswith(("/api", "/healthz", "/readyz", "/metrics")):
             routes |= {(route.path_format, method.lower()) for method in route.methods or () if method != "HEAD"}
     described = {
         (path, method) for path, operations in api.description.document["paths"].items() for method in operations
@@ -55,6 +55,7 @@ async def test_every_good_answer_is_described(api: Api) -> None:
     assert (await api.http.post("/api/admin/drain", json={"drain": True})).status_code == 200
     await api.http.get("/readyz")
     assert (await api.http.post("/api/admin/drain", json={"drain": False})).status_code == 200
+    await api.http.get("/metrics")
     await api.http.get(f"/api/tasks/{await api.create()}/digest")
     review = await api.started(options={"review": ["ProductManager"]})
     request = (await api.until_event(review, "INPUT_REQUEST"))["payload"]["request_id"]

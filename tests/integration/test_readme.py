@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.scrapes import scrape
 from tests.support import Api, Server
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -49,6 +50,15 @@ async def test_digest(server: Server, api: Api) -> None:
     printed = _run([sys.executable, "-c", _example("python", "sha256"), task_id], server)
     digest = (await api.http.get(f"/api/tasks/{task_id}/digest")).json()
     assert printed.split() == [str(digest["count"]), digest["sha256"]]
+
+
+async def test_metrics(slow_server: Server, slow_api: Api) -> None:
+    """The table of metrics has all that there are, and no others."""
+    task_id = await slow_api.started()
+    await slow_api.until_event(task_id, "RESOURCE")
+    scraped = await scrape(slow_api.http)
+    names = {sample.name for sample in scraped.samples if sample.name.startswith("metagpt_live_")}
+    assert set(re.findall(r"`(metagpt_live_\w+)`", README)) == {re.sub("_(bucket|count|sum)$", "", n) for n in names}
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\((?!http)([^)#]+)\)", README))
