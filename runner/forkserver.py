@@ -138,6 +138,8 @@ class ForkServer:
 
     async def _fork(self, spec: AttemptSpec) -> Child:
         await self._settled.wait()
+        while not self._ready and self._failures < _FAILURES:  # it was ready, and has ended before we had our turn
+            await self._settled.wait()
         if self._control is None or not self._ready:
             raise ChildLost("MetaGPT's process does not start; the log of the server says why.")
         ours, theirs = socket.socketpair()
