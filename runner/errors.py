@@ -56,7 +56,8 @@ class KeyReused(Conflict):
 
 class NotInTeam(RunnerError):
     def __init__(self, role: str, team: Sequence[str]) -> None:
-        super().__init__(f"{role} does not work on this task; its team is: {', '.join(team)}.")
+        hint = " The option run_tests has it work." if role == "QaEngineer" else ""
+        super().__init__(f"{role} does not work on this task; its team is: {', '.join(team)}.{hint}")
         self.role = role
 
 

@@ -5,6 +5,7 @@ import hashlib
 import logging
 import secrets
 import shutil
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -47,6 +48,7 @@ from runner.workspace import keep_base
 
 _SHUTDOWN_GRACE = 1.0  # seconds that children have to end by themselves when the server ends
 _ALL = 1_000_000  # tasks
+_LEFT_QUEUED = "The server is shutting down, and leaves the task queued for the next one. Stop it there."
 
 # MetaGPT blocks its loop for seconds; more than a minute is a loop that will not turn again.
 SILENCE_LIMIT = 60.0  # seconds
@@ -239,11 +241,15 @@ class Supervisor:
         run = self._runs.get(task_id)
         if run is None:
             task = await self._store.get_task(task_id)
+            if task.status is Status.QUEUED:
+                raise Conflict(_LEFT_QUEUED)
             return Stopped(task_id=task_id, status=task.status, how="graceful", took_ms=0.0)
         while run is not None:
             last = run
             await self._stop(run, "Stopped on request.")
             run = self._runs.get(task_id)  # its process was lost just then, and it was to go on
+        if last.task.status is Status.QUEUED:
+            raise Conflict(_LEFT_QUEUED)
         return last.stopped(took=time.monotonic() - begun)
 
     async def answer(self, task_id: str, request_id: str, answer: str) -> Task:
@@ -272,6 +278,8 @@ class Supervisor:
                 await self._store.get_task(folder.name)
             except TaskNotFound:
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            except sqlite3.Error:
+                _log.exception("whether %s is in use could not be found out; the next start will", folder)
 
     async def resume_queue(self) -> None:
         """Go on with the tasks that the last server left queued."""

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from runner.attempt import Alive, BudgetRaised, OpenQuestion
 from runner.base import Commit
-from runner.errors import AlreadyAnswered
+from runner.errors import AlreadyAnswered, Conflict
 from runner.events import EventType
 from runner.states import TERMINAL, Status
 from runner.usage import Raised, Usage
@@ -360,6 +360,15 @@ async def test_a_flood_of_messages(stage: Stage) -> None:
     await asyncio.gather(*saying)
     child.finish()
     await stage.end()
+
+
+async def test_a_stop_as_the_server_ends(stage: Stage) -> None:
+    """A stop that finds its task queued for the next server is refused, and not answered as if it had stopped."""
+    await stage.child()
+    await stage.supervisor.aclose()
+    with pytest.raises(Conflict, match="shutting down"):
+        await stage.supervisor.stop_task(stage.task_id)
+    assert (await stage.task()).status is Status.QUEUED
 
 
 async def test_the_end_of_the_server(stage: Stage) -> None:
