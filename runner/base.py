@@ -168,7 +168,10 @@ class Store(Protocol):
         """How many tasks there are of each status, those of which there is none included."""
 
     async def delete_task(self, task_id: str) -> None:
-        """Forget a task and its log."""
+        """Have a task and its log be found by nobody any more; `purge` frees what they take."""
+
+    async def purge(self) -> None:
+        """Free what deleted tasks take, step by step."""
 
     async def append(self, commits: Sequence[Commit]) -> list[bool]:
         """Append to logs in one transaction, and say of each commit whether it was taken.

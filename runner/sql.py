@@ -146,8 +146,7 @@ GET_OLDEST_BATCH = "SELECT head FROM batches WHERE task_seq = ? ORDER BY head LI
 
 DELETE_TASK = "DELETE FROM tasks WHERE seq = ?"
 
-# What is left of those whose deletion was cut short.
-DELETE_HIDDEN_TASKS = "DELETE FROM tasks WHERE seq NOT IN (SELECT task_seq FROM task_states)"
+LIST_HIDDEN_TASKS = "SELECT seq FROM tasks WHERE seq NOT IN (SELECT task_seq FROM task_states)"
 
 UPDATE_STATE = """
     UPDATE task_states SET status = :status, attempt = :attempt, head = :head, details = :details,

@@ -128,11 +128,14 @@ class SqliteStore:
         return await self._reader.transaction(_count)
 
     async def delete_task(self, task_id: str) -> None:
-        seq = await self._writer.transaction(partial(_hide, task_id))
+        await self._writer.transaction(partial(_hide, task_id))
         self._ends.forget(task_id)
-        while await self._writer.transaction(partial(log.purge, seq)):
-            pass
-        await self._writer.transaction(partial(_delete, seq))
+
+    async def purge(self) -> None:
+        for seq in await self._reader.transaction(_hidden):
+            while await self._writer.transaction(partial(log.purge, seq)):
+                self._wal.grown(commits=1, size=0)
+            await self._writer.transaction(partial(_delete, seq))
 
     async def append(self, commits: Sequence[Commit]) -> list[bool]:
         moved: dict[str, _End] = {}
@@ -201,14 +204,13 @@ def _configure(durability: Durability, connection: sqlite3.Connection) -> None:
 
 
 def _migrate(connection: sqlite3.Connection) -> str:
-    """Bring the tables to our version, and delete what was to be deleted. Returns the epoch."""
+    """Bring the tables to our version. Returns the epoch."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     for number, migration in enumerate(sql.MIGRATIONS[version:], version + 1):
         for statement in migration:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {number}")
         connection.execute(f"PRAGMA application_id = {sql.APPLICATION_ID}")
-    connection.execute(sql.DELETE_HIDDEN_TASKS)
     return str(connection.execute(sql.GET_EPOCH).fetchone()[0])
 
 
@@ -259,13 +261,16 @@ def _count(connection: sqlite3.Connection) -> Mapping[Status, int]:
     return {status: counts.get(status, 0) for status in Status}
 
 
-def _hide(task_id: str, connection: sqlite3.Connection) -> int:
+def _hide(task_id: str, connection: sqlite3.Connection) -> None:
     row = connection.execute(sql.GET_SEQ, (task_id,)).fetchone()
     if row is None:
         raise TaskNotFound(task_id)
     for statement in sql.HIDE_TASK:
         connection.execute(statement, row)
-    return int(row[0])
+
+
+def _hidden(connection: sqlite3.Connection) -> list[int]:
+    return [seq for (seq,) in connection.execute(sql.LIST_HIDDEN_TASKS)]
 
 
 def _delete(seq: int, connection: sqlite3.Connection) -> None:

@@ -44,7 +44,7 @@ from runner.states import IN_ATTEMPT, TERMINAL, Status, Trigger, follow
 from runner.stats import How, RunnerStats
 from runner.store import SqliteStore
 from runner.task import NewTask, Task, derived_title
-from runner.workspace import keep_base
+from runner.workspace import discard, keep_base, unfinished
 
 _SHUTDOWN_GRACE = 1.0  # seconds that children have to end by themselves when the server ends
 _ALL = 1_000_000  # tasks
@@ -186,7 +186,8 @@ class Supervisor:
                 raise Conflict(f"The task is {run.task.status}; stop it before deleting it.")
             await self._store.delete_task(task_id)
         self._recorder.announce(Deleted(task_id))
-        await asyncio.to_thread(shutil.rmtree, self._folder / task_id, ignore_errors=True)
+        await asyncio.to_thread(discard, self._folder / task_id)
+        await self._purge()
 
     async def start_task(self, task_id: str, origin: Origin = "checkpoint") -> Task:
         async with self._admission:
@@ -268,18 +269,25 @@ class Supervisor:
                 _log.warning("the attempt was interrupted by the end of the server")
                 await self._new_run(task).recover()
 
-    async def sweep(self, folders: Iterable[Path]) -> None:
-        """Delete those folders whose tasks are no more, or never came to be: the last server died in the middle.
+    async def sweep(self, unfinished: Iterable[Path]) -> None:
+        """Finish what the last server has begun to delete, or to make.
 
-        folders: of before this server makes tasks.
+        unfinished: folders of before this server makes any.
         """
-        for folder in folders:
+        await self._purge()
+        for folder in unfinished:
             try:
                 await self._store.get_task(folder.name)
             except TaskNotFound:
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
             except sqlite3.Error:
                 _log.exception("whether %s is in use could not be found out; the next start will", folder)
+
+    async def _purge(self) -> None:
+        try:
+            await self._store.purge()
+        except sqlite3.Error:  # they are deleted all the same, and found by nobody
+            _log.exception("what deleted tasks take could not be freed; the next start will")
 
     async def resume_queue(self) -> None:
         """Go on with the tasks that the last server left queued."""
@@ -423,7 +431,7 @@ async def open_supervisor(
                     silence_limit=silence_limit,
                 )
                 await supervisor.recover()
-                left = list((data / "tasks").glob("*"))
+                left = unfinished(data / "tasks")
                 retention = asyncio.create_task(retain(store, keep_days), name="retention")
                 sweeping = asyncio.create_task(supervisor.sweep(left), name="sweep")
                 try:

@@ -5,9 +5,11 @@ becomes of the other task does not matter any more.
 """
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 _BASE = "base"  # beside the workspace
+_DISCARDED = "deleted-"  # before the name of a task's folder
 
 
 def lay_out(workspace: Path) -> None:
@@ -23,3 +25,20 @@ def lay_out(workspace: Path) -> None:
 def keep_base(workspace: Path, project: Path) -> None:
     """Have the workspace begin with a copy of another task's project. Raises `FileNotFoundError` if that is gone."""
     shutil.copytree(project, workspace.parent / _BASE / project.name, symlinks=True)
+
+
+def discard(folder: Path) -> None:
+    """Delete a task's folder; if that is cut short, `unfinished` knows it by its name."""
+    discarded = folder.with_name(_DISCARDED + folder.name)
+    with suppress(FileNotFoundError):
+        folder.rename(discarded)
+    shutil.rmtree(discarded, ignore_errors=True)
+
+
+def unfinished(tasks: Path) -> list[Path]:
+    """Folders of tasks in `tasks` that were being deleted, or where no team has worked yet.
+
+    Others are no rubbish even if no task is known for them: they may be all that is left of it.
+    """
+    folders = [folder for folder in tasks.glob("*") if folder.is_dir()]
+    return [folder for folder in folders if folder.name.startswith(_DISCARDED) or not (folder / "workspace").exists()]

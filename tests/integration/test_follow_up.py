@@ -53,14 +53,18 @@ async def test_who_has_made_the_files_of_before(api: Api) -> None:
 
 
 async def test_folders_of_no_task(tmp_path: Path) -> None:
-    """What a server that died while it made or deleted a task has left in the data folder goes with the next start."""
+    """What a server that died while it made or deleted a task left in the data folder goes; a team's work does not."""
     with Server(tmp_path / "data") as server:
         async with client(server) as api:
             task_id = await api.finished("hangman")
-    orphan = tmp_path / "data" / "tasks" / "nobody" / "base" / "snake"
-    orphan.mkdir(parents=True)
+    folders = tmp_path / "data" / "tasks"
+    copied, deleted = folders / "nobody" / "base", folders / "deleted-nobody" / "workspace"
+    work = folders / "of-a-lost-database" / "workspace"
+    for folder in (copied, deleted, work):
+        folder.mkdir(parents=True)
     with Server(tmp_path / "data") as server:
-        await until(lambda: not (tmp_path / "data" / "tasks" / "nobody").exists())
+        await until(lambda: not copied.parent.exists() and not deleted.parent.exists())
+        assert work.exists()
         async with client(server) as api:
             assert (await api.http.get(f"/api/tasks/{task_id}/artifacts.zip")).status_code == 200
 
