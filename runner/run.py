@@ -25,6 +25,7 @@ from runner.errors import AlreadyAnswered, AttemptLost, ChildLost, Conflict, Not
 from runner.events import EventType, draft, now
 from runner.forkserver import Child, ForkServer
 from runner.recorder import Recorder, entry
+from runner.redact import Redactor
 from runner.resources import Meter
 from runner.speech import told
 from runner.states import Status, Trigger, follow
@@ -95,6 +96,7 @@ class Run:
         self._recorder = recorder
         self._forks = forks
         self._llm = llm
+        self._redactor = Redactor.of_config(llm.config)
         self._workspace = workspace
         self._grace = grace
         self._working = WorkClock(task.options.timeout_s)
@@ -190,9 +192,10 @@ class Run:
         if waiting is None or waiting.request_id != request_id:
             raise AlreadyAnswered(request_id)
         self._answered.add(request_id)
+        told_answer = self._redactor.text(answer)
         done = self.record(
             EventType.INPUT_RESPONSE,
-            {"message": f"A person answered: {answer[:200]}", "request_id": request_id, "answer": answer},
+            {"message": f"A person answered: {told_answer[:200]}", "request_id": request_id, "answer": told_answer},
             agent_role=waiting.role,
         )
         if self.task.status is Status.WAITING:
@@ -207,13 +210,15 @@ class Run:
             raise NotInTeam(send_to, self.task.options.team)
         if self.task.status not in (Status.RUNNING, Status.WAITING):
             raise Conflict(f"The task is {self.task.status}; a message reaches the team only while it is at work.")
+        if self.task.final_result is not None:
+            raise Conflict("The team has just finished; a message does not reach it any more.")
         message = Say(id=uuid4().hex, content=content, send_to=send_to)
-        await self.record(EventType.MESSAGE, told(message))
+        await self.record(EventType.MESSAGE, self._redactor.value(told(message)))
         await self._tell(message)
 
     async def _tell(self, command: Command) -> None:
         """Hand the child what the log has already, as soon as there is one; a later attempt reads it there."""
-        if self._child is None:
+        if self._child is None or self._unsent:  # in the order of the log
             self._unsent.append(command)
         else:
             with contextlib.suppress(ChildLost):
@@ -238,7 +243,9 @@ class Run:
             if self._end_asked.is_set():
                 child.signal(signal.SIGTERM)
             while self._unsent:
-                await self._tell(self._unsent.pop(0))
+                with contextlib.suppress(ChildLost):
+                    await child.send(self._unsent[0])
+                self._unsent.pop(0)
             while lines := await self._hear(child):
                 if events := self._heed(lines):
                     await self._absorb(events)

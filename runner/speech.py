@@ -1,6 +1,7 @@
 """What a person says to a team: how the log tells it, and how it is read there again.
 
-It is in the log before the team hears of it, so that a process that is lost takes nothing of it with it.
+It is in the log before the team hears of it, so that a process that is lost takes nothing of it with it. Secrets in it
+are not: the team hears them, a later attempt does not.
 """
 
 from collections.abc import Mapping, Sequence

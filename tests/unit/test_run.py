@@ -20,6 +20,8 @@ from runner.usage import Raised, Usage
 from tests.children import Stage, told_supervisor
 from tests.support import ends, until
 
+KEY = "sk-" + "k" * 20
+
 QUESTION = {
     "message": "Good?",
     "request_id": "r1",
@@ -246,6 +248,30 @@ async def test_a_message_before_there_is_a_child(stage: Stage) -> None:
     assert [msgspec.structs.asdict(say) for say in again.said] == [
         {"id": said["id"], "content": "Make it blue.", "send_to": "Engineer"}
     ]
+
+
+async def test_secrets_that_a_person_says(stage: Stage) -> None:
+    """A key that a person writes is not in the log, nor in the task; the team hears it."""
+    child = await stage.child()
+    child.emit(EventType.INPUT_REQUEST, QUESTION)
+    await stage.until(Status.WAITING)
+    await stage.supervisor.say(stage.task_id, f"The key is {KEY}.", None)
+    await stage.supervisor.answer(stage.task_id, "r1", f"Use {KEY}.")
+    assert KEY in (await child.received())["content"]
+    assert KEY in (await child.received())["answer"]
+    assert KEY not in json.dumps(await stage.log())
+    assert KEY not in str(await stage.task())
+
+
+async def test_a_message_after_the_result(stage: Stage) -> None:
+    """What no team hears any more is refused."""
+    child = await stage.child()
+    child.emit(EventType.RESULT, {"message": "done", "final_result": {"artifacts": []}})
+    await until(stage.kinds, lambda kinds: "RESULT" in kinds)
+    with pytest.raises(Conflict, match="finished"):
+        await stage.supervisor.say(stage.task_id, "One more thing.", None)
+    child.exit(0)
+    await stage.end()
 
 
 async def test_a_message_to_a_child_that_has_ended(stage: Stage) -> None:
