@@ -37,6 +37,8 @@ _READ = Filter(
         }
     )
 )
+# Errors of runs that a person has ended, by a word or by none: what was replayed is not why.
+_BY_PERSON = frozenset({"StoppedByPerson", "BudgetUsedUp", "Unanswered"})
 _PAGE = 1000  # events
 _PAGE_BYTES = 4 * 1024 * 1024
 
@@ -120,7 +122,7 @@ class _Reader:
             case EventType.INPUT_RESPONSE if payload.get("request_id") in self._open:
                 asked = self._open.pop(payload.get("request_id", ""))
                 self._keep([_Finding(answered_key(asked.role, asked.kind), payload.get("answer", ""))])
-            case EventType.ERROR if payload.get("fatal"):
+            case EventType.ERROR if payload.get("fatal") and payload.get("error_type") not in _BY_PERSON:
                 self._failed = True
 
     def _begin(self) -> None:
