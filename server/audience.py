@@ -93,4 +93,5 @@ class Audience:
     def _subscriptions(self) -> Iterator[Follower]:
         """Those of this moment, as far as their connections are open when their turn comes."""
         for connection in tuple(self.connections):
-            yield from tuple(connection.subscriptions)
+            if connection in self.connections:
+                yield from tuple(connection.subscriptions)

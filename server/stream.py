@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame as ReceivedFrame
 from websockets.http11 import Request
@@ -60,6 +61,14 @@ class StreamProtocol(WebSocketsSansIOProtocol):
 
     def handle_close(self, event: ReceivedFrame) -> None:
         super().handle_close(event)
+        self._let_go()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.close":
+            self._let_go()
+
+    def eof_received(self) -> None:
         self._let_go()
 
     def handle_parser_exception(self) -> None:

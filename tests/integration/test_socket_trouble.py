@@ -5,6 +5,7 @@ import base64
 import contextlib
 import json
 import os
+import socket
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from runner.base import Filter, Page
+from runner.states import Status
 from runner.store import SqliteStore
 from runner.task import NewTask
 from server.hub import Hub
@@ -170,6 +172,20 @@ async def test_pings_of_a_peer_that_does_not_read(tmp_path: Path) -> None:
             writer.write(PING * 10_000 + CLOSE)
             await until(protocol.transport.is_closing)
             assert protocol.transport.get_write_buffer_size() < before + 2 * len(PING)
+
+
+async def test_a_peer_that_does_not_read_the_end(tmp_path: Path) -> None:
+    """A peer that reads nothing is let go when we have closed the connection, with what it was still to be sent."""
+    async with running(World(tmp_path, HastyProtocol)) as world:
+        await world.append(world.log, 20, 10, padding=2000, status=Status.SUCCEEDED)
+        slow = socket.socket()
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        slow.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(slow, ("127.0.0.1", world.port))
+        with slow:
+            slow.send(_handshake(f"/api/tasks/{world.log.task.id}/events"))
+            await until(lambda: world._server.server_state.connections)
+            await until(lambda: not world._server.server_state.connections)
 
 
 class PingingProtocol(StreamProtocol):
