@@ -24,9 +24,15 @@ class Garbage:
         if connections < self._frozen - max(_RAMP, self._frozen // 4):
             gc.unfreeze()
             self._thawed, self._frozen = _full_collections(), connections
-        elif connections > self._frozen + _RAMP or (self._thawed is not None and _full_collections() > self._thawed):
-            gc.freeze()
-            self._thawed, self._frozen = None, connections
+        elif self._thawed is not None:
+            if _full_collections() > self._thawed:
+                self._freeze(connections)
+        elif connections > self._frozen + _RAMP:
+            self._freeze(connections)
+
+    def _freeze(self, connections: int) -> None:
+        gc.freeze()
+        self._thawed, self._frozen = None, connections
 
 
 def _full_collections() -> int:

@@ -34,6 +34,13 @@ def test_a_few_that_have_gone(garbage: Garbage) -> None:
     assert gc.get_freeze_count() > 0
 
 
+def test_those_that_come_back(garbage: Garbage) -> None:
+    """What was left behind is not passed over before a collection has seen it, however many come meanwhile."""
+    garbage.tend(100)
+    garbage.tend(2000)
+    assert gc.get_freeze_count() == 0
+
+
 def test_those_that_stay(garbage: Garbage) -> None:
     """After a full collection, what the others hold is passed over again."""
     garbage.tend(700)
