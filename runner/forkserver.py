@@ -288,9 +288,19 @@ def _socket_pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 async def _log_output(output: socket.socket) -> None:
     """Log what is printed, to its end, as it comes."""
     loop = asyncio.get_running_loop()
+    rest = b""
     with contextlib.suppress(ConnectionResetError):
         while data := await loop.sock_recv(output, _READ_SIZE):
-            _output.warning("%s", data.decode(errors="replace").rstrip())
+            lines, newline, rest = (rest + data).rpartition(b"\n")
+            if len(rest) > _READ_SIZE:
+                lines, rest = lines + newline + rest, b""
+            _log_lines(lines)
+    _log_lines(rest)
+
+
+def _log_lines(lines: bytes) -> None:
+    if lines.strip():
+        _output.warning("%s", lines.decode(errors="replace").rstrip())
 
 
 async def _ended(reading: "asyncio.Task[None]") -> None:

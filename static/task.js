@@ -25,6 +25,8 @@ export class TaskView {
   #taskId;
   #connection;
   #onStarted;
+  /** One for all loads: what is typed into it stays. */
+  #followUp;
   #onDeleted;
   /** @type {TaskModel | null} */
   #model = null;
@@ -46,6 +48,8 @@ export class TaskView {
     this.#connection = connection;
     this.#onStarted = onStarted;
     this.#onDeleted = onDeleted;
+    // A person who has gone elsewhere meanwhile is not fetched back.
+    this.#followUp = new FollowUp({ taskId, onStarted: (id) => this.#isGone || this.#onStarted(id) });
     this.#load();
   }
 
@@ -148,7 +152,7 @@ export class TaskView {
       agents,
       feed: new Feed({ taskId, onShowAll: () => agents.clearFilter() }),
       composer: new Composer(taskId),
-      followUp: new FollowUp({ taskId, onStarted: this.#onStarted }),
+      followUp: this.#followUp,
       files: new Files(taskId),
       log: new Log(() => this.#redraw()),
     };
