@@ -1,5 +1,6 @@
 """Continuing a finished task with a new requirement."""
 
+import os
 from pathlib import Path
 
 from tests.support import Api, Server, client, until
@@ -67,6 +68,20 @@ async def test_folders_of_no_task(tmp_path: Path) -> None:
         assert work.exists()
         async with client(server) as api:
             assert (await api.http.get(f"/api/tasks/{task_id}/artifacts.zip")).status_code == 200
+
+
+async def test_files_that_cannot_be_copied(tmp_path: Path) -> None:
+    """A project that cannot be copied is not continued: the reason is told, and nothing is left of the attempt."""
+    with Server(tmp_path / "data") as server:
+        async with client(server) as api:
+            source = await api.finished("snake")
+            project = (await api.state(source))["final_result"]["project"]
+            folders = tmp_path / "data" / "tasks"
+            os.mkfifo(folders / source / "workspace" / project / "pipe")
+            response = await api.http.post("/api/tasks", json={"input_prompt": "More", "continues": source})
+            assert (response.status_code, response.json()["code"]) == (409, "wrong_status")
+            assert "pipe" in response.json()["detail"]
+            assert [folder.name for folder in folders.iterdir()] == [source]
 
 
 async def test_only_what_has_succeeded_can_be_continued(api: Api) -> None:

@@ -96,7 +96,9 @@ async def test_a_budget_after_a_crash(tmp_path: Path) -> None:
             last = await _answer(api, task_id, "1000000")
             assert f"of the budget of {raised:,} tokens" in last["question"]
             await api.until_succeeded(task_id)
-            usage = (await api.state(task_id))["usage"]
+            state = await api.state(task_id)
+            usage = state["usage"]
+            assert state["final_result"]["usage"] == usage
             paid = [c for c in await api.events(task_id, types="LLM_CALL") if not c["payload"].get("replayed")]
             assert {figure: usage[figure] for figure in FIGURES} == _sums(paid)
 

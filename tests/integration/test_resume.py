@@ -1,5 +1,7 @@
 """Going on with a task: what its log holds is neither paid for nor asked again."""
 
+import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -229,14 +231,16 @@ async def test_a_process_that_is_lost_again_and_again(tmp_path: Path) -> None:
             assert ends(await api.events(task_id)) == [(n, "FAILED") for n in range(1, LOSSES + 1)]
 
 
-async def test_a_question_survives_the_server(tmp_path: Path) -> None:
-    """A question that was open when the server died is open again under its own id, and the work is not done again."""
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+async def test_a_question_survives_the_server(tmp_path: Path, number: signal.Signals) -> None:
+    """A question that was open when the server ended is open again under its own id, and the work is not done again."""
     with OpenAiServer() as endpoint:
         async with serving(tmp_path, endpoint) as (server, api):
             task_id = await api.started(options=REVIEWED)
             request_id = (await question(api, task_id))["request_id"]
             asked = len(endpoint.requests)
-            server.kill()
+            server.process.send_signal(number)
+            await asyncio.to_thread(server.process.wait)
         async with serving(tmp_path, endpoint) as (_, api):
             assert (await question(api, task_id))["request_id"] == request_id
             assert len(endpoint.requests) == asked
@@ -281,6 +285,23 @@ async def test_an_answer_that_ended_the_run(tmp_path: Path) -> None:
             assert len(endpoint.requests) == asked
             await answer(api, task_id, again, "approve")
             await api.until_succeeded(task_id)
+
+
+async def test_going_on_after_a_revision(tmp_path: Path) -> None:
+    """Work that a person had done again is neither asked for, nor reviewed again, when a later call fails."""
+    with OpenAiServer() as endpoint:
+        async with serving(tmp_path, endpoint) as (_, api):
+            whole = await calls_of(api, endpoint)
+            task_id = await api.started(options=REVIEWED)
+            await answer(api, task_id, (await question(api, task_id))["request_id"], "Make it about birds.")
+            again = (await question(api, task_id))["request_id"]
+            endpoint.script = [Refuse(401)]
+            await answer(api, task_id, again, "approve")
+            await api.until_status(task_id, "FAILED")
+            await api.run(task_id)
+            await api.until_succeeded(task_id)
+            assert len(endpoint.requests) == whole + 2  # the revision, and the call that failed
+            assert len(await api.events(task_id, types="INPUT_REQUEST")) == 2
 
 
 async def test_what_a_person_said_is_not_forgotten(tmp_path: Path) -> None:
