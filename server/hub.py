@@ -163,14 +163,16 @@ class Hub:
     def _begin_framed(self, place: _Place) -> asyncio.Future[FramedPage]:
         reading = self._reading.get(place)
         if reading is None:
-            reading = self._reading[place] = asyncio.create_task(self._frame(place))
-            reading.add_done_callback(lambda done: self._have_read(place, done))
+            reading = self._reading[place] = asyncio.create_task(self._read_framed(place))
+            reading.add_done_callback(_retrieve)
         return reading
 
-    def _have_read(self, place: _Place, done: asyncio.Task[FramedPage]) -> None:
-        del self._reading[place]
-        if not done.cancelled():
-            done.exception()  # whoever waited may be gone
+    async def _read_framed(self, place: _Place) -> FramedPage:
+        try:
+            return await self._frame(place)
+        finally:
+            # Not in a callback, before which somebody could join what was read when the log was shorter.
+            del self._reading[place]
 
     async def _frame(self, place: _Place) -> FramedPage:
         task_id, after, filter = place
@@ -243,3 +245,8 @@ class Hub:
             self._shown[task.id] = shown
         for listener in self._task_listeners:
             listener(task.id, state)
+
+
+def _retrieve(done: asyncio.Task[FramedPage]) -> None:
+    if not done.cancelled():
+        done.exception()  # whoever waited may be gone

@@ -46,7 +46,11 @@ class ToldChild(Child):
             self.exit(143)
 
     def emit(self, event_type: EventType, payload: dict[str, Any], *, agent_role: str | None = None) -> None:
-        self.write(msgspec.json.encode(draft(event_type, payload, agent_role=agent_role)) + b"\n")
+        self.write(_line(event_type, payload, agent_role))
+
+    async def emit_all(self, event_type: EventType, payload: dict[str, Any], *, agent_role: str | None = None) -> None:
+        """Emit what may be more than the pipe has room for now."""
+        await asyncio.get_running_loop().sock_sendall(self._theirs, _line(event_type, payload, agent_role))
 
     def note(self, note: Note) -> None:
         self.write(msgspec.json.encode(note) + b"\n")
@@ -71,6 +75,10 @@ class ToldChild(Child):
                 line += await asyncio.get_running_loop().sock_recv(self._theirs, 1)
         decoded: dict[str, Any] = msgspec.json.decode(line)
         return decoded
+
+
+def _line(event_type: EventType, payload: dict[str, Any], agent_role: str | None) -> bytes:
+    return msgspec.json.encode(draft(event_type, payload, agent_role=agent_role)) + b"\n"
 
 
 class ToldForks(ForkServer):

@@ -1,14 +1,16 @@
 """The hub over a real runner: where a page comes from, ring or store, makes no difference."""
 
+import asyncio
 import contextlib
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 import pytest_asyncio
 
-from runner.base import Filter
+from runner.base import Commit, Filter, Placed
 from runner.errors import CursorAhead, TaskNotFound
 from runner.events import EventType
 from runner.supervisor import Supervisor
@@ -35,9 +37,7 @@ class Watched:
         head = (await self.hub.position(self.task_id)).head
         for n in range(count):
             kind = EventType.TOKEN if n % 3 else EventType.LOG
-            self.child.emit(kind, {"message": "x" * size}, agent_role="Engineer" if n % 2 else None)
-            if size > 1000:  # the pipe takes one of these at a time
-                await self._until(head + n + 1)
+            await self.child.emit_all(kind, {"message": "x" * size}, agent_role="Engineer" if n % 2 else None)
         await self._until(head + count)
 
     async def _until(self, head: int) -> None:
@@ -45,7 +45,8 @@ class Watched:
 
 
 @pytest_asyncio.fixture
-async def watched(tmp_path: Path) -> AsyncIterator[Watched]:
+async def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Watched]:
+    monkeypatch.setattr("runner.run.RESOURCE_PERIOD", 3600.0)  # only the child has something to tell
     async with told_supervisor(tmp_path) as (supervisor, forks):
         hub = Hub(supervisor)
         supervisor.watch(hub.publish)
@@ -125,6 +126,24 @@ async def test_a_deleted_task(watched: Watched) -> None:
             await watched.hub.read_framed(watched.task_id, after=0, filter=Filter())
 
 
+async def test_a_read_that_has_just_ended(watched: Watched) -> None:
+    """A read after a commit has its events, also where a read of before has ended in the same turn of the loop."""
+    with _watching(watched, lambda: None):
+        await watched.fill(3)
+        task = await watched.supervisor.get_task_state(watched.task_id)
+        fresh = Placed(task.head + 1, EventType.LOG, None, b'{"event_id":%d}' % (task.head + 1))
+
+        async def read() -> int:
+            return (await watched.hub.read_framed(watched.task_id, after=task.head, filter=Filter())).cursor
+
+        async def read_later() -> int:
+            await asyncio.sleep(0)  # the other read comes to its end
+            watched.hub.publish(Commit(msgspec.structs.replace(task, head=fresh.event_id), [fresh]))
+            return await read()
+
+        assert list(await asyncio.gather(read(), read_later())) == [task.head, fresh.event_id]
+
+
 async def test_memory_of_a_watched_task(watched: Watched) -> None:
     """However long the log, a watched task holds its newest part only, and an unwatched one nothing."""
     tracemalloc.start()
@@ -147,7 +166,8 @@ async def test_memory_of_many_watched_tasks(watched: Watched, monkeypatch: pytes
     await watched.supervisor.start_task(other.id)
     await until(lambda: silent.size)
     busy = watched.hub.watch(watched.task_id, lambda: None)
-    await watched.fill(15, size=2000)
+    for _ in range(15):
+        await watched.fill(1, size=2000)
     assert silent.size == 0
     assert 0 < busy.size <= 20_000
     page = await watched.hub.read(other.id, after=0, limit=1, size=1000, filter=Filter())
