@@ -17,13 +17,10 @@ from runner.states import TERMINAL, Status
 from runner.task import Task
 from server import protocol
 from server.audience import Audience
-from server.protocol import FRAME_BYTES, FRAME_EVENTS, Frame
+from server.bounds import FRAME_BYTES, FRAME_EVENTS, PAGE_CACHE_BYTES, POSITION_CACHE, RINGS_BYTES
+from server.protocol import Frame
 from server.schemas import TaskSummary, summary
 from server.topic import Doorbell, Position, Topic
-
-RINGS_BYTES = 64 * 1024 * 1024  # of encoded events, of all watched tasks
-PAGE_CACHE_BYTES = 8 * 1024 * 1024  # of framed pages that lagging subscriptions may want again, in all
-POSITION_CACHE = 10_000  # tasks
 
 TaskListener = Callable[[str, TaskSummary | None], None]
 

@@ -15,10 +15,10 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame as ReceivedFrame
 from websockets.http11 import Request
 
+from server.bounds import WRITE_BUFFER
 from server.protocol import CloseCode, Frame
 
 EXTENSION = "metagpt_live.stream"
-WRITE_BUFFER = 64 * 1024  # bytes that a connection may hold unsent before it counts as slow
 
 
 class Stream(Protocol):

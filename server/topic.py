@@ -16,9 +16,9 @@ import msgspec
 
 from runner.base import Commit, Filter, Page, Placed
 from runner.states import TERMINAL, Status
-from server.protocol import FRAME_BYTES, FRAME_EVENTS, encode_events
+from server.bounds import FRAME_BYTES, FRAME_EVENTS, RING_BYTES
+from server.protocol import encode_events
 
-RING_BYTES = 4 * 1024 * 1024  # of encoded events, per watched task
 PUMP_STEP = 128  # connections written to before other work in the loop gets its turn
 
 Doorbell = Callable[[], None]

@@ -15,7 +15,10 @@ class Frame(msgspec.Struct):
     event_id: int = 0
     head: int | None = None
     code: str = ""
+    status: str = ""
     events: list[msgspec.Raw] = []
+    first: int = msgspec.field(name="from", default=0)
+    last: int = msgspec.field(name="to", default=0)
 
 
 async def send(connection: ClientConnection, **frame: Any) -> None:

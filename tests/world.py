@@ -15,11 +15,11 @@ import uvicorn
 
 from runner.attempt import Llm
 from runner.base import Filter
-from runner.events import EventType, draft
+from runner.events import EventType, draft, now
 from runner.forkserver import ForkServer
 from runner.queue import QUEUE_LIMIT, Queue
 from runner.recorder import Recorder, entry
-from runner.states import Status
+from runner.states import TERMINAL, Status
 from runner.store import SqliteStore
 from runner.supervisor import Supervisor
 from runner.task import NewTask, Task
@@ -35,12 +35,17 @@ SOCKET_BUFFER = 4096  # bytes that the kernel may hold for a connection
 
 
 class Log:
-    """What was written to a task: the truth, by event_id from 1."""
+    """What was written to a task: the truth, by event_id from 1.
+
+    ends: the last events of its attempts so far. expired: event_id up to which retention may have deleted.
+    """
 
     def __init__(self, task: Task) -> None:
         self.task = task
         self.drafts: list[tuple[EventType, str | None, str]] = []
         self.deleted = False
+        self.ends: list[int] = []
+        self.expired = 0
 
     def passing(self, filter: Filter, after: int) -> list[int]:
         """The event_ids above a cursor that a filter lets pass."""
@@ -128,11 +133,25 @@ class World:
             entry(draft(event_type, {"message": text, "padding": "x" * padding}, agent_role=role))
             for event_type, role, text in log.drafts[head:]
         ]
-        log.task, done = self._recorder.append(msgspec.structs.replace(log.task, status=status), entries)
+        log.task, done = self._recorder.append(_moved(log.task, status), entries)
+        if status in TERMINAL:
+            log.ends.append(len(log.drafts))
         return done
+
+    async def expire(self, log: Log) -> None:
+        """Have retention delete the events of a log whose attempt has ended."""
+        log.expired = len(log.drafts)
+        assert await self.store.expire(before=now()) == [log.task.id]
 
     async def new_log(self) -> Log:
         return Log(await self.supervisor.create_task(NewTask(input_prompt="Make events")))
+
+
+def _moved(task: Task, status: Status) -> Task:
+    """A task with a status; where its attempt has ended, of the next attempt."""
+    attempt = task.attempt + (task.status in TERMINAL)
+    ended = now() if status in TERMINAL else None
+    return msgspec.structs.replace(task, status=status, attempt=attempt, completed_at=ended)
 
 
 @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""What a client holds is the log: whatever is cut, switched, stalled, deleted or restarted, and whenever.
+"""What a client holds is the log: whatever is cut, switched, stalled, deleted, run again or restarted, and whenever.
 
 Real parts in one process: recorder, SQLite, hub, application and uvicorn, with a schedule that hypothesis makes. The
 limits are made tiny, so that a few dozen events cross every seam: ring, frames, pages, steps of the pump, buffers.
@@ -40,7 +40,7 @@ class Batch(msgspec.Struct, frozen=True):
 
     count: int
     size: int
-    then: Literal["commit", "go on", "restart", "delete"]
+    then: Literal["commit", "go on", "restart", "delete", "end", "expire"]
     turns: int
 
 
@@ -64,7 +64,7 @@ batches = st.lists(
         Batch,
         count=st.integers(1, 20),
         size=st.sampled_from([0, 0, 200, 3000]),
-        then=st.sampled_from(["commit", "commit", "go on", "go on", "go on", "delete", "restart"]),
+        then=st.sampled_from(["commit", "commit", "go on", "go on", "go on", "delete", "restart", "end", "expire"]),
         turns=st.integers(0, 60) | st.integers(200, 400),
     ),
     min_size=1,
@@ -127,6 +127,11 @@ async def write(world: World, batches: list[Batch]) -> None:
                 answer = await world.http.delete(f"http://{world.address}/api/tasks/{world.other.task.id}")
                 assert answer.status_code == 204
                 world.other = await world.new_log()
+            case "end":
+                await world.append(world.log, 1, 0, status=Status.FAILED)
+            case "expire":
+                await world.append(world.log, 1, 0, status=Status.FAILED)
+                await world.expire(world.log)
             case "restart":
                 await world.stop()
                 await world.start()
@@ -135,11 +140,17 @@ async def write(world: World, batches: list[Batch]) -> None:
     await world.append(world.log, 1, 0, status=Status.SUCCEEDED)
 
 
+class Gap(msgspec.Struct):
+    first: int = msgspec.field(name="from")
+    last: int = msgspec.field(name="to")
+
+
 class Page(msgspec.Struct):
     events: list[msgspec.Raw]
     total: int
     head: int
     terminal: bool
+    gap: Gap | None
 
 
 class Known(msgspec.Struct):
@@ -151,13 +162,16 @@ class Known(msgspec.Struct):
 
 
 class Holding:
-    """What a reader holds of a log. Whatever it takes must be what comes next."""
+    """What a reader holds of a log. Whatever it takes must be what comes next.
+
+    digest: the running hash through its cursor; None if what would have to be hashed was deleted.
+    """
 
     def __init__(self, log: Log, filter: Filter) -> None:
         self.log = log
         self.filter = filter
         self.cursor = 0
-        self.digest = DIGEST_START
+        self.digest: bytes | None = DIGEST_START
         self.complete = False
 
     def take(self, events: list[msgspec.Raw]) -> None:
@@ -168,19 +182,26 @@ class Holding:
             assert event.task_id == self.log.task.id
             written = self.log.drafts[event.event_id - 1]
             assert (event.event_type, event.agent_role, event.payload["message"]) == written
-            self.digest = sha256(self.digest + bytes(raw)).digest()
+            self.digest = self.digest and sha256(self.digest + bytes(raw)).digest()
             self.cursor = event.event_id
+
+    def skip(self, first: int, last: int) -> None:
+        """The server says that these events were deleted."""
+        self.stand_at(first - 1)
+        assert first <= last <= self.log.expired
+        self.cursor = last
+        self.digest = None
 
     def stand_at(self, event_id: int) -> None:
         """The server says that there is nothing more up to this event."""
         assert not [number for number in self.log.passing(self.filter, self.cursor) if number <= event_id]
         self.cursor = max(self.cursor, event_id)
 
-    def end(self) -> None:
-        """The server says that the log has ended."""
-        self.stand_at(len(self.log.drafts))
-        assert self.log.task.status is Status.SUCCEEDED
-        self.complete = True
+    def end(self, event_id: int) -> None:
+        """The server says that an attempt has ended with this event, and that there is nothing more up to it."""
+        assert event_id in self.log.ends
+        self.stand_at(event_id)
+        self.complete = self.log.task.status is Status.SUCCEEDED and event_id == len(self.log.drafts)
 
 
 class Reader:
@@ -232,6 +253,9 @@ class Reader:
             answer = await self._world.http.get(
                 f"http://{self._world.address}{self._path('digest')}", params={"through": self._mine.cursor}
             )
+            digest = answer.json()["sha256"]
+            if self._mine.digest is None:
+                self._mine.digest = bytes.fromhex(digest)
             assert answer.json() == {
                 "task_id": self._world.log.task.id,
                 "count": self._mine.cursor,
@@ -251,10 +275,13 @@ class Reader:
             assert answer.status_code == 200, answer.text
             page = msgspec.json.decode(answer.content, type=Page)
             assert page.total == len(page.events) <= 5
+            if page.gap is not None:
+                self._mine.skip(page.gap.first, page.gap.last)
             self._mine.take(page.events)
             if page.terminal:
-                self._mine.end()
-                return
+                self._mine.end(page.head)
+                if self._mine.complete:
+                    return
             await self._dawdle(leg)
 
     async def _own(self, leg: Leg) -> None:
@@ -305,9 +332,13 @@ class Reader:
                 assert about.cursor <= frame.head <= len(about.log.drafts)
             case "caught_up":
                 about.stand_at(frame.event_id)
+            case "gap":
+                about.skip(frame.first, frame.last)
             case "end":
-                about.end()
-                return True
+                # The one attempt that succeeds is the last; which of those before this was, does not matter.
+                last = frame.status == Status.SUCCEEDED
+                about.end(about.log.ends[-1] if last else next(end for end in about.log.ends if end >= about.cursor))
+                return about.complete
             case _:
                 assert (frame.op, frame.code, about.log.deleted) == ("error", "task_not_found", True), frame
         return False

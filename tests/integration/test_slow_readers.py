@@ -19,7 +19,7 @@ import psutil
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from server.topic import RING_BYTES
+from server.bounds import RING_BYTES
 
 ALLOWED_GROWTH = RING_BYTES + 16 * 1024 * 1024  # bytes
 FILES = 4096  # descriptors, of which each connection needs one on either side

@@ -15,8 +15,9 @@ from runner.errors import CursorAhead, TaskNotFound
 from runner.events import EventType
 from runner.supervisor import Supervisor
 from runner.task import NewTask
+from server.bounds import RING_BYTES
 from server.hub import Hub
-from server.topic import RING_BYTES, Doorbell
+from server.topic import Doorbell
 from tests.children import ToldChild, told_supervisor
 from tests.support import until
 
