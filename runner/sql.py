@@ -140,7 +140,11 @@ COUNT_TASKS = "SELECT status, count(*) FROM task_states GROUP BY status"
 GET_SEQ = "SELECT t.seq FROM tasks t JOIN task_states s ON s.task_seq = t.seq WHERE t.id = ?"
 
 # Without its state a task is found by nobody. The rest of it takes longer to delete.
-HIDE_TASK = ("DELETE FROM task_states WHERE task_seq = ?", "DELETE FROM idempotency_keys WHERE task_seq = ?")
+HIDE_TASK = (
+    "DELETE FROM task_states WHERE task_seq = ?",
+    "DELETE FROM idempotency_keys WHERE task_seq = ?",
+    "UPDATE tasks SET id = 'deleted-' || seq WHERE seq = ?",
+)
 
 GET_OLDEST_BATCH = "SELECT head FROM batches WHERE task_seq = ? ORDER BY head LIMIT 1"
 

@@ -447,6 +447,7 @@ async def test_the_integrity_of_the_file(tmp_path: Path) -> None:
         task = await store.create_task(make_task(f"t{n}"), key=f"k{n}", fingerprint="")
         await store.append([make_commit(task, ["x"] * 50)])
     await store.delete_task("t1")
+    await store.purge()
     await store.aclose()
     with closing(sqlite3.connect(tmp_path / "tasks.db")) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -253,6 +253,9 @@ class Reader:
             answer = await self._world.http.get(
                 f"http://{self._world.address}{self._path('digest')}", params={"through": self._mine.cursor}
             )
+            if answer.status_code == 410:
+                assert self._mine.cursor < self._world.log.expired
+                return
             digest = answer.json()["sha256"]
             if self._mine.digest is None:
                 self._mine.digest = bytes.fromhex(digest)
