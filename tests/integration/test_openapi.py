@@ -45,7 +45,11 @@ async def test_every_good_answer_is_described(api: Api) -> None:
     etag = {"If-None-Match": response.headers["etag"]}
     assert (await api.http.get(f"/api/tasks/{task_id}/events", headers=etag)).status_code == 304
     artifacts = (await api.http.get(f"/api/tasks/{task_id}/artifacts")).json()["artifacts"]
-    await api.http.get(f"/api/tasks/{task_id}/artifacts/{artifacts[0]['path']}")
+    file = f"/api/tasks/{task_id}/artifacts/{artifacts[0]['path']}"
+    tag = (await api.http.get(file)).headers["etag"]
+    assert (await api.http.get(file, headers={"If-None-Match": tag})).status_code == 304
+    assert (await api.http.get(file, headers={"Range": "bytes=0-0"})).status_code == 206
+    assert (await api.http.get(f"{file}/diff")).status_code == 200
     await api.http.get(f"/api/tasks/{task_id}/artifacts.zip")
     await api.stop(task_id)
     await api.http.delete(f"/api/tasks/{task_id}")
