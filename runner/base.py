@@ -11,6 +11,7 @@ import msgspec
 from runner.attempt import Origin, Role
 from runner.events import EventType, split
 from runner.files import Artifact, File
+from runner.measures import TaskMetrics, Timeline
 from runner.states import Status
 from runner.stats import How, RunnerStats
 from runner.task import NewTask, Task
@@ -265,6 +266,12 @@ class Runner(Protocol):
 
     async def open_archive(self, task_id: str) -> BinaryIO:
         """All files of the last attempt, as they are now, as a zip; the caller closes it."""
+
+    async def get_task_timeline(self, task_id: str, *, after: int, limit: int) -> Timeline:
+        """The spans of work that began after an event: the first `limit` of them."""
+
+    async def get_task_metrics(self, task_id: str) -> TaskMetrics:
+        """How the time of a task was spent, by role."""
 
     async def stop_task(self, task_id: str) -> Stopped:
         """Stop a task; returns when nothing of its run is left. Idempotent."""

@@ -39,6 +39,7 @@ from runner.events import now
 from runner.files import File
 from runner.folder import hold
 from runner.forkserver import ForkServer
+from runner.measures import TaskMetrics, Timeline
 from runner.queue import QUEUE_LIMIT, Queue
 from runner.recorder import Recorder
 from runner.retention import retain
@@ -47,6 +48,7 @@ from runner.states import IN_ATTEMPT, TERMINAL, Status, Trigger, follow
 from runner.stats import How, RunnerStats
 from runner.store import SqliteStore
 from runner.task import NewTask, Task, derived_title
+from runner.timeline import read_metrics, read_timeline
 from runner.workspace import discard, keep_base, unfinished
 
 _SHUTDOWN_GRACE = 1.0  # seconds that children have to end by themselves when the server ends
@@ -240,6 +242,12 @@ class Supervisor:
 
     async def open_archive(self, task_id: str) -> BinaryIO:
         return await self._artifacts(task_id).archive()
+
+    async def get_task_timeline(self, task_id: str, *, after: int, limit: int) -> Timeline:
+        return await read_timeline(self._store, task_id, after=after, limit=limit)
+
+    async def get_task_metrics(self, task_id: str) -> TaskMetrics:
+        return await read_metrics(self._store, task_id)
 
     async def stop_task(self, task_id: str) -> Stopped:
         begun = time.monotonic()  # the loop's clock may stand still for a turn

@@ -8,11 +8,10 @@ import msgspec
 from runner.base import Filter, Store
 from runner.events import Event, EventType
 from runner.files import Artifact, File, Version
+from runner.reading import decoded, pages
 from runner.states import Status
 
 _READ = Filter(frozenset({EventType.ARTIFACT, EventType.STATUS, EventType.RESULT}))
-_PAGE = 1000  # events
-_PAGE_BYTES = 4 * 1024 * 1024
 
 
 async def read_files(store: Store, task_id: str) -> list[File]:
@@ -21,15 +20,12 @@ async def read_files(store: Store, task_id: str) -> list[File]:
     Where retention has deleted the events that tell of them, they are the result's.
     """
     reader = _Reader()
-    cursor, head = 0, 1
-    while cursor < head:
-        page = await store.read_events(task_id, after=cursor, limit=_PAGE, size=_PAGE_BYTES, filter=_READ)
-        cursor, head = page.cursor, page.head
+    async for page in pages(store, task_id, _READ):
         if page.gap is not None:
             reader = _Reader()
             reader.take_result((await store.get_task(task_id)).final_result or {})
-        for event in page.events:
-            reader.take(msgspec.json.decode(event, type=Event))
+        for event in decoded(page):
+            reader.take(event)
     return reader.files()
 
 

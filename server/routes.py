@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from runner.base import Filter, Load, Page, Runner, Stopped
+from runner.measures import TaskMetrics, Timeline
 from runner.task import NewTask
 from server import downloads, schemas
 from server.hub import Hub
@@ -190,6 +191,23 @@ class Api:
             ),
             Operation(
                 method="GET",
+                path=f"{task}/timeline",
+                handler=self.get_timeline,
+                summary="When each role worked on what, and when a person was asked, between which events.",
+                query=schemas.TimelineQuery,
+                answers={200: Timeline},
+                problems=(404, 422),
+            ),
+            Operation(
+                method="GET",
+                path=f"{task}/metrics",
+                handler=self.get_task_metrics,
+                summary="How the time of a task was spent, and what it cost: by role, and by action.",
+                answers={200: TaskMetrics},
+                problems=(404,),
+            ),
+            Operation(
+                method="GET",
                 path="/api/admin/drain",
                 handler=self.get_drain,
                 summary="Whether the server is draining, and what is left; it is drained when nothing is running.",
@@ -361,6 +379,16 @@ class Api:
         task_id = _task_id(request)
         file = await self._runner.open_archive(task_id)
         return downloads.stream(file, name=f"{task_id}.zip", media_type="application/zip")
+
+    async def get_timeline(self, request: Request) -> Response:
+        wanted = query(request, schemas.TimelineQuery)
+        timeline = await self._runner.get_task_timeline(
+            _task_id(request), after=wanted.since_event_id, limit=wanted.limit
+        )
+        return _json(timeline)
+
+    async def get_task_metrics(self, request: Request) -> Response:
+        return _json(await self._runner.get_task_metrics(_task_id(request)))
 
     async def get_drain(self, _: Request) -> Response:
         return _json(self._runner.load())

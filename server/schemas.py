@@ -196,6 +196,13 @@ class DiffQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     new: Annotated[int, msgspec.Meta(ge=1, le=2**53)] | None = msgspec.field(default=None, name="to")
 
 
+class TimelineQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """since_event_id: only spans that began after this event."""
+
+    since_event_id: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=5000)] = 1000
+
+
 class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No parameters."""
 
