@@ -4,6 +4,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from tempfile import TemporaryFile
 from typing import BinaryIO
 
@@ -15,15 +16,16 @@ _HARMFUL = re.compile('[\\\\:*?"<>|\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u
 
 
 def archive(blobs: Blobs, artifacts: Sequence[Artifact]) -> BinaryIO:
-    """A zip of these, open for reading. Raises `FileNotFoundError` if one was deleted meanwhile."""
+    """A zip of these, open for reading; what is not kept any more is left out."""
     file = TemporaryFile()
     names: set[str] = set()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
         for artifact in artifacts:
-            name = _unused(safe_name(artifact.path), names)
-            names.add(name)
-            with blobs.open(artifact.sha256) as source, packed.open(name, "w", force_zip64=True) as target:
-                shutil.copyfileobj(source, target)
+            with suppress(FileNotFoundError), blobs.open(artifact.sha256) as source:
+                name = _unused(safe_name(artifact.path), names)
+                names.add(name)
+                with packed.open(name, "w", force_zip64=True) as target:
+                    shutil.copyfileobj(source, target)
     file.seek(0)
     return file
 
