@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import msgspec
 
+from runner.files import Artifact
 from runner.usage import Usage
 
 SPEC_SIZE_BYTES = 4
@@ -143,7 +144,8 @@ class AttemptSpec(msgspec.Struct, frozen=True, kw_only=True):
     """All that a child process is told.
 
     workspace: absolute path of an existing folder that is the task's own. project: the folder in it that the team is to
-    go on with; null to begin one. used: what all attempts before it have used.
+    go on with; null to begin one. used: what all attempts before it have used. versions: of all files that they have
+    written.
     """
 
     task_id: str
@@ -155,6 +157,7 @@ class AttemptSpec(msgspec.Struct, frozen=True, kw_only=True):
     project: str | None = None
     checkpoint: Checkpoint = Checkpoint()
     used: Usage = Usage()
+    versions: list[Artifact] = []
 
 
 class Alive(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="alive"):

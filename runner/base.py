@@ -4,12 +4,14 @@ One contract test suite runs over every implementation of each (tests/contract).
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import BinaryIO, Literal, Protocol
+from typing import BinaryIO, Literal, NamedTuple, Protocol
 
 import msgspec
 
 from runner.attempt import Origin, Role
 from runner.events import EventType, split
+from runner.files import Artifact, File
+from runner.measures import TaskMetrics, Timeline
 from runner.states import Status
 from runner.stats import How, RunnerStats
 from runner.task import NewTask, Task
@@ -110,13 +112,22 @@ class TaskPage(msgspec.Struct, frozen=True):
     next_cursor: int | None
 
 
-class Artifact(msgspec.Struct, frozen=True):
-    """A file that a run wrote. path: relative to the workspace. version: how often it was written. size: bytes."""
+class Opened(NamedTuple):
+    """A version of a file, and its bytes; who opened it closes it."""
 
-    path: str
-    version: int
-    size: int
-    sha256: str
+    artifact: Artifact
+    file: BinaryIO
+
+
+class Difference(NamedTuple):
+    """What has changed between two versions of a file, as a unified diff; empty where they are the same.
+
+    old, new: the versions; 0 for the file that was not there yet.
+    """
+
+    old: int
+    new: int
+    text: bytes
 
 
 class Stopped(msgspec.Struct, frozen=True, kw_only=True):
@@ -240,17 +251,27 @@ class Runner(Protocol):
     async def get_task_digest(self, task_id: str, through: int | None) -> Digest:
         """The running hash through an event, or through the head. Raises `CursorAhead` and `EventsExpired`."""
 
-    async def get_task_artifacts(self, task_id: str) -> list[Artifact]:
-        """The newest version of every file of the last attempt, by path."""
+    async def get_task_artifacts(self, task_id: str) -> list[File]:
+        """All files that the runs of a task have written, by path."""
 
-    async def open_artifact(self, task_id: str, path: str, version: int | None) -> BinaryIO:
-        """The newest version of a file; the caller closes it.
+    async def open_artifact(self, task_id: str, path: str, version: int | None) -> Opened:
+        """A version of a file, or the file as it is now. Raises `ArtifactNotFound`."""
 
-        Raises `ArtifactNotFound`, also if `version` is given and is not the newest.
+    async def diff_artifact(self, task_id: str, path: str, old: int | None, new: int | None) -> Difference:
+        """What has changed from one version of a text to another.
+
+        old: 0 for nothing, None for the version before the new one. new: None for the file as it is now. Raises
+        `ArtifactNotFound`, and `NotComparable`.
         """
 
     async def open_archive(self, task_id: str) -> BinaryIO:
-        """All files of the last attempt as a zip; the caller closes it."""
+        """All files of the last attempt, as they are now, as a zip; the caller closes it."""
+
+    async def get_task_timeline(self, task_id: str, *, after: int, limit: int) -> Timeline:
+        """The spans of work that began after an event: the first `limit` of them."""
+
+    async def get_task_metrics(self, task_id: str) -> TaskMetrics:
+        """How the time of a task was spent, by role."""
 
     async def stop_task(self, task_id: str) -> Stopped:
         """Stop a task; returns when nothing of its run is left. Idempotent."""

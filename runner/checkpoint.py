@@ -13,11 +13,10 @@ from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from typing import Any
 
-import msgspec
-
 from runner.attempt import Checkpoint, OpenQuestion, Say, answered_key, model_key, output_key
 from runner.base import Filter, Store
-from runner.events import Event, EventType
+from runner.events import EventType
+from runner.reading import decoded, pages
 from runner.speech import PERSON_SAYS, said
 from runner.states import Status
 
@@ -39,8 +38,6 @@ _READ = Filter(
 )
 # Errors of runs that a person has ended, by a word or by none: what was replayed is not why.
 _BY_PERSON = frozenset({"StoppedByPerson", "BudgetUsedUp", "Unanswered"})
-_PAGE = 1000  # events
-_PAGE_BYTES = 4 * 1024 * 1024
 
 
 async def read_checkpoint(store: Store, task_id: str, *, asked: str | None) -> Checkpoint:
@@ -49,14 +46,10 @@ async def read_checkpoint(store: Store, task_id: str, *, asked: str | None) -> C
     asked: the id of the question that was open when the attempt began; it is open no more if the log has its answer.
     """
     reader = _Reader()
-    cursor, head = 0, 1
-    while cursor < head:
-        page = await store.read_events(task_id, after=cursor, limit=_PAGE, size=_PAGE_BYTES, filter=_READ)
+    async for page in pages(store, task_id, _READ):
         if page.gap is not None:
             return Checkpoint()
-        cursor, head = page.cursor, page.head
-        for encoded in page.events:
-            event = msgspec.json.decode(encoded, type=Event)
+        for event in decoded(page):
             reader.take(event.event_type, event.agent_role or "", event.payload)
     return reader.checkpoint(asked)
 

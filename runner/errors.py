@@ -2,7 +2,9 @@
 
 - RunnerError
     - TaskNotFound: no task has this id
-    - ArtifactNotFound: the run has no such file, or it is not there any more
+    - ArtifactNotFound: the task has no such file, or not this version of it
+    - NotComparable: these versions of a file have no diff
+    - FileNotKept: what a run has written could not be kept
     - Conflict: the task's status does not allow what was asked
         - AlreadyAnswered: the question has been answered, or is not asked any more
         - KeyReused: the idempotency key was used before, for another request
@@ -31,11 +33,24 @@ class TaskNotFound(RunnerError):
 
 
 class ArtifactNotFound(RunnerError):
-    def __init__(self, path: str, version: int | None = None) -> None:
-        in_version = "" if version is None else f" in version {version}; only the newest is kept"
-        super().__init__(f"The run has no file {path!r}{in_version}.")
+    def __init__(self, path: str, version: int | None = None, known: Sequence[int] = ()) -> None:
+        in_version = "" if version is None else f" in version {version}"
+        there_are = f"; it has: {', '.join(map(str, known))}" if known else ""
+        super().__init__(f"The task has no file {path!r}{in_version}{there_are}.")
         self.path = path
         self.version = version
+
+
+class NotComparable(RunnerError):
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"There is no diff of {path!r}: {reason}.")
+        self.path = path
+
+
+class FileNotKept(RunnerError):
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"The file {path!r} could not be kept: {reason}.")
+        self.path = path
 
 
 class Conflict(RunnerError):

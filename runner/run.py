@@ -9,7 +9,7 @@ import contextlib
 import logging
 import signal
 import sqlite3
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -19,10 +19,12 @@ import psutil
 
 from runner.attempt import Answer, AttemptSpec, BudgetRaised, Checkpoint, Command, Llm, Note, Options, Origin, Role, Say
 from runner.base import Entry, Stopped, Store
+from runner.blobs import Blobs
 from runner.checkpoint import read_checkpoint
 from runner.clocks import SilenceClock, WorkClock
 from runner.errors import AlreadyAnswered, AttemptLost, ChildLost, Conflict, NotInTeam, StaleAttempt
 from runner.events import EventType, draft, now
+from runner.files import Artifact
 from runner.forkserver import Child, ForkServer
 from runner.recorder import Recorder, entry
 from runner.redact import Redactor
@@ -31,6 +33,7 @@ from runner.speech import told
 from runner.states import Status, Trigger, follow
 from runner.stats import AttemptStats, How, Resources
 from runner.task import FOLDED, Task, fold
+from runner.versions import read_files, versions
 from runner.workspace import lay_out
 
 RESOURCE_PERIOD = 2.0  # seconds between RESOURCE events
@@ -68,7 +71,23 @@ _NOTE_START = b'{"op":'  # what is no event; an event starts with its timestamp
 
 _decode_note = msgspec.json.Decoder(Note).decode
 _decode_line = msgspec.json.Decoder(_Line).decode
+_decode_artifact = msgspec.json.Decoder(Artifact).decode
 _decode_payload = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+Heard = tuple[bytes, _Line]
+
+
+def heard(lines: Iterable[bytes]) -> list[Heard]:
+    """The lines of a child as events. Raises `msgspec.MsgspecError` or `ValueError` for what is none."""
+    events = []
+    for line in lines:
+        line.decode()  # what is not UTF-8 would break the commit of other tasks too
+        event = _decode_line(line)
+        if event.event_type in _SUPERVISORS_OWN:
+            raise msgspec.ValidationError(f"The process sent an event of type {event.event_type}.")
+        events.append((line, event))
+    return events
 
 
 class Run:
@@ -85,6 +104,7 @@ class Run:
         forks: ForkServer,
         llm: Llm,
         workspace: Path,
+        blobs: Blobs,
         grace: float,
         silence_limit: float,
     ) -> None:
@@ -98,6 +118,7 @@ class Run:
         self._llm = llm
         self._redactor = Redactor.of_config(llm.config)
         self._workspace = workspace
+        self._blobs = blobs
         self._grace = grace
         self._working = WorkClock(task.options.timeout_s)
         self._silence = SilenceClock(silence_limit)
@@ -227,6 +248,7 @@ class Run:
     async def _attempt(self) -> str | None:
         """Run the child to its end. Returns what went wrong, or None."""
         await asyncio.to_thread(lay_out, self._workspace)
+        await asyncio.to_thread(self._blobs.tidy)
         try:
             async with self._working:
                 return await self._run_child()
@@ -247,7 +269,8 @@ class Run:
                     await child.send(self._unsent[0])
                 self._unsent.pop(0)
             while lines := await self._hear(child):
-                if events := self._heed(lines):
+                if events := heard(self._heed(lines)):
+                    await self._keep_files(events)
                     await self._absorb(events)
             return self._verdict(await asyncio.shield(child.exited))
         finally:
@@ -266,9 +289,10 @@ class Run:
 
     async def _launch(self) -> Child | None:
         """A child, or None if a stop came first."""
-        checkpoint = await self._unless_ended(self._checkpoint())
-        if checkpoint is None:
+        earlier = await self._unless_ended(self._earlier())
+        if earlier is None:
             return None
+        checkpoint, written = earlier
         spec = AttemptSpec(
             task_id=self.task.id,
             attempt=self.task.attempt,
@@ -279,6 +303,7 @@ class Run:
             project=self.task.project,
             checkpoint=checkpoint,
             used=self.task.usage,
+            versions=written,
         )
         return await self._unless_ended(self._forks.fork(spec))
 
@@ -293,13 +318,17 @@ class Run:
             stop.cancel()
             working.cancel()
 
-    async def _checkpoint(self) -> Checkpoint:
-        """What the log knows. What comes into it later is sent to the child, who takes it for nothing that it knows."""
+    async def _earlier(self) -> tuple[Checkpoint, list[Artifact]]:
+        """What the log knows of earlier attempts, and the versions of the files that they have written.
+
+        What comes into it later is sent to the child, who takes it for nothing that it knows.
+        """
         if self.task.attempt == 1:
-            return Checkpoint()
+            return Checkpoint(), []
         assert self._claimed is not None
         await asyncio.shield(self._claimed)  # with it, all that was answered before is in the log
-        return await read_checkpoint(self._store, self.task.id, asked=self._asked)
+        checkpoint = await read_checkpoint(self._store, self.task.id, asked=self._asked)
+        return checkpoint, versions(await read_files(self._store, self.task.id))
 
     def _heed(self, lines: list[bytes]) -> list[bytes]:
         """Do what the child's notes say. Returns the other lines, which are events."""
@@ -311,15 +340,17 @@ class Run:
                 events.append(line)
         return events
 
-    def _absorb(self, lines: list[bytes]) -> asyncio.Future[None]:
-        """Put the child's events into the log. Raises `msgspec.MsgspecError` or `ValueError` for what is no event."""
+    async def _keep_files(self, events: Iterable[Heard]) -> None:
+        """Keep the files that events tell of, before anybody is told. Raises `FileNotKept`."""
+        for _, event in events:
+            if event.event_type is EventType.ARTIFACT:
+                await asyncio.to_thread(self._blobs.keep, _decode_artifact(event.payload), self._workspace)
+
+    def _absorb(self, events: Iterable[Heard]) -> asyncio.Future[None]:
+        """Put the child's events into the log."""
         entries: list[Entry] = []
         task = self.task
-        for line in lines:
-            line.decode()  # what is not UTF-8 would break the commit of other tasks too
-            event = _decode_line(line)
-            if event.event_type in _SUPERVISORS_OWN:
-                raise msgspec.ValidationError(f"The process sent an event of type {event.event_type}.")
+        for line, event in events:
             payload = _decode_payload(event.payload) if event.event_type in FOLDED else {}
             if event.event_type is EventType.INPUT_REQUEST and payload.get("request_id") in self._answered:
                 continue  # the answer was on its way

@@ -15,27 +15,31 @@ from typing import BinaryIO
 import msgspec
 from structlog.contextvars import bind_contextvars, bound_contextvars
 
-from runner.artifacts import archive, list_artifacts, open_inside
+from runner.artifacts import Artifacts
 from runner.attempt import Llm, Origin, Role
 from runner.base import (
-    Artifact,
     Commit,
     Deleted,
+    Difference,
     Digest,
     Durability,
     Filter,
     Listener,
     Load,
+    Opened,
     Page,
     Place,
     Stopped,
     Store,
     TaskPage,
 )
-from runner.errors import ArtifactNotFound, Conflict, NotInTeam, TaskNotFound
+from runner.blobs import Blobs
+from runner.errors import Conflict, NotInTeam, TaskNotFound
 from runner.events import now
+from runner.files import File
 from runner.folder import hold
 from runner.forkserver import ForkServer
+from runner.measures import TaskMetrics, Timeline
 from runner.queue import QUEUE_LIMIT, Queue
 from runner.recorder import Recorder
 from runner.retention import retain
@@ -44,6 +48,7 @@ from runner.states import IN_ATTEMPT, TERMINAL, Status, Trigger, follow
 from runner.stats import How, RunnerStats
 from runner.store import SqliteStore
 from runner.task import NewTask, Task, derived_title
+from runner.timeline import read_metrics, read_timeline
 from runner.workspace import discard, keep_base, unfinished
 
 _SHUTDOWN_GRACE = 1.0  # seconds that children have to end by themselves when the server ends
@@ -61,6 +66,7 @@ class Supervisor:
 
     folder: where each task has a folder of its own. concurrency: attempts at the same time. grace: seconds that a
     stopped child has to end by itself. silence_limit: seconds without a sign of life after which a child is killed.
+    durability: of the files that are kept, as that of the store.
     """
 
     def __init__(
@@ -75,6 +81,7 @@ class Supervisor:
         concurrency: int,
         grace: float,
         silence_limit: float = SILENCE_LIMIT,
+        durability: Durability = "normal",
     ) -> None:
         self._store = store
         self._recorder = recorder
@@ -85,6 +92,7 @@ class Supervisor:
         self._concurrency = concurrency
         self._grace = grace
         self._silence_limit = silence_limit
+        self._durability: Durability = durability
         self._runs: dict[str, Run] = {}
         self._attempts: set[asyncio.Task[None]] = set()
         self._stops: dict[How, int] = {"graceful": 0, "killed": 0}
@@ -223,19 +231,23 @@ class Supervisor:
             through = (await self._store.get_task(task_id)).head
         return await self._store.digest(task_id, through)
 
-    async def get_task_artifacts(self, task_id: str) -> list[Artifact]:
-        return await list_artifacts(self._store, task_id)
+    async def get_task_artifacts(self, task_id: str) -> list[File]:
+        return await self._artifacts(task_id).list()
 
-    async def open_artifact(self, task_id: str, path: str, version: int | None) -> BinaryIO:
-        known = {artifact.path: artifact for artifact in await self.get_task_artifacts(task_id)}
-        artifact = known.get(path)
-        if artifact is None or version not in (None, artifact.version):
-            raise ArtifactNotFound(path, version)
-        return await asyncio.to_thread(open_inside, self._workspace(task_id), path)
+    async def open_artifact(self, task_id: str, path: str, version: int | None) -> Opened:
+        return await self._artifacts(task_id).open(path, version)
+
+    async def diff_artifact(self, task_id: str, path: str, old: int | None, new: int | None) -> Difference:
+        return await self._artifacts(task_id).diff(path, old, new)
 
     async def open_archive(self, task_id: str) -> BinaryIO:
-        paths = [artifact.path for artifact in await self.get_task_artifacts(task_id)]
-        return await asyncio.to_thread(archive, self._workspace(task_id), paths)
+        return await self._artifacts(task_id).archive()
+
+    async def get_task_timeline(self, task_id: str, *, after: int, limit: int) -> Timeline:
+        return await read_timeline(self._store, task_id, after=after, limit=limit)
+
+    async def get_task_metrics(self, task_id: str) -> TaskMetrics:
+        return await read_metrics(self._store, task_id)
 
     async def stop_task(self, task_id: str) -> Stopped:
         begun = time.monotonic()  # the loop's clock may stand still for a turn
@@ -323,6 +335,12 @@ class Supervisor:
     def _workspace(self, task_id: str) -> Path:
         return self._folder / task_id / "workspace"
 
+    def _blobs(self, task_id: str) -> Blobs:
+        return Blobs(self._folder / task_id / "blobs", self._durability)
+
+    def _artifacts(self, task_id: str) -> Artifacts:
+        return Artifacts(self._store, self._blobs(task_id), task_id)
+
     async def _left(self, statuses: frozenset[Status]) -> list[Task]:
         """The tasks of these statuses, whole, oldest first."""
         page = await self._store.list_tasks(statuses=statuses, query="", limit=_ALL, cursor=None)
@@ -340,6 +358,7 @@ class Supervisor:
             forks=self._forks,
             llm=self._llm,
             workspace=self._workspace(task.id),
+            blobs=self._blobs(task.id),
             grace=self._grace,
             silence_limit=self._silence_limit,
         )
@@ -429,6 +448,7 @@ async def open_supervisor(
                     concurrency=concurrency,
                     grace=grace,
                     silence_limit=silence_limit,
+                    durability=durability,
                 )
                 await supervisor.recover()
                 left = unfinished(data / "tasks")

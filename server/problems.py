@@ -1,5 +1,6 @@
 """Errors as the API tells them: RFC 9457 problem+json with a stable code."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
 
 import msgspec
@@ -19,6 +20,7 @@ RETRY_AFTER = 30  # seconds
 _RUNNER_ERRORS: tuple[tuple[type[errors.RunnerError], int, str], ...] = (
     (errors.TaskNotFound, 404, "task_not_found"),
     (errors.ArtifactNotFound, 404, "artifact_not_found"),
+    (errors.NotComparable, 422, "not_comparable"),
     (errors.KeyReused, 422, "idempotency_key_reused"),
     (errors.AlreadyAnswered, 409, "already_answered"),
     (errors.Conflict, 409, "wrong_status"),
@@ -33,14 +35,25 @@ _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
 class BadRequest(Exception):
-    """A request that is wrong. field: the one at fault, or None when it is not about a field."""
+    """A request that is wrong. field: the one at fault, or None when it is not about a field. headers: of the
+    answer.
+    """
 
-    def __init__(self, detail: str, *, code: str, status: int = 422, field: str | None = None) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str,
+        status: int = 422,
+        field: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.code = code
         self.status = status
         self.field = field
+        self.headers = headers or {}
 
 
 def code_of(error: errors.RunnerError) -> tuple[int, str]:
@@ -58,7 +71,9 @@ def response(problem: Problem) -> Response:
 async def on_bad_request(_: Request, error: Exception) -> Response:
     assert isinstance(error, BadRequest)
     fields = [] if error.field is None else [FieldError(field=error.field, message=error.detail)]
-    return response(_problem(error.status, error.code, error.detail, fields))
+    answer = response(_problem(error.status, error.code, error.detail, fields))
+    answer.headers.update(error.headers)
+    return answer
 
 
 async def on_runner_error(_: Request, error: Exception) -> Response:

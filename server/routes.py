@@ -2,17 +2,17 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import Any, BinaryIO
-from urllib.parse import quote
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from runner.base import Filter, Load, Page, Runner, Stopped
+from runner.measures import TaskMetrics, Timeline
 from runner.task import NewTask
-from server import schemas
+from server import downloads, schemas
 from server.hub import Hub
 from server.polls import content, etag
 from server.problems import BadRequest
@@ -20,7 +20,6 @@ from server.settings import VERSION
 from server.topic import Position
 from server.validation import body, query
 
-_CHUNK = 256 * 1024  # bytes of a file sent at once
 PAGE_BYTES = 4 * 1024 * 1024  # of events in one answer, about
 
 
@@ -157,27 +156,54 @@ class Api:
                 method="GET",
                 path=f"{task}/artifacts",
                 handler=self.list_artifacts,
-                summary="The files of a task, each in its newest version.",
+                summary="The files that a task's runs have written, with all their versions.",
                 answers={200: schemas.ArtifactList},
                 problems=(404,),
             ),
             Operation(
                 method="GET",
+                path=f"{task}/artifacts/{{path}}/diff",
+                handler=self.get_diff,
+                summary="What has changed between two versions of a text, as a unified diff.",
+                query=schemas.DiffQuery,
+                answers={200: str},
+                media_type="text/x-diff",
+                problems=(404, 422),
+            ),
+            Operation(
+                method="GET",
                 path=f"{task}/artifacts/{{path}}",
                 handler=self.get_artifact,
-                summary="A file, in its newest version, always as plain text to download.",
+                summary="A file, as it is now or in a version, to download. A single byte range is honoured.",
                 query=schemas.ArtifactQuery,
-                answers={200: str},
-                media_type="text/plain",
-                problems=(404, 422),
+                answers={200: str, 206: str, 304: None},
+                media_type="*/*",
+                problems=(404, 416, 422),
             ),
             Operation(
                 method="GET",
                 path=f"{task}/artifacts.zip",
                 handler=self.get_archive,
-                summary="All files of a task.",
+                summary="All files of a task's last attempt, as they are now.",
                 answers={200: str},
                 media_type="application/zip",
+                problems=(404,),
+            ),
+            Operation(
+                method="GET",
+                path=f"{task}/timeline",
+                handler=self.get_timeline,
+                summary="When each role worked on what, and when a person was asked, between which events.",
+                query=schemas.TimelineQuery,
+                answers={200: Timeline},
+                problems=(404, 422),
+            ),
+            Operation(
+                method="GET",
+                path=f"{task}/metrics",
+                handler=self.get_task_metrics,
+                summary="How the time of a task was spent, and what it cost: by role, and by action.",
+                answers={200: TaskMetrics},
                 problems=(404,),
             ),
             Operation(
@@ -331,14 +357,38 @@ class Api:
         return _json(schemas.ArtifactList(artifacts=await self._runner.get_task_artifacts(task_id)))
 
     async def get_artifact(self, request: Request) -> Response:
-        wanted = query(request, schemas.ArtifactQuery)
+        return await self._file(request, str(request.path_params["path"]))
+
+    async def get_diff(self, request: Request) -> Response:
         task_id, path = _task_id(request), str(request.path_params["path"])
-        file = await self._runner.open_artifact(task_id, path, wanted.version)
-        return _download(file, path.rpartition("/")[2], "text/plain")
+        files = {file.path for file in await self._runner.get_task_artifacts(task_id)}
+        if f"{path}/diff" in files:  # then the path is a folder, and has no diff
+            return await self._file(request, f"{path}/diff")
+        wanted = query(request, schemas.DiffQuery)
+        difference = await self._runner.diff_artifact(task_id, path, wanted.old, wanted.new)
+        name = f"{_name(path)}-{difference.old}-{difference.new}.diff"
+        headers = downloads.attachment(name) | {"Content-Type": "text/x-diff; charset=utf-8"}
+        return Response(difference.text, headers=headers)
+
+    async def _file(self, request: Request, path: str) -> Response:
+        wanted = query(request, schemas.ArtifactQuery)
+        artifact, file = await self._runner.open_artifact(_task_id(request), path, wanted.version)
+        return downloads.download(request, file, name=_name(path), size=artifact.size, sha256=artifact.sha256)
 
     async def get_archive(self, request: Request) -> Response:
         task_id = _task_id(request)
-        return _download(await self._runner.open_archive(task_id), f"{task_id}.zip", "application/zip")
+        file = await self._runner.open_archive(task_id)
+        return downloads.stream(file, name=f"{task_id}.zip", media_type="application/zip")
+
+    async def get_timeline(self, request: Request) -> Response:
+        wanted = query(request, schemas.TimelineQuery)
+        timeline = await self._runner.get_task_timeline(
+            _task_id(request), after=wanted.since_event_id, limit=wanted.limit
+        )
+        return _json(timeline)
+
+    async def get_task_metrics(self, request: Request) -> Response:
+        return _json(await self._runner.get_task_metrics(_task_id(request)))
 
     async def get_drain(self, _: Request) -> Response:
         return _json(self._runner.load())
@@ -366,24 +416,12 @@ def _events_response(request: Request, page: Page, position: Position, *, epoch:
     return Response(content(page, position), media_type="application/json", headers=headers)
 
 
-def _download(file: BinaryIO, name: str, media_type: str) -> Response:
-    """A file to be kept, not shown: whatever is in it, it does not run in our origin."""
-    disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
-    return StreamingResponse(
-        _chunks(file),
-        media_type=media_type,
-        headers={"Content-Disposition": disposition},
-    )
-
-
-def _chunks(file: BinaryIO) -> Iterator[bytes]:
-    with file:
-        while chunk := file.read(_CHUNK):
-            yield chunk
-
-
 def _json(value: msgspec.Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(msgspec.json.encode(value), status, headers, media_type="application/json")
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _task_id(request: Request) -> str:

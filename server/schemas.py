@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from runner.attempt import Options, Origin, Role
-from runner.base import Artifact, Place
+from runner.base import Place
 from runner.events import Event, EventType
+from runner.files import File
 from runner.states import Status
 from runner.task import Question, Task
 from runner.usage import Raised, Usage
@@ -103,9 +104,9 @@ class TaskList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ArtifactList(msgspec.Struct, frozen=True, kw_only=True):
-    """The newest version of every file."""
+    """Every file, by path: as it is now, and its versions."""
 
-    artifacts: list[Artifact]
+    artifacts: list[File]
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -181,9 +182,25 @@ class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class ArtifactQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """version: only if it is this one."""
+    """version: which one; if not given, the file as it is now."""
 
     version: Annotated[int, msgspec.Meta(ge=1, le=2**53)] | None = None
+
+
+class DiffQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """to: the version that has changed; if not given, the file as it is now. from: the version to compare with, 0 for
+    no file at all; if not given, the version before.
+    """
+
+    old: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = msgspec.field(default=None, name="from")
+    new: Annotated[int, msgspec.Meta(ge=1, le=2**53)] | None = msgspec.field(default=None, name="to")
+
+
+class TimelineQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """since_event_id: only spans that began after this event."""
+
+    since_event_id: Annotated[int, msgspec.Meta(ge=0, le=2**53)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=5000)] = 1000
 
 
 class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

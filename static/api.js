@@ -82,6 +82,11 @@ export const api = {
   events: (id, { since, limit, wait }, signal) =>
     json(`${task(id)}/events?since_event_id=${since}&limit=${limit}&wait=${wait}`, { signal }),
 
+  /** The files of a task, with all their versions. */
+  files: (id, signal) => json(`${task(id)}/artifacts`, { signal }),
+  /** From one version to another, as a unified diff. @param {string} from 0 for no file @param {string} to */
+  fileDiff: async (id, path, from, to, signal) =>
+    (await request(`${fileUrl(id, path)}/diff?${new URLSearchParams({ from, to })}`, { signal })).text(),
   fileText: async (id, path, version, signal) => (await request(fileUrl(id, path, version), { signal })).text(),
 };
 

@@ -1,13 +1,13 @@
-/** The files that the team wrote, and a viewer that shows one as text, whatever is in it. */
+/** The files that the team wrote. */
 
-import { api, fileUrl } from "./api.js";
+import { archiveUrl } from "./api.js";
 import { arrange, el, setText, visible, words } from "./dom.js";
 import { bytes } from "./format.js";
 import { icon } from "./icons.js";
 import { text } from "./text.js";
+import { Viewer } from "./viewer.js";
 
 const LISTED_MAX = 200;
-const SHOWN_CHARS = 200_000;
 
 export class Files {
   #taskId;
@@ -18,6 +18,7 @@ export class Files {
   #list = el("ul", { class: "file-list" });
   #blank = el("p", { class: "blank small" }, text.files.empty);
   #more = el("p", { class: "note", hidden: true });
+  #archive = el("a", { class: "file-archive", download: "", hidden: true }, icon("download"), text.files.archive);
   node = el(
     "details",
     { class: "panel", open: true },
@@ -25,12 +26,14 @@ export class Files {
     this.#blank,
     this.#list,
     this.#more,
+    this.#archive,
   );
 
   /** @param {string} taskId */
   constructor(taskId) {
     this.#taskId = taskId;
     this.#viewer = new Viewer(taskId);
+    this.#archive.href = archiveUrl(taskId);
     this.node.append(this.#viewer.node);
   }
 
@@ -45,9 +48,11 @@ export class Files {
     }
     arrange(this.#list, nodes);
     this.#blank.hidden = files.length > 0;
+    this.#archive.hidden = files.length === 0;
     setText(this.#count, files.length ? String(files.length) : "");
     this.#more.hidden = files.length <= LISTED_MAX;
     setText(this.#more, text.files.more(files.length - LISTED_MAX));
+    this.#viewer.update(model.artifacts);
   }
 
   #folder(path) {
@@ -78,38 +83,4 @@ function byFolder(a, b) {
   const [left, right] = [folderOf(a.path), folderOf(b.path)];
   if (left !== right) return left < right ? -1 : 1;
   return a.path < b.path ? -1 : 1;
-}
-
-class Viewer {
-  #taskId;
-  #abort = new AbortController();
-  #name = el("h2", { dir: "ltr" });
-  #body = el("pre", { class: "code", dir: "ltr", tabIndex: 0 });
-  #note = el("p", { class: "note", hidden: true });
-  #download = el("a", { class: "button quiet", download: "" }, icon("download"), text.files.download);
-  #close = el("button", { type: "button", class: "button quiet", on: { click: () => this.node.close() } }, icon("close"), text.close);
-  node = el("dialog", { class: "viewer", on: { close: () => this.#abort.abort() } }, el("header", {}, this.#name, this.#download, this.#close), this.#body, this.#note);
-
-  constructor(taskId) {
-    this.#taskId = taskId;
-  }
-
-  async open({ path, version }) {
-    this.#abort.abort();
-    this.#abort = new AbortController();
-    const { signal } = this.#abort;
-    setText(this.#name, `${visible(path)} · ${text.files.version(version)}`);
-    this.#download.href = fileUrl(this.#taskId, path, version);
-    this.#note.hidden = true;
-    setText(this.#body, text.files.loading);
-    if (!this.node.open) this.node.showModal();
-    try {
-      const content = await api.fileText(this.#taskId, path, version, signal);
-      setText(this.#body, visible(content.slice(0, SHOWN_CHARS)));
-      this.#note.hidden = content.length <= SHOWN_CHARS;
-      setText(this.#note, text.files.tooLong(content.length - SHOWN_CHARS));
-    } catch (error) {
-      if (!signal.aborted) setText(this.#body, `${text.files.failed} ${error.message}`);
-    }
-  }
 }

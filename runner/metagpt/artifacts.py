@@ -2,28 +2,41 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from io import BufferedReader, BytesIO
 from pathlib import Path
 
-from runner.base import Artifact
+from runner.blobs import stage
+from runner.files import Artifact
+from runner.inside import open_inside
 
 # Not the team's work: git's own, what Python leaves behind, and MetaGPT's notes on which file came from which.
 IGNORED_FOLDERS = frozenset({".git", "__pycache__", ".pytest_cache"})
 IGNORED_FILES = frozenset({".dependencies.json"})
 
+# A kernel counts modification times in ticks: what is written twice in one tick may look the same both times.
+TICK = 20_000_000  # nanoseconds; more than any kernel's
+
 Signature = tuple[int, int, int]  # inode, modification time, size
 
 
 class Artifacts:
-    """Knows each file's newest version; `on_written` is called with every new one.
+    """Knows each file's newest version; `on_written` is called with every new one, and its bytes are staged then.
 
-    workspace: the folder, without symbolic links in its path.
+    workspace: the folder, without symbolic links in its path. earlier: the versions of earlier attempts; of each file
+    the oldest first. Who writes them again, in their order, makes no new ones.
     """
 
-    def __init__(self, workspace: Path, on_written: Callable[[Artifact], None]) -> None:
+    def __init__(
+        self, workspace: Path, on_written: Callable[[Artifact], None], earlier: Iterable[Artifact] = ()
+    ) -> None:
         self._workspace = workspace
         self._on_written = on_written
+        self._earlier: dict[str, list[Artifact]] = {}
+        for artifact in earlier:
+            self._earlier.setdefault(artifact.path, []).append(artifact)
         self._newest: dict[str, Artifact] = {}
         self._seen: dict[str, Signature] = {}
 
@@ -38,8 +51,8 @@ class Artifacts:
     def written(self, path: Path, content: bytes) -> None:
         """`path`, resolved, was just written with `content`."""
         name = path.relative_to(self._workspace).as_posix()
-        self._seen[name] = _signature(path.lstat())
-        self._record(name, len(content), hashlib.sha256(content).hexdigest())
+        self._see(name, path.lstat())
+        self._record(name, BytesIO(content))
 
     def scan(self, project: Path) -> None:
         """Find what was written without anybody telling: only files whose stat has changed are read."""
@@ -50,21 +63,35 @@ class Artifacts:
 
     def _look_at(self, entry: os.DirEntry[str], name: str) -> None:
         found = entry.stat(follow_symlinks=False)
-        signature = _signature(found)
-        if self._seen.get(name) == signature:
+        if self._seen.get(name) == _signature(found):
             return
-        with open(entry.path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self._seen[name] = signature
-        self._record(name, found.st_size, digest)
+        with open_inside(self._workspace, name) as file:
+            self._see(name, found)
+            self._record(name, file)
 
-    def _record(self, name: str, size: int, sha256: str) -> None:
+    def _see(self, name: str, found: os.stat_result) -> None:
+        """Remember how a file was found, unless it could still change without looking changed."""
+        if time.time_ns() - found.st_mtime_ns > TICK:
+            self._seen[name] = _signature(found)
+
+    def _record(self, name: str, content: BytesIO | BufferedReader) -> None:
         last = self._newest.get(name)
-        if last is not None and last.sha256 == sha256:
+        if last is not None and hashlib.file_digest(content, "sha256").hexdigest() == last.sha256:
             return
-        artifact = Artifact(path=name, version=last.version + 1 if last else 1, size=size, sha256=sha256)
+        content.seek(0)
+        sha256, size = stage(self._workspace, content)
+        artifact = Artifact(path=name, version=self._version(name, last, sha256), size=size, sha256=sha256)
         self._newest[name] = artifact
         self._on_written(artifact)
+
+    def _version(self, name: str, last: Artifact | None, sha256: str) -> int:
+        """The number of what a file has become; last: what it was in this attempt."""
+        number = 0 if last is None else last.version
+        later = [known for known in self._earlier.get(name, ()) if known.version > number]
+        again = next((known.version for known in later if known.sha256 == sha256), None)
+        if again is not None:
+            return again
+        return (later[-1].version if later else number) + 1
 
 
 def _files(project: str) -> list[os.DirEntry[str]]:

@@ -3,7 +3,8 @@
 Everything it writes is inside the task's workspace, which is also its working directory:
 
     <workspace>/<project>/   what the team makes, a git repository
-    <workspace>/.scratch/    the home, the temporary files and the packages of tests that the QA engineer runs
+    <workspace>/.scratch/    the home, the temporary files and the packages of tests that the QA engineer runs, and the
+                             versions of files that the supervisor has not yet taken (runner/blobs.py)
 
 It ends with 0 after RESULT, with 1 after a fatal ERROR, and with 143 when it was told to stop by SIGTERM. STATUS is the
 supervisor's to write: only it knows how a process really ended.

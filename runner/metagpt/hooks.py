@@ -4,7 +4,7 @@ The methods below are replaced on MetaGPT's own classes: the process is forked f
 replacement tells the channel what happens and then does what the original did.
 
     Role._act                     the turn has started; ARTIFACT of files that bypass FileRepository
-    Action.run, per subclass      ACTION_START, ACTION_COMPLETE
+    Action.run, per subclass      ACTION_START, ACTION_COMPLETE, and between them ARTIFACT of such files
     Environment.publish_message   MESSAGE; holds messages back that wait for approval
     FileRepository.save           the guard; ARTIFACT
     FileRepository.get, .delete   the guard
@@ -136,7 +136,7 @@ def _starting_turn(run: Run, original: AsyncMethod) -> AsyncMethod:
         try:
             return await original(role)
         finally:
-            run.artifacts.scan(run.project_folder)  # diagrams, and what tests have written, bypass FileRepository
+            run.artifacts.scan(run.project_folder)  # what was written between its actions, and by programs they left
 
     return _act
 
@@ -164,6 +164,7 @@ def _telling(run: Run, original: AsyncMethod) -> AsyncMethod:
             run.progress.finish(name, file)
             return result
         finally:
+            run.artifacts.scan(run.project_folder)  # diagrams, and what tests have written, bypass FileRepository
             run.channel.emit(
                 EventType.ACTION_COMPLETE,
                 {

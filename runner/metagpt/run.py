@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from runner.attempt import AttemptSpec, Say
-from runner.base import Artifact
 from runner.events import EventType, short
+from runner.files import Artifact
 from runner.metagpt import phrases
 from runner.metagpt.artifacts import Artifacts
 from runner.metagpt.channel import ROLE, Channel
@@ -70,7 +70,7 @@ class Run:
         )
         self.orphans = Orphans()
         self.progress = Progress(code_review=spec.options.code_review, run_tests=spec.options.run_tests)
-        self.artifacts = Artifacts(self.workspace, self._on_artifact)
+        self.artifacts = Artifacts(self.workspace, self._on_artifact, spec.versions)
         self.usage = spec.used
         self.messages: list[dict[str, Any]] = []
         self.said: dict[str, Say] = {}  # by a person, by id
@@ -144,7 +144,8 @@ class Run:
         if turn is not None and artifact.path not in turn.written:
             turn.written.append(artifact.path)
         message = phrases.written(ROLE.get(), self.named([artifact.path]), artifact.version)
-        self.channel.emit(EventType.ARTIFACT, {"message": message, **msgspec.to_builtins(artifact)})
+        action = None if turn is None else turn.action
+        self.channel.emit(EventType.ARTIFACT, {"message": message, **msgspec.to_builtins(artifact), "action": action})
 
 
 def milliseconds_since(started: float) -> int:

@@ -74,6 +74,7 @@ class LiveTeam:
         if not run.progress.wrote_code:
             raise NoCode(rounds, idle=env.is_idle)
         env.archive()
+        run.artifacts.scan(run.project_folder)  # what programs have written since the last turn
 
     def _hear_early(self) -> None:
         """What persons have said in earlier attempts, and since this one has begun."""

@@ -23,10 +23,11 @@ import uvloop
 
 from runner.attempt import Llm, Options
 from runner.base import Entry
+from runner.blobs import Blobs
 from runner.events import EventType
 from runner.forkserver import ForkServer
 from runner.recorder import Recorder
-from runner.run import Run
+from runner.run import Run, heard
 from runner.store import SqliteStore
 from runner.task import Task
 from tests.bench.producing import tail
@@ -52,6 +53,7 @@ async def lines(path: Path, synchronous: str, seconds: float, size: int) -> tupl
             forks=forks,
             llm=Llm(),
             workspace=path.parent,
+            blobs=Blobs(path.parent / "blobs", "normal"),
             grace=1.0,
             silence_limit=60.0,
         )
@@ -59,7 +61,7 @@ async def lines(path: Path, synchronous: str, seconds: float, size: int) -> tupl
         under_way: list[asyncio.Future[None]] = []
         begun = time.perf_counter()
         while time.perf_counter() < begun + seconds:
-            under_way.append(run._absorb(batch))
+            under_way.append(run._absorb(heard(batch)))
             if len(under_way) == UNDER_WAY:
                 await under_way.pop(0)
         for commit in under_way:

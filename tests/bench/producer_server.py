@@ -28,11 +28,12 @@ import uvloop
 
 from runner.attempt import Llm
 from runner.base import Commit, Durability, Entry
+from runner.blobs import Blobs
 from runner.events import EventType
 from runner.forkserver import Child, ForkServer
 from runner.queue import QUEUE_LIMIT, Queue
 from runner.recorder import Recorder
-from runner.run import Run
+from runner.run import Run, heard
 from runner.store import SqliteStore
 from runner.supervisor import Supervisor
 from runner.task import NewTask, Task
@@ -78,7 +79,7 @@ class ProducerServer:
 
     async def send(self, first_id: int, count: int, size: int) -> None:
         task_id = self._run.task.id
-        self._commit = self._run._absorb([tail(first_id + n, size, task_id) for n in range(count)])
+        self._commit = self._run._absorb(heard(tail(first_id + n, size, task_id) for n in range(count)))
 
     async def settle(self) -> None:
         if self._commit is not None:
@@ -111,7 +112,7 @@ class ProducerServer:
             )
         child = Child(self._forks, process.pid, ours)
         while lines := await child.lines():
-            await self._run._absorb(lines)
+            await self._run._absorb(heard(lines))
         child.close()
         await process.wait()
         return {"last_id": self._run.task.head}
@@ -137,6 +138,7 @@ class ProducerServer:
             forks=self._forks,
             llm=self._llm,
             workspace=self._data / "workspace",
+            blobs=Blobs(self._data / "blobs", "normal"),
             grace=1.0,
             silence_limit=60.0,
         )

@@ -131,6 +131,7 @@ class MadeUpTask:
     async def attach(self, page: Page) -> None:
         await page.route(re.compile(r"/api/tasks\?"), self._list)
         await page.route(f"**/api/tasks/{TASK_ID}", self._one)
+        await page.route(f"**/api/tasks/{TASK_ID}/artifacts", self._files)
         await page.route_web_socket(re.compile(r"/ws$"), self._socket)
 
     async def _list(self, route: Route) -> None:
@@ -138,6 +139,9 @@ class MadeUpTask:
 
     async def _one(self, route: Route) -> None:
         await route.fulfill(json=self.task)
+
+    async def _files(self, route: Route) -> None:
+        await route.fulfill(json={"artifacts": []})
 
     def _socket(self, socket: WebSocketRoute) -> None:
         socket.on_message(lambda text: self._answer(socket, json.loads(text)))

@@ -84,6 +84,13 @@ async def test_a_hostile_file_is_shown_as_text(demo_server: Server, new_page: Ne
     await expect(page.locator(".viewer .code")).to_contain_text(MARKUP)
     await expect(page.locator(".viewer .code")).to_contain_text(r"safe\u202egnp.exe")
     await expect_unharmed(page)
+    changes = f"--- a/x\n+++ b/x\n@@ -1 +1,2 @@\n-{MARKUP}\n+{LONG_LINE}\n+{BIDI}\n"
+    await page.route("**/diff?*", lambda route: route.fulfill(body=changes, content_type="text/html"))
+    await page.get_by_label("Compare with").select_option("0")
+    await expect(page.locator(".diff")).to_contain_text(MARKUP)
+    await expect(page.locator(".diff")).to_contain_text(r"safe\u202egnp.exe")
+    await expect(page.locator(".diff")).to_contain_text("more characters")
+    await expect_unharmed(page)
     await page.keyboard.press("Escape")
     await expect(page.locator(".viewer")).to_be_hidden()
 

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import httpx
@@ -79,6 +80,10 @@ class People:
         for task_id, request_id in self._answered:
             responses = [e.payload["request_id"] for e in logs.get(task_id, ()) if e.type == "INPUT_RESPONSE"]
             assert request_id in responses or task_id in self._deleted
+        for task_id, events in logs.items():
+            for artifact in (event.payload for event in events if event.type == "ARTIFACT"):
+                blob = database.parent / "tasks" / task_id / "blobs" / artifact["sha256"]
+                assert sha256(blob.read_bytes()).hexdigest() == artifact["sha256"], f"{task_id}: {artifact['path']}"
         for follower in self._followers:
             if follower.deleted:
                 assert follower.task_id in self._deleted

@@ -154,6 +154,12 @@ async def test_what_does_not_exist(ears: Ears) -> None:
         runner.answer("x", "r", "a"),
         runner.say("x", "hello", None),
         runner.get_task_events("x", after=0, limit=1, size=1, filter=EVERYTHING),
+        runner.get_task_artifacts("x"),
+        runner.open_artifact("x", "main.py", None),
+        runner.diff_artifact("x", "main.py", None, None),
+        runner.open_archive("x"),
+        runner.get_task_timeline("x", after=0, limit=1),
+        runner.get_task_metrics("x"),
     ):
         with pytest.raises(TaskNotFound):
             await ask

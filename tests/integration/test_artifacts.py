@@ -1,3 +1,4 @@
+import hashlib
 import io
 import zipfile
 
@@ -20,13 +21,67 @@ async def test_files_are_served_as_they_were_written(api: Api) -> None:
 
 
 async def test_a_download_does_not_run_in_our_origin(api: Api) -> None:
-    """A file is plain text to be kept, whatever its name says."""
+    """A file is there to be kept: a browser neither shows it, nor guesses its type, nor runs anything of it."""
     task_id = await api.finished()
     path = next(path for path in await _artifacts(api, task_id) if path.endswith("/main.py"))
     headers = (await api.http.get(f"/api/tasks/{task_id}/artifacts/{path}")).headers
-    assert headers["content-type"].startswith("text/plain")
-    assert headers["content-disposition"].startswith("attachment")
+    assert headers["content-type"] == "text/x-python; charset=utf-8"
+    assert headers["content-disposition"] == "attachment; filename*=UTF-8''main.py"
     assert headers["x-content-type-options"] == "nosniff"
+    assert "sandbox" in headers.get_list("content-security-policy")
+
+
+async def test_a_part_of_a_file(api: Api) -> None:
+    """A file is asked for in parts, or not at all if it is known; a part that it does not have is refused."""
+    task_id = await api.finished()
+    path = next(path for path in await _artifacts(api, task_id) if path.endswith("/main.py"))
+    url = f"/api/tasks/{task_id}/artifacts/{path}"
+    whole = await api.http.get(url)
+    tag = whole.headers["etag"]
+    assert tag == f'"{hashlib.sha256(whole.content).hexdigest()}"'
+    part = await api.http.get(url, headers={"Range": "bytes=5-", "If-Range": tag})
+    assert (part.status_code, part.content) == (206, whole.content[5:])
+    assert (await api.http.get(url, headers={"If-None-Match": tag})).status_code == 304
+    beyond = await api.http.get(url, headers={"Range": f"bytes={len(whole.content)}-"})
+    assert (beyond.status_code, beyond.json()["code"]) == (416, "range_not_satisfiable")
+    assert beyond.headers["content-range"] == f"bytes */{len(whole.content)}"
+
+
+async def test_versions(api: Api) -> None:
+    """A file that was written twice has two versions: who wrote them, the bytes of each, and what has changed."""
+    task_id = await api.started(options={"review": ["ProductManager"]})
+    for words in ("Make it about birds.", "approve"):
+        asked = (await api.until_status(task_id, "WAITING"))["waiting"]["request_id"]
+        given = {"request_id": asked, "answer": words}
+        assert (await api.http.post(f"/api/tasks/{task_id}/input", json=given)).status_code == 200
+    await api.until_succeeded(task_id)
+    files = (await api.http.get(f"/api/tasks/{task_id}/artifacts")).json()["artifacts"]
+    file = next(file for file in files if "/docs/prd/" in file["path"])
+    told = [e for e in await api.events(task_id, types="ARTIFACT") if e["payload"]["path"] == file["path"]]
+    assert [(v["version"], v["sha256"], v["event_id"], v["agent_role"], v["action"]) for v in file["versions"]] == [
+        (n, event["payload"]["sha256"], event["event_id"], "ProductManager", "WritePRD")
+        for n, event in enumerate(told, 1)
+    ]
+    url = f"/api/tasks/{task_id}/artifacts/{file['path']}"
+    texts = [(await api.http.get(url, params={"version": version})).content for version in (1, 2)]
+    assert [hashlib.sha256(text).hexdigest() for text in texts] == [v["sha256"] for v in file["versions"]]
+    assert (await api.http.get(url)).content == texts[1]
+    changes = (await api.http.get(f"{url}/diff")).text
+    assert changes.startswith(f"--- a/{file['path']}\tversion 1\n+++ b/{file['path']}\tversion 2\n@@ -")
+    back = (await api.http.get(f"{url}/diff", params={"from": 2, "to": 1})).text
+    assert back.count("\n-") == changes.count("\n-") == 1
+    assert (await api.http.get(f"{url}/diff", params={"from": 2, "to": 2})).text == ""
+    for query, code in (({"from": 3}, "artifact_not_found"), ({"to": 0}, "invalid"), ({"version": 1}, "invalid")):
+        assert (await api.http.get(f"{url}/diff", params=query)).json()["code"] == code
+
+
+async def test_the_files_of_a_deleted_task(api: Api, server: Server) -> None:
+    """With a task all versions of its files are deleted."""
+    task_id = await api.finished()
+    folder = server.data / "tasks" / task_id
+    assert any((folder / "blobs").iterdir())
+    assert (await api.http.delete(f"/api/tasks/{task_id}")).status_code == 204
+    assert not folder.exists()
 
 
 async def test_the_archive_holds_every_file(api: Api) -> None:
@@ -46,7 +101,7 @@ async def test_a_file_that_the_run_did_not_write_is_not_served(api: Api, server:
 
 
 async def test_another_version_is_not_served(api: Api) -> None:
-    """A version that is not the newest is refused rather than answered with the newest."""
+    """A version that there is not is refused rather than answered with another."""
     task_id = await api.finished()
     path = next(iter(await _artifacts(api, task_id)))
     response = await api.http.get(f"/api/tasks/{task_id}/artifacts/{path}", params={"version": 9})

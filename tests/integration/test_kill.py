@@ -129,9 +129,21 @@ async def test_what_was_shown_survives(data: Path) -> None:
             for keeper in keepers:
                 await keeper.prove(api)
             events = await api.events(task_id)
+            await _prove_files(api, task_id)
     assert ids(events) == list(range(1, head + 1))
     assert ends(events) == [*((n, "FAILED") for n in range(1, KILLS + 1)), (KILLS + 1, "SUCCEEDED")]
     assert len({epoch for keeper in keepers for epoch in keeper.epochs}) == 1
+
+
+async def _prove_files(api: Api, task_id: str) -> None:
+    """Every version of every file that was told of can be had, and is what was told."""
+    files = (await api.http.get(f"/api/tasks/{task_id}/artifacts")).json()["artifacts"]
+    assert files
+    for file in files:
+        for version in file["versions"]:
+            url = f"/api/tasks/{task_id}/artifacts/{file['path']}"
+            content = (await api.http.get(url, params={"version": version["version"]})).content
+            assert sha256(content).hexdigest() == version["sha256"]
 
 
 async def _prove_ended(api: Api, keepers: list[Keeper], *, attempts: int) -> None:

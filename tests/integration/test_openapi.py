@@ -45,7 +45,13 @@ async def test_every_good_answer_is_described(api: Api) -> None:
     etag = {"If-None-Match": response.headers["etag"]}
     assert (await api.http.get(f"/api/tasks/{task_id}/events", headers=etag)).status_code == 304
     artifacts = (await api.http.get(f"/api/tasks/{task_id}/artifacts")).json()["artifacts"]
-    await api.http.get(f"/api/tasks/{task_id}/artifacts/{artifacts[0]['path']}")
+    file = f"/api/tasks/{task_id}/artifacts/{artifacts[0]['path']}"
+    tag = (await api.http.get(file)).headers["etag"]
+    assert (await api.http.get(file, headers={"If-None-Match": tag})).status_code == 304
+    assert (await api.http.get(file, headers={"Range": "bytes=0-0"})).status_code == 206
+    assert (await api.http.get(f"{file}/diff")).status_code == 200
+    assert (await api.http.get(f"/api/tasks/{task_id}/metrics")).status_code == 200
+    await _expect_whole_timeline(api, task_id)
     await api.http.get(f"/api/tasks/{task_id}/artifacts.zip")
     await api.stop(task_id)
     await api.http.delete(f"/api/tasks/{task_id}")
@@ -70,6 +76,18 @@ async def test_every_good_answer_is_described(api: Api) -> None:
         if int(status) < 400
     }
     assert wanted <= api.description.seen
+
+
+async def _expect_whole_timeline(api: Api, task_id: str) -> None:
+    """Every turn and every action of a run has one span, from its first event to its last."""
+    spans = (await api.http.get(f"/api/tasks/{task_id}/timeline")).json()["spans"]
+    for kind, begins, ends in (
+        ("turn", "AGENT_START", "AGENT_COMPLETE"),
+        ("action", "ACTION_START", "ACTION_COMPLETE"),
+    ):
+        events = [[e["event_id"] for e in await api.events(task_id, types=name)] for name in (begins, ends)]
+        told = [(span["start_event_id"], span["end_event_id"]) for span in spans if span["kind"] == kind]
+        assert [start for start, _ in told] == events[0] and sorted(end for _, end in told) == events[1]
 
 
 async def test_the_etag_of_a_page(api: Api) -> None:

@@ -2,13 +2,15 @@
 
 import errno
 import hashlib
+import os
 import socket
+import time
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from runner.base import Artifact
+from runner.files import Artifact
 from runner.metagpt import phrases
 from runner.metagpt.artifacts import Artifacts
 from runner.metagpt.failures import OutsideWorkspace
@@ -144,6 +146,28 @@ def test_a_scan_finds_what_nobody_told(tmp_path: Path, artifacts: Artifacts, wri
     (project / "b.mmd").write_text("changed")
     artifacts.scan(project)
     assert (written[-1].path, written[-1].version) == ("game/b.mmd", 2)
+
+
+def test_a_change_at_once(tmp_path: Path, artifacts: Artifacts, written: list[Artifact]) -> None:
+    """A change that leaves size and time as they were, since it came within the same tick, is found."""
+    path, just_now = tmp_path.resolve() / "game" / "x", time.time_ns() + 10**10  # whenever the scan comes
+    for content in ("one", "two"):
+        path.write_text(content)
+        os.utime(path, ns=(just_now, just_now))
+        artifacts.scan(path.parent)
+    assert [a.version for a in written] == [1, 2]
+
+
+def test_versions_of_earlier_attempts(tmp_path: Path, written: list[Artifact]) -> None:
+    """What an earlier attempt has written in the same order keeps its version; what differs becomes a version after."""
+    folder = tmp_path.resolve()
+    path = folder / "x"
+    for again in (b"one", b"two", b"three"), (b"one", b"three", b"four", b"one"):
+        artifacts = Artifacts(folder, written.append, list(written))
+        for content in again:
+            path.write_bytes(content)
+            artifacts.written(path, content)
+    assert [a.version for a in written] == [1, 2, 3, 1, 3, 4, 5]
 
 
 def test_a_removed_file_is_no_result(tmp_path: Path, artifacts: Artifacts) -> None:

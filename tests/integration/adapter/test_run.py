@@ -145,6 +145,18 @@ async def test_artifacts_are_the_files(start: Start, workspace: Path) -> None:
     assert any(path.endswith(".mmd") for path in on_disk)
 
 
+async def test_what_an_action_writes_past_the_hooks(start: Start) -> None:
+    """A diagram, which MetaGPT writes by itself, is told of before its action is complete, and as that action's."""
+    attempt = await start()
+    await attempt.until("ACTION_COMPLETE", lambda payload: payload["action"] == "WriteDesign")
+    await attempt.end()
+    events = [(e["event_type"], e["agent_role"], e["payload"].get("action")) for e in attempt.events]
+    diagrams = [n for n, e in enumerate(attempt.events) if e["payload"].get("path", "").endswith(".mmd")]
+    complete = events.index(("ACTION_COMPLETE", "Architect", "WriteDesign"))
+    drawn = [n for n in diagrams if events[n] == ("ARTIFACT", "Architect", "WriteDesign")]
+    assert drawn and max(drawn) < complete
+
+
 async def test_review_and_tests_end_within_the_default_rounds(start: Start, workspace: Path) -> None:
     """With code review and tests the team comes to its end by itself, and the tests have passed."""
     attempt = await start(code_review=True, run_tests=True)

@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.artifacts import open_inside
-from runner.errors import ArtifactNotFound
+from runner.inside import open_inside
 
 
 @pytest.fixture
@@ -26,19 +25,19 @@ def test_opens_a_file(folder: Path) -> None:
 )
 def test_opens_nothing_else(folder: Path, path: str) -> None:
     """A path that leads out, names a folder or names nothing is refused."""
-    with pytest.raises(ArtifactNotFound):
+    with pytest.raises(FileNotFoundError):
         open_inside(folder, path)
 
 
 def test_follows_no_link_to_a_file(folder: Path) -> None:
     """A symbolic link in place of a file is refused."""
     (folder / "link").symlink_to(folder.parent / "secret")
-    with pytest.raises(ArtifactNotFound):
+    with pytest.raises(FileNotFoundError):
         open_inside(folder, "link")
 
 
 def test_follows_no_link_to_a_folder(folder: Path) -> None:
     """A symbolic link in place of a folder on the way is refused."""
     (folder / "up").symlink_to(folder.parent)
-    with pytest.raises(ArtifactNotFound):
+    with pytest.raises(FileNotFoundError):
         open_inside(folder, "up/secret")

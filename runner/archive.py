@@ -1,0 +1,41 @@
+"""A zip of a task's files, whose names are harmless wherever it is unpacked."""
+
+import re
+import shutil
+import zipfile
+from collections.abc import Sequence
+from contextlib import suppress
+from tempfile import TemporaryFile
+from typing import BinaryIO
+
+from runner.blobs import Blobs
+from runner.files import Artifact
+
+# What some system takes for a separator, a drive or a pattern, and what makes a name look like another.
+_HARMFUL = re.compile('[\\\\:*?"<>|\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]')
+
+
+def archive(blobs: Blobs, artifacts: Sequence[Artifact]) -> BinaryIO:
+    """A zip of these, open for reading; what is not kept any more is left out."""
+    file = TemporaryFile()
+    names: set[str] = set()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
+        for artifact in artifacts:
+            with suppress(FileNotFoundError), blobs.open(artifact.sha256) as source:
+                name = _unused(safe_name(artifact.path), names)
+                names.add(name)
+                with packed.open(name, "w", force_zip64=True) as target:
+                    shutil.copyfileobj(source, target)
+    file.seek(0)
+    return file
+
+
+def safe_name(path: str) -> str:
+    """A path, or a file's name, with an underscore for each character that is not harmless everywhere."""
+    return _HARMFUL.sub("_", path)
+
+
+def _unused(name: str, names: set[str]) -> str:
+    while name in names:
+        name += "_"
+    return name

@@ -1,0 +1,24 @@
+"""Reading through a whole log, a page at a time."""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from runner.base import Filter, Page, Store
+from runner.events import Event
+
+_PAGE = 1000  # events
+_PAGE_BYTES = 4 * 1024 * 1024
+
+
+async def pages(store: Store, task_id: str, wanted: Filter) -> AsyncIterator[Page]:
+    """The pages of a log as far as it is when the last of them is read. Raises `TaskNotFound`."""
+    cursor, head = 0, 1
+    while cursor < head:
+        page = await store.read_events(task_id, after=cursor, limit=_PAGE, size=_PAGE_BYTES, filter=wanted)
+        cursor, head = page.cursor, page.head
+        yield page
+
+
+def decoded(page: Page) -> list[Event]:
+    return [msgspec.json.decode(event, type=Event) for event in page.events]

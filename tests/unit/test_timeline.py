@@ -1,0 +1,123 @@
+"""Spans of work and what they come to, as a log tells of them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest_asyncio
+
+from runner.events import Draft, EventType
+from runner.states import Status
+from runner.usage import Tally
+from tests.children import Stage, ToldChild, told_supervisor
+
+ROLE = "Engineer"
+CALL: dict[str, Any] = {"model": "m", "prompt_tokens": 5, "completion_tokens": 2, "cost_usd": 0.5, "duration_ms": 40}
+QUESTION: dict[str, Any] = {"request_id": "r", "kind": "budget", "question": "Good?", "choices": [], "deadline": None}
+
+
+@pytest_asyncio.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with told_supervisor(tmp_path) as (supervisor, forks):
+        yield Stage(supervisor, forks)
+
+
+def say(child: ToldChild, millisecond: int, event_type: EventType, *, role: str = ROLE, **payload: Any) -> None:
+    """An event of a role, so many milliseconds after an hour that is long past."""
+    told = Draft(
+        timestamp=f"2026-01-01T00:00:{millisecond / 1000:09.6f}Z",
+        agent_role=role,
+        event_type=event_type,
+        payload={"message": "", **payload},
+    )
+    child.write(msgspec.json.encode(told) + b"\n")
+
+
+async def test_spans(stage: Stage) -> None:
+    """Turns, the actions in them and questions are spans; what the end of the attempt cuts off is interrupted."""
+    child = await stage.child()
+    say(child, 0, EventType.AGENT_START, turn="Engineer-1")
+    say(child, 10, EventType.ACTION_START, action="WriteCode", file="a.py")
+    say(child, 15, EventType.AGENT_START, role="Architect", turn="Architect-1")
+    say(child, 40, EventType.ACTION_COMPLETE, action="WriteCode", file="a.py", failed=True)
+    say(child, 50, EventType.INPUT_REQUEST, **QUESTION)
+    await stage.until(Status.WAITING)
+    await stage.supervisor.answer(stage.task_id, "r", "yes")
+    child.exit(1)
+    head = (await stage.end()).head
+    timeline = await stage.supervisor.get_task_timeline(stage.task_id, after=0, limit=10)
+    assert [(s.kind, s.agent_role, s.turn, s.action, s.file, s.outcome) for s in timeline.spans] == [
+        ("turn", ROLE, "Engineer-1", None, None, "interrupted"),
+        ("action", ROLE, "Engineer-1", "WriteCode", "a.py", "failed"),
+        ("turn", "Architect", "Architect-1", None, None, "interrupted"),
+        ("question", ROLE, "Engineer-1", None, None, "done"),
+    ]
+    turn, action, _, question = timeline.spans
+    assert (action.duration_ms, action.attempt, action.start_event_id, action.end_event_id) == (30, 1, 4, 6)
+    assert (turn.end_event_id, question.request_id) == (head, "r")
+    (attempt,) = timeline.attempts
+    assert (attempt.attempt, attempt.status) == (1, "FAILED") and attempt.queued_at and attempt.ended_at
+    assert (timeline.first_event_id, timeline.head, timeline.next_since_event_id) == (1, head, None)
+
+
+async def test_spans_in_pages(stage: Stage) -> None:
+    """Page after page, every span comes once, also one that ends after many that began later."""
+    child = await stage.child()
+    say(child, 0, EventType.AGENT_START, turn="Engineer-1")
+    for number in range(3):
+        say(child, number, EventType.ACTION_START, action="WriteCode", file=str(number))
+        say(child, number + 1, EventType.ACTION_COMPLETE, action="WriteCode", file=str(number))
+    say(child, 20, EventType.AGENT_COMPLETE, turn="Engineer-1")
+    child.finish()
+    await stage.end()
+    found, after = [], 0
+    while True:
+        page = await stage.supervisor.get_task_timeline(stage.task_id, after=after, limit=2)
+        assert 0 < len(page.spans) <= 2
+        found += page.spans
+        if page.next_since_event_id is None:
+            break
+        after = page.next_since_event_id
+    assert [(span.kind, span.file, span.outcome) for span in found] == [
+        ("turn", None, "done"),
+        *(("action", str(number), "done") for number in range(3)),
+    ]
+
+
+async def test_metrics(stage: Stage) -> None:
+    """The time of a role is what it worked and what it waited; calls that were replayed are free."""
+    child = await stage.child()
+    say(child, 0, EventType.AGENT_START, turn="Engineer-1")
+    for begin, end, failed in ((0, 30, False), (30, 40, True)):
+        say(child, begin, EventType.ACTION_START, action="WriteCode")
+        say(child, end, EventType.ACTION_COMPLETE, action="WriteCode", failed=failed)
+    say(child, 40, EventType.LLM_CALL, call="1", **CALL)
+    say(child, 40, EventType.LLM_CALL, call="2", replayed=True, **CALL)
+    say(child, 100, EventType.AGENT_COMPLETE, turn="Engineer-1")
+    child.finish()
+    await stage.end()
+    metrics = await stage.supervisor.get_task_metrics(stage.task_id)
+    by_role = {role.agent_role: role for role in metrics.roles}
+    assert list(by_role) == ["ProductManager", "Architect", "ProjectManager", "Engineer"]
+    engineer = by_role[ROLE]
+    assert (engineer.turns, engineer.actions, engineer.failed_actions, engineer.working_ms) == (1, 2, 1, 100)
+    assert (engineer.llm_ms, engineer.replayed_calls) == (40, 1)
+    assert engineer.usage == Tally(llm_calls=1, prompt_tokens=5, completion_tokens=2, cost_usd=0.5)
+    (code,) = metrics.actions
+    assert (code.agent_role, code.count, code.failed, code.total_ms, code.longest_ms) == (ROLE, 2, 1, 40, 30)
+    assert by_role["Architect"].waiting_ms == metrics.running_ms > 0
+    assert (metrics.attempts, metrics.usage.llm_calls) == (1, 1)
+
+
+async def test_the_time_of_a_person_is_nobodys_work(stage: Stage) -> None:
+    """While a person is asked in the middle of a turn, the role does not work; also while it goes on."""
+    child = await stage.child()
+    child.emit(EventType.AGENT_START, {"message": "", "turn": "Engineer-1"}, agent_role=ROLE)
+    child.emit(EventType.INPUT_REQUEST, {"message": "", **QUESTION}, agent_role=ROLE)
+    await stage.until(Status.WAITING)
+    metrics = await stage.supervisor.get_task_metrics(stage.task_id)
+    engineer = next(role for role in metrics.roles if role.agent_role == ROLE)
+    assert engineer.asked_ms + engineer.working_ms <= metrics.running_ms
+    assert metrics.asked_ms <= engineer.asked_ms
+    await stage.supervisor.stop_task(stage.task_id)
