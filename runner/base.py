@@ -3,7 +3,7 @@
 One contract test suite runs over every implementation of each (tests/contract). The server knows only these.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import BinaryIO, Literal, Protocol
 
 import msgspec
@@ -156,6 +156,13 @@ class Store(Protocol):
     async def create_task(self, task: Task, *, key: str | None, fingerprint: str) -> Task:
         """Keep a new task. With an idempotency key used before: the task made then, or `KeyReused` if it differs."""
 
+    async def import_task(self, task: Task, start: Digest, batches: AsyncIterator[Sequence[Placed]]) -> None:
+        """Keep a task that has ended elsewhere, with its events: all, or none if the iterator raises.
+
+        start: the running hash before the first of them. What is left of one that was not kept is `purge`'s to free.
+        Raises `TaskExists`.
+        """
+
     async def find_task(self, key: str, fingerprint: str) -> Task | None:
         """The task that was made with an idempotency key. Raises `KeyReused` if its fingerprint differs."""
 
@@ -239,6 +246,17 @@ class Runner(Protocol):
 
     async def get_task_digest(self, task_id: str, through: int | None) -> Digest:
         """The running hash through an event, or through the head. Raises `CursorAhead` and `EventsExpired`."""
+
+    async def export_log(self, task_id: str) -> AsyncIterator[bytes]:
+        """The task as it is now and its log as a file, in chunks. A chunk raises `EventsExpired` if retention deletes
+        meanwhile what would stand in it.
+        """
+
+    async def import_log(self, chunks: AsyncIterator[bytes]) -> Task:
+        """Keep the run that an exported file tells of, as a task that cannot be run. All of it, or nothing.
+
+        Raises `LogFileError`, and `TaskExists` if its task is here already.
+        """
 
     async def get_task_artifacts(self, task_id: str) -> list[Artifact]:
         """The newest version of every file of the last attempt, by path."""

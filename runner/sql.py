@@ -94,8 +94,8 @@ INSERT_TASK = """
 """
 
 INSERT_STATE = """
-    INSERT INTO task_states (task_seq, status, attempt, head, first, details, final_result)
-    SELECT seq, :status, :attempt, :head, 1, :details, :final_result FROM tasks WHERE id = :id
+    INSERT INTO task_states (task_seq, status, attempt, head, first, completed_at, details, final_result)
+    SELECT seq, :status, :attempt, :head, :first, :completed_at, :details, :final_result FROM tasks WHERE id = :id
 """
 
 INSERT_KEY = "INSERT INTO idempotency_keys SELECT :key, :fingerprint, seq FROM tasks WHERE id = :id"
@@ -139,18 +139,23 @@ COUNT_TASKS = "SELECT status, count(*) FROM task_states GROUP BY status"
 
 GET_SEQ = "SELECT t.seq FROM tasks t JOIN task_states s ON s.task_seq = t.seq WHERE t.id = ?"
 
-# Without its state a task is found by nobody. The rest of it takes longer to delete.
+# Without its state a task is found by nobody. The rest of it takes longer to delete; another may have its id meanwhile.
 HIDE_TASK = (
     "DELETE FROM task_states WHERE task_seq = ?",
     "DELETE FROM idempotency_keys WHERE task_seq = ?",
     "UPDATE tasks SET id = 'deleted-' || seq WHERE seq = ?",
 )
 
-GET_OLDEST_BATCH = "SELECT head FROM batches WHERE task_seq = ? ORDER BY head LIMIT 1"
+LIST_HIDDEN_TASKS = "SELECT seq, id FROM tasks WHERE seq NOT IN (SELECT task_seq FROM task_states)"
 
-DELETE_TASK = "DELETE FROM tasks WHERE seq = ?"
+# Of a task that is hidden still.
+GET_OLDEST_HIDDEN_BATCH = """
+    SELECT head FROM batches b
+    WHERE task_seq = ? AND NOT EXISTS (SELECT 1 FROM task_states WHERE task_seq = b.task_seq)
+    ORDER BY head LIMIT 1
+"""
 
-LIST_HIDDEN_TASKS = "SELECT seq FROM tasks WHERE seq NOT IN (SELECT task_seq FROM task_states)"
+DELETE_HIDDEN_TASK = "DELETE FROM tasks WHERE seq = ? AND seq NOT IN (SELECT task_seq FROM task_states)"
 
 UPDATE_STATE = """
     UPDATE task_states SET status = :status, attempt = :attempt, head = :head, details = :details,
@@ -168,9 +173,11 @@ GET_DIGEST_BEFORE = """
     SELECT event_id, digest FROM digests WHERE task_seq = ? AND event_id <= ? ORDER BY event_id DESC LIMIT 1
 """
 
+# An imported run may have ended long ago, and be here since a moment.
 GET_EXPIRED = """
     SELECT t.id, s.head FROM task_states s JOIN tasks t ON t.seq = s.task_seq
-    WHERE s.completed_at < :before AND s.first <= s.head AND s.status IN ('SUCCEEDED', 'FAILED', 'CANCELLED')
+    WHERE s.completed_at < :before AND ifnull(json_extract(s.details, '$.imported_at') < :before, TRUE)
+      AND s.first <= s.head AND s.status IN ('SUCCEEDED', 'FAILED', 'CANCELLED')
 """
 
 EXPIRE_BATCHES = "DELETE FROM batches WHERE task_seq = :seq AND head < :first"

@@ -8,7 +8,7 @@ WAL lets the reader go on while the writer commits. What "durable" means is `Dur
 import json
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -17,9 +17,9 @@ from typing import Any, NamedTuple, Self
 import msgspec
 
 from runner import log, sql
-from runner.base import Commit, Digest, Durability, Filter, Page, TaskPage
+from runner.base import Commit, Digest, Durability, Filter, Page, Placed, TaskPage
 from runner.database import Database, open_database
-from runner.errors import DatabaseUnusable, KeyReused, TaskNotFound
+from runner.errors import DatabaseUnusable, KeyReused, TaskExists, TaskNotFound
 from runner.states import TERMINAL, Status
 from runner.task import Task
 from runner.wal import Wal, limit
@@ -90,6 +90,7 @@ class SqliteStore:
         self._epoch = epoch
         self._stack = stack
         self._ends = _Ends()
+        self._importing: set[str] = set()  # tasks that are hidden only because they are not whole yet
 
     @classmethod
     async def open(cls, path: Path, *, durability: Durability = "normal") -> Self:
@@ -115,6 +116,19 @@ class SqliteStore:
     async def create_task(self, task: Task, *, key: str | None, fingerprint: str) -> Task:
         return await self._writer.transaction(partial(_create, task, key, fingerprint))
 
+    async def import_task(self, task: Task, start: Digest, batches: AsyncIterator[Sequence[Placed]]) -> None:
+        if task.id in self._importing:
+            raise TaskExists(task.id)
+        self._importing.add(task.id)
+        try:
+            at, digest = await self._writer.transaction(partial(_reserve, task, start))
+            async for events in batches:
+                digest = await self._writer.transaction(partial(log.append, at, events, digest))
+                self._wal.grown(commits=1, size=sum(len(event.encoded) for event in events))
+            await self._writer.transaction(partial(_show, task, start.count + 1))
+        finally:
+            self._importing.remove(task.id)
+
     async def find_task(self, key: str, fingerprint: str) -> Task | None:
         return await self._reader.transaction(partial(_find, key, fingerprint))
 
@@ -132,7 +146,9 @@ class SqliteStore:
         self._ends.forget(task_id)
 
     async def purge(self) -> None:
-        for seq in await self._reader.transaction(_hidden):
+        for seq, task_id in await self._reader.transaction(_hidden):
+            if task_id in self._importing:
+                continue
             while await self._writer.transaction(partial(log.purge, seq)):
                 self._wal.grown(commits=1, size=0)
             await self._writer.transaction(partial(_delete, seq))
@@ -219,10 +235,26 @@ def _create(task: Task, key: str | None, fingerprint: str, connection: sqlite3.C
     if known is not None:
         return known
     connection.execute(sql.INSERT_TASK, _fixed(task))
-    connection.execute(sql.INSERT_STATE, {"id": task.id} | _changing(task))
+    _show(task, 1, connection)
     if key is not None:
         connection.execute(sql.INSERT_KEY, {"key": key, "fingerprint": fingerprint, "id": task.id})
     return task
+
+
+def _reserve(task: Task, start: Digest, connection: sqlite3.Connection) -> tuple[log.Position, bytes]:
+    """Keep a task, hidden, whose log begins after an event. Returns where it is, and its running hash."""
+    digest = bytes.fromhex(start.sha256)
+    try:
+        seq = connection.execute(sql.INSERT_TASK, _fixed(task)).lastrowid
+    except sqlite3.IntegrityError:
+        raise TaskExists(task.id) from None
+    connection.execute(sql.INSERT_DIGEST, (seq, start.count, digest))
+    return log.Position(int(seq or 0), task.attempt, start.count, start.count + 1), digest
+
+
+def _show(task: Task, first: int, connection: sqlite3.Connection) -> None:
+    """Have a task be found. first: event_id of the first event that is kept."""
+    connection.execute(sql.INSERT_STATE, {"id": task.id, "first": first} | _changing(task))
 
 
 def _find(key: str, fingerprint: str, connection: sqlite3.Connection) -> Task | None:
@@ -269,12 +301,12 @@ def _hide(task_id: str, connection: sqlite3.Connection) -> None:
         connection.execute(statement, row)
 
 
-def _hidden(connection: sqlite3.Connection) -> list[int]:
-    return [seq for (seq,) in connection.execute(sql.LIST_HIDDEN_TASKS)]
+def _hidden(connection: sqlite3.Connection) -> list[tuple[int, str]]:
+    return connection.execute(sql.LIST_HIDDEN_TASKS).fetchall()
 
 
 def _delete(seq: int, connection: sqlite3.Connection) -> None:
-    connection.execute(sql.DELETE_TASK, (seq,))
+    connection.execute(sql.DELETE_HIDDEN_TASK, (seq,))
 
 
 def _append(
@@ -293,7 +325,7 @@ def _append_one(commit: Commit, ends: _Ends, moved: dict[str, _End], connection:
         return False
     end = moved.get(commit.task.id) or ends.get(commit.task.id)
     before = log.digest_at(at, commit.task.id, at.head, connection) if end is None else end.digest
-    digest = log.append(at, commit, before, connection)
+    digest = log.append(at, commit.events, before, connection)
     if end is None or msgspec.structs.replace(commit.task, head=end.row.head) != end.row:
         connection.execute(sql.UPDATE_STATE, _changing(commit.task) | {"seq": at.seq})
         row = commit.task

@@ -30,8 +30,9 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One endpoint.
 
-    path: `{path}` stands for a path with slashes. answers: the type of the body by status, None for no body.
-    media_type: of that body. problems: further statuses.
+    path: `{path}` stands for a path with slashes. body: the type of a JSON body. upload: the media type of one that is
+    no JSON. answers: the type of the body by status, None for no body. media_type: of that body. problems: further
+    statuses.
     """
 
     method: str
@@ -40,6 +41,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     query: type[Any] = schemas.NoQuery
     body: type[Any] | None = None
+    upload: str | None = None
     answers: Mapping[int, type[Any] | None]
     media_type: str = "application/json"
     problems: tuple[int, ...] = ()

@@ -39,7 +39,9 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the task list, and the `state` of a WebSocket frame. queue: null unless it waits for a place."""
+    """A row of the task list, and the `state` of a WebSocket frame. queue: null unless it waits for a place.
+    imported_at: when it was taken in from a file; such a task cannot be run.
+    """
 
     id: str
     title: str
@@ -54,6 +56,7 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
     started_at: str | None
     completed_at: str | None
+    imported_at: str | None
     model: str | None
     demo: bool
     usage: Usage

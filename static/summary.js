@@ -12,6 +12,7 @@ export class Summary {
   #status = el("span", { class: "status" });
   #demo = el("span", { class: "demo", hidden: true, title: text.demoNote }, text.demo);
   #attempt = el("span", { class: "attempt" });
+  #imported = el("span", { class: "attempt", hidden: true, title: text.task.importedHint }, text.task.imported);
   #continues = el("a", { hidden: true, data: { link: "" } }, text.task.continues);
   #reason = el("p", { class: "reason", dir: "auto" });
   #notice = el("p", { class: "notice", role: "alert", hidden: true });
@@ -47,7 +48,7 @@ export class Summary {
       el(
         "div",
         { class: "summary-top" },
-        el("div", { class: "summary-name" }, this.#title, el("p", { class: "badges" }, this.#status, this.#demo, this.#attempt, this.#continues)),
+        el("div", { class: "summary-name" }, this.#title, el("p", { class: "badges" }, this.#status, this.#demo, this.#attempt, this.#imported, this.#continues)),
         el("div", { class: "buttons" }, this.#buttons.stop.node, this.#buttons.run.node, this.#buttons.anew.node, this.#archive, this.#buttons.remove.node),
       ),
       this.#reason,
@@ -73,6 +74,7 @@ export class Summary {
     setText(this.#status, text.statuses[model.status] ?? model.status);
     this.#demo.hidden = !model.demo;
     setText(this.#attempt, model.attempt > 1 ? text.task.attempt(model.attempt) : "");
+    this.#imported.hidden = !model.importedAt;
     this.#continues.hidden = !model.continues;
     this.#continues.href = `/tasks/${model.continues}`;
     setText(this.#reason, reason(model));
@@ -120,7 +122,7 @@ export class Summary {
   }
 
   #renderButtons(model, isActive) {
-    const canRun = ["PENDING", "FAILED", "CANCELLED"].includes(model.status);
+    const canRun = !model.importedAt && ["PENDING", "FAILED", "CANCELLED"].includes(model.status);
     this.#buttons.stop.node.hidden = !isActive;
     this.#buttons.stop.label(model.status === "STOPPING" ? text.task.stopping : text.task.stop);
     this.#buttons.run.node.hidden = !canRun;

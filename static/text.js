@@ -131,6 +131,8 @@ export const text = {
     remove: "Delete",
     place: (position, reason) => `Number ${position.toLocaleString("en")} in the queue. ${reason}`,
     continues: "Continues a task",
+    imported: "Imported",
+    importedHint: "A run of elsewhere, taken in from a file. It can be looked at, not run.",
     removeQuestion: "Delete this task?",
     removeHint: "Its events and files are deleted with it.",
     archive: "Download files",

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -11,8 +11,8 @@ import pytest
 import pytest_asyncio
 
 from runner.attempt import Options
-from runner.base import Filter, Page, Store
-from runner.errors import CursorAhead, DatabaseUnusable, KeyReused, TaskNotFound
+from runner.base import Digest, Filter, Page, Placed, Store
+from runner.errors import CursorAhead, DatabaseUnusable, KeyReused, TaskExists, TaskNotFound
 from runner.events import EventType, now
 from runner.sql import APPLICATION_ID
 from runner.states import Status
@@ -24,6 +24,7 @@ from tests.logs import ids, make_commit, make_task, messages
 Opener = Callable[[Path], Awaitable[Store]]
 OPENERS: list[Opener] = [lambda folder: SqliteStore.open(folder / "tasks.db")]
 EVERYTHING = Filter()
+NOTHING_BEFORE = Digest(0, bytes(32).hex())
 
 
 @pytest.fixture(params=OPENERS, ids=["sqlite"])
@@ -288,6 +289,75 @@ async def test_a_task_made_anew(store: Store) -> None:
     await store.create_task(task, key=None, fingerprint="")
     assert await store.append([make_commit(task, ["new"])]) == [True]
     assert messages((await _read(store)).events) == ["new"]
+
+
+async def _batches(*batches: Sequence[Placed], error: Exception | None = None) -> AsyncIterator[Sequence[Placed]]:
+    for batch in batches:
+        yield batch
+    if error is not None:
+        raise error
+
+
+async def test_an_import(store: Store) -> None:
+    """An imported task is as one whose events were appended here: the task, its log and the running hash."""
+    task = await store.create_task(make_task(), key=None, fingerprint="")
+    commit = make_commit(task, ["one", "two", "three"], status=Status.SUCCEEDED, completed_at=now())
+    await store.append([commit])
+    appended = [await store.get_task("task"), await _read(store), await store.digest("task", 3)]
+    await store.delete_task("task")
+    await store.import_task(commit.task, NOTHING_BEFORE, _batches(commit.events[:2], commit.events[2:]))
+    assert [await store.get_task("task"), await _read(store), await store.digest("task", 3)] == appended
+    assert await _list(store) == ["task"]
+
+
+async def test_an_import_that_begins_late(store: Store) -> None:
+    """The events that an imported log begins after are a gap, and the running hash goes on from there."""
+    source = make_commit(make_task(), ["one", "two", "three"], status=Status.FAILED, completed_at=now())
+    await store.import_task(source.task, NOTHING_BEFORE, _batches(source.events))
+    start, end = await store.digest("task", 2), await store.digest("task", 3)
+    await store.delete_task("task")
+    await store.import_task(source.task, start, _batches(source.events[2:]))
+    page = await _read(store)
+    assert messages(page.events) == ["three"]
+    assert page.gap is not None and (page.gap.first, page.gap.last) == (1, 2)
+    assert await store.digest("task", 3) == end
+
+
+async def test_an_import_that_fails(store: Store) -> None:
+    """Of an import that fails on the way nobody sees anything, and its id is free once it is purged."""
+    commit = make_commit(make_task(), ["one", "two"], status=Status.SUCCEEDED, completed_at=now())
+    with pytest.raises(ZeroDivisionError):
+        await store.import_task(commit.task, NOTHING_BEFORE, _batches(commit.events, error=ZeroDivisionError()))
+    assert await _list(store) == []
+    await store.purge()
+    await store.import_task(commit.task, NOTHING_BEFORE, _batches(commit.events))
+    with pytest.raises(TaskExists):
+        await store.import_task(commit.task, NOTHING_BEFORE, _batches(commit.events))
+    assert messages((await _read(store)).events) == ["one", "two"]
+
+
+async def test_a_purge_amid_an_import(store: Store) -> None:
+    """A task that is hidden because it is not whole yet is no rubbish."""
+    commit = make_commit(make_task(), ["one", "two"], status=Status.SUCCEEDED, completed_at=now())
+
+    async def batches() -> AsyncIterator[Sequence[Placed]]:
+        yield commit.events[:1]
+        await store.purge()
+        assert await _list(store) == []
+        yield commit.events[1:]
+
+    await store.import_task(commit.task, NOTHING_BEFORE, batches())
+    await store.purge()
+    assert messages((await _read(store)).events) == ["one", "two"]
+
+
+async def test_retention_of_an_import(store: Store) -> None:
+    """A run that ended long ago is kept from its import on."""
+    task = make_task(imported_at="2024-01-01T00:00:00Z")
+    commit = make_commit(task, ["one"], status=Status.SUCCEEDED, completed_at="2020-01-01T00:00:00Z")
+    await store.import_task(commit.task, NOTHING_BEFORE, _batches(commit.events))
+    assert await store.expire("2023-01-01T00:00:00Z") == []
+    assert await store.expire("2025-01-01T00:00:00Z") == ["task"]
 
 
 async def test_the_list(store: Store) -> None:

@@ -48,7 +48,10 @@ async def test_every_good_answer_is_described(api: Api) -> None:
     await api.http.get(f"/api/tasks/{task_id}/artifacts/{artifacts[0]['path']}")
     await api.http.get(f"/api/tasks/{task_id}/artifacts.zip")
     await api.stop(task_id)
+    exported = await api.http.get(f"/api/tasks/{task_id}/export.jsonl")
     await api.http.delete(f"/api/tasks/{task_id}")
+    jsonl = {"Content-Type": exported.headers["content-type"]}
+    assert (await api.http.post("/api/tasks/import", content=exported.content, headers=jsonl)).status_code == 201
     await api.http.get("/healthz")
     await api.http.get("/readyz")
     await api.http.get("/api/admin/drain")
