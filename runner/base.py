@@ -106,8 +106,29 @@ class Digest(msgspec.Struct, frozen=True):
 
 
 class TaskPage(msgspec.Struct, frozen=True):
+    """snippets: by task id, where the words that were looked for stand; as in `Finding`."""
+
     tasks: Sequence[Task]
     next_cursor: int | None
+    snippets: Mapping[str, list[str]] = {}
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """An event in which words were found. snippet: plain text in parts, every second of which is what matched."""
+
+    event_id: int
+    event_type: EventType
+    agent_role: str | None
+    timestamp: str
+    snippet: list[str]
+
+
+class Findings(msgspec.Struct, frozen=True):
+    """The newest first. through: the event up to which was searched. more: there are older ones."""
+
+    found: Sequence[Finding]
+    through: int
+    more: bool
 
 
 class Artifact(msgspec.Struct, frozen=True):
@@ -169,7 +190,7 @@ class Store(Protocol):
     async def get_task(self, task_id: str) -> Task: ...
 
     async def list_tasks(self, *, statuses: frozenset[Status], query: str, limit: int, cursor: int | None) -> TaskPage:
-        """Newest first, without prompt and final_result. query: words looked for in title and prompt."""
+        """Newest first, without prompt and final_result. query: words that title, prompt or result have."""
 
     async def count_tasks(self) -> Mapping[Status, int]:
         """How many tasks there are of each status, those of which there is none included."""
@@ -192,6 +213,12 @@ class Store(Protocol):
 
     async def read_events_before(self, task_id: str, *, before: int, limit: int, size: int, filter: Filter) -> Page:
         """The last events with an id below `before`: at most `limit`, and `size` bytes or a single one."""
+
+    async def search_events(self, task_id: str, *, query: str, limit: int, before: int | None) -> Findings:
+        """The last events, below `before` if given, in which all words and "phrases" of a query stand.
+
+        A word is found by its beginning, whatever its case and accents. Tokens and measurements are not searched.
+        """
 
     async def digest(self, task_id: str, through: int) -> Digest:
         """The running hash through event `through`. Raises `CursorAhead`, and `EventsExpired` if it is in a gap."""
@@ -219,7 +246,7 @@ class Runner(Protocol):
         """
 
     async def list_tasks(self, *, statuses: frozenset[Status], query: str, limit: int, cursor: int | None) -> TaskPage:
-        """Newest first, without prompt and final_result. query: words looked for in title and prompt."""
+        """Newest first, without prompt and final_result. query: words that title, prompt or result have."""
 
     async def delete_task(self, task_id: str) -> None:
         """Forget a task, its log and its workspace. Raises `Conflict` while it is active."""
@@ -243,6 +270,12 @@ class Runner(Protocol):
 
     async def get_task_events_before(self, task_id: str, *, before: int, limit: int, size: int, filter: Filter) -> Page:
         """The last events with an id below `before`: at most `limit`, and `size` bytes or a single one."""
+
+    async def search_task_events(self, task_id: str, *, query: str, limit: int, before: int | None) -> Findings:
+        """The last events, below `before` if given, in which all words and "phrases" of a query stand.
+
+        A word is found by its beginning, whatever its case and accents. Tokens and measurements are not searched.
+        """
 
     async def get_task_digest(self, task_id: str, through: int | None) -> Digest:
         """The running hash through an event, or through the head. Raises `CursorAhead` and `EventsExpired`."""

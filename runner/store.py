@@ -17,12 +17,14 @@ from typing import Any, NamedTuple, Self
 import msgspec
 
 from runner import log, sql
-from runner.base import Commit, Digest, Durability, Filter, Page, Placed, TaskPage
+from runner.base import Commit, Digest, Durability, Filter, Findings, Page, Placed, TaskPage
 from runner.database import Database, open_database
 from runner.errors import DatabaseUnusable, KeyReused, TaskExists, TaskNotFound
+from runner.search import Search
 from runner.states import TERMINAL, Status
 from runner.task import Task
 from runner.wal import Wal, limit
+from runner.words import BEGIN, END, indexed, match, parts
 
 _NEWEST = 2**62  # above every seq
 _ENDS = 1000  # logs whose end is remembered
@@ -82,10 +84,13 @@ class SqliteStore:
     durability: "normal": a commit survives the death of the process; "full": of the machine too.
     """
 
-    def __init__(self, writer: Database, reader: Database, wal: Wal, epoch: str, stack: AsyncExitStack) -> None:
+    def __init__(
+        self, writer: Database, reader: Database, wal: Wal, search: Search, epoch: str, stack: AsyncExitStack
+    ) -> None:
         """stack: closes them."""
         self._writer = writer
         self._reader = reader
+        self._search = search
         self._wal = wal
         self._epoch = epoch
         self._stack = stack
@@ -107,7 +112,8 @@ class SqliteStore:
                 stack.push_async_callback(wal.aclose)
             except sqlite3.DatabaseError as error:
                 raise DatabaseUnusable(f"The database {path} cannot be used: {error}.") from error
-            return cls(writer, reader, wal, epoch, stack.pop_all())
+            search = Search(path.with_name(f"{path.stem}-search"), reader)
+            return cls(writer, reader, wal, search, epoch, stack.pop_all())
 
     @property
     def epoch(self) -> str:
@@ -142,7 +148,8 @@ class SqliteStore:
         return await self._reader.transaction(_count)
 
     async def delete_task(self, task_id: str) -> None:
-        await self._writer.transaction(partial(_hide, task_id))
+        async with self._search.dropped(task_id):
+            await self._writer.transaction(partial(_hide, task_id))
         self._ends.forget(task_id)
 
     async def purge(self) -> None:
@@ -182,6 +189,9 @@ class SqliteStore:
                 return page
             before = reached
 
+    async def search_events(self, task_id: str, *, query: str, limit: int, before: int | None) -> Findings:
+        return await self._search.find(task_id, query=query, limit=limit, before=before)
+
     async def digest(self, task_id: str, through: int) -> Digest:
         return await self._reader.transaction(partial(log.digest, task_id, through))
 
@@ -189,8 +199,9 @@ class SqliteStore:
         expired = await self._reader.transaction(partial(_expired, before))
         for task_id, head in expired:
             with suppress(TaskNotFound):  # it was deleted meanwhile
-                while await self._writer.transaction(partial(log.expire, task_id, head)):
-                    pass
+                async with self._search.dropped(task_id):
+                    while await self._writer.transaction(partial(log.expire, task_id, head)):
+                        pass
         return [task_id for task_id, _ in expired]
 
     async def aclose(self) -> None:
@@ -255,6 +266,8 @@ def _reserve(task: Task, start: Digest, connection: sqlite3.Connection) -> tuple
 def _show(task: Task, first: int, connection: sqlite3.Connection) -> None:
     """Have a task be found. first: event_id of the first event that is kept."""
     connection.execute(sql.INSERT_STATE, {"id": task.id, "first": first} | _changing(task))
+    texts = [indexed(text) for text in (task.title, task.input_prompt, _outcome(task))]
+    connection.execute(sql.INDEX_TASK, (*texts, task.id))
 
 
 def _find(key: str, fingerprint: str, connection: sqlite3.Connection) -> Task | None:
@@ -276,16 +289,19 @@ def _get(task_id: str, connection: sqlite3.Connection) -> Task:
 def _list(
     statuses: frozenset[Status], query: str, limit: int, cursor: int | None, connection: sqlite3.Connection
 ) -> TaskPage:
-    escaped = query.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     parameters = {
-        "pattern": f"%{escaped}%",
         "cursor": _NEWEST if cursor is None else cursor,
         "limit": limit + 1,
         "statuses": json.dumps(sorted(statuses)),
     }
-    found = connection.execute(sql.LIST_TASKS_OF_STATUS if statuses else sql.LIST_TASKS, parameters).fetchall()
+    if query.strip():
+        wanted = {"match": match(query), "begin": BEGIN, "end": END}
+        found = connection.execute(sql.SEARCH_TASKS, parameters | wanted).fetchall() if wanted["match"] else []
+    else:
+        found = connection.execute(sql.LIST_TASKS_OF_STATUS if statuses else sql.LIST_TASKS, parameters).fetchall()
     page = found[:limit]
-    return TaskPage([_task(row[1:]) for row in page], page[-1][0] if len(found) > limit else None)
+    snippets = {row[1]: parts(row[-1]) for row in page if row[-1] is not None}
+    return TaskPage([_task(row[1:-1]) for row in page], page[-1][0] if len(found) > limit else None, snippets)
 
 
 def _count(connection: sqlite3.Connection) -> Mapping[Status, int]:
@@ -306,7 +322,8 @@ def _hidden(connection: sqlite3.Connection) -> list[tuple[int, str]]:
 
 
 def _delete(seq: int, connection: sqlite3.Connection) -> None:
-    connection.execute(sql.DELETE_HIDDEN_TASK, (seq,))
+    if connection.execute(sql.DELETE_HIDDEN_TASK, (seq,)).rowcount:
+        connection.execute(sql.UNINDEX_TASK, (seq,))
 
 
 def _append(
@@ -328,6 +345,8 @@ def _append_one(commit: Commit, ends: _Ends, moved: dict[str, _End], connection:
     digest = log.append(at, commit.events, before, connection)
     if end is None or msgspec.structs.replace(commit.task, head=end.row.head) != end.row:
         connection.execute(sql.UPDATE_STATE, _changing(commit.task) | {"seq": at.seq})
+        if commit.task.status in TERMINAL:
+            connection.execute(sql.INDEX_RESULT, (indexed(_outcome(commit.task)), at.seq))
         row = commit.task
     else:
         row = end.row
@@ -338,6 +357,14 @@ def _append_one(commit: Commit, ends: _Ends, moved: dict[str, _End], connection:
 def _expired(before: str, connection: sqlite3.Connection) -> list[tuple[str, int]]:
     """The tasks whose events are too old, and their heads."""
     return connection.execute(sql.GET_EXPIRED, {"before": before}).fetchall()
+
+
+def _outcome(task: Task) -> str:
+    """What came of a task, in words to be found by."""
+    result = task.final_result or {}
+    paths = [artifact.get("path") for artifact in result.get("artifacts", [])]
+    said = [message.get("content") for message in result.get("messages", [])]
+    return "\n".join(text for text in (task.reason, *paths, *said) if isinstance(text, str))
 
 
 def _fixed(task: Task) -> Mapping[str, Any]:

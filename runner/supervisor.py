@@ -24,6 +24,7 @@ from runner.base import (
     Digest,
     Durability,
     Filter,
+    Findings,
     Listener,
     Load,
     Page,
@@ -223,6 +224,9 @@ class Supervisor:
 
     async def get_task_events_before(self, task_id: str, *, before: int, limit: int, size: int, filter: Filter) -> Page:
         return await self._store.read_events_before(task_id, before=before, limit=limit, size=size, filter=filter)
+
+    async def search_task_events(self, task_id: str, *, query: str, limit: int, before: int | None) -> Findings:
+        return await self._store.search_events(task_id, query=query, limit=limit, before=before)
 
     async def get_task_digest(self, task_id: str, through: int | None) -> Digest:
         if through is None:

@@ -24,6 +24,7 @@ from server.hub import Hub
 from server.metrics import Metrics
 from server.polls import Polls
 from server.routes import Api, Handler, Operation
+from server.search import Search
 
 STATIC = Path(__file__).parent.parent / "static"
 
@@ -64,7 +65,12 @@ def create_app(runner: Runner, *, llm: Llm) -> LiveApp:
     runner.watch_queue(hub.requeue)
     api = Api(runner, hub, model=llm.model, demo=llm.demo)
     # A path that is spelled out stands before one with a name in its place.
-    operations = [*Exports(runner).operations(), *api.operations(), Metrics(runner, hub).operation()]
+    operations = [
+        *Exports(runner).operations(),
+        *api.operations(),
+        Search(runner).operation(),
+        Metrics(runner, hub).operation(),
+    ]
     return LiveApp(runner, hub, operations)
 
 

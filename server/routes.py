@@ -72,7 +72,7 @@ class Api:
                 method="GET",
                 path="/api/tasks",
                 handler=self.list_tasks,
-                summary="List tasks, newest first.",
+                summary="List tasks, newest first, or those that have the words that are looked for.",
                 query=schemas.TasksQuery,
                 answers={200: schemas.TaskList},
                 problems=(422,),
@@ -233,7 +233,7 @@ class Api:
             statuses=frozenset(wanted.status), query=wanted.q, limit=wanted.limit, cursor=wanted.cursor
         )
         cursor = None if page.next_cursor is None else str(page.next_cursor)
-        rows = [schemas.summary(task, self._runner.queue_place(task)) for task in page.tasks]
+        rows = [schemas.row(task, self._runner.queue_place(task), page.snippets.get(task.id)) for task in page.tasks]
         return _json(schemas.TaskList(tasks=rows, next_cursor=cursor))
 
     async def get_task(self, request: Request) -> Response:

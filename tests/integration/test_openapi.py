@@ -47,6 +47,7 @@ async def test_every_good_answer_is_described(api: Api) -> None:
     artifacts = (await api.http.get(f"/api/tasks/{task_id}/artifacts")).json()["artifacts"]
     await api.http.get(f"/api/tasks/{task_id}/artifacts/{artifacts[0]['path']}")
     await api.http.get(f"/api/tasks/{task_id}/artifacts.zip")
+    await api.http.get(f"/api/tasks/{task_id}/search", params={"q": "hangman"})
     await api.stop(task_id)
     exported = await api.http.get(f"/api/tasks/{task_id}/export.jsonl")
     await api.http.delete(f"/api/tasks/{task_id}")
