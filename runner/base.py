@@ -281,8 +281,9 @@ class Runner(Protocol):
         """The running hash through an event, or through the head. Raises `CursorAhead` and `EventsExpired`."""
 
     async def export_log(self, task_id: str) -> AsyncIterator[bytes]:
-        """The task as it is now and its log as a file, in chunks. A chunk raises `EventsExpired` if retention deletes
-        meanwhile what would stand in it.
+        """The task as it is now and its log as a file: a chunk with its first line, then chunks of whole lines.
+
+        A chunk raises `EventsExpired` if retention deletes meanwhile what would stand in it.
         """
 
     async def import_log(self, chunks: AsyncIterator[bytes]) -> Task:

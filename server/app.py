@@ -66,7 +66,7 @@ def create_app(runner: Runner, *, llm: Llm) -> LiveApp:
     api = Api(runner, hub, model=llm.model, demo=llm.demo)
     # A path that is spelled out stands before one with a name in its place.
     operations = [
-        *Exports(runner).operations(),
+        *Exports(runner, STATIC).operations(),
         *api.operations(),
         Search(runner).operation(),
         Metrics(runner, hub).operation(),

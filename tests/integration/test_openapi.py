@@ -49,6 +49,7 @@ async def test_every_good_answer_is_described(api: Api) -> None:
     await api.http.get(f"/api/tasks/{task_id}/artifacts.zip")
     await api.http.get(f"/api/tasks/{task_id}/search", params={"q": "hangman"})
     await api.stop(task_id)
+    await api.http.get(f"/api/tasks/{task_id}/export.html")
     exported = await api.http.get(f"/api/tasks/{task_id}/export.jsonl")
     await api.http.delete(f"/api/tasks/{task_id}")
     jsonl = {"Content-Type": exported.headers["content-type"]}
