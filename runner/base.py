@@ -3,7 +3,7 @@
 One contract test suite runs over every implementation of each (tests/contract). The server knows only these.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import BinaryIO, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -108,8 +108,29 @@ class Digest(msgspec.Struct, frozen=True):
 
 
 class TaskPage(msgspec.Struct, frozen=True):
+    """snippets: by task id, where the words that were looked for stand; as in `Finding`."""
+
     tasks: Sequence[Task]
     next_cursor: int | None
+    snippets: Mapping[str, list[str]] = {}
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """An event in which words were found. snippet: plain text in parts, every second of which is what matched."""
+
+    event_id: int
+    event_type: EventType
+    agent_role: str | None
+    timestamp: str
+    snippet: list[str]
+
+
+class Findings(msgspec.Struct, frozen=True):
+    """The newest first. through: the event up to which was searched. more: there are older ones."""
+
+    found: Sequence[Finding]
+    through: int
+    more: bool
 
 
 class Opened(NamedTuple):
@@ -167,13 +188,20 @@ class Store(Protocol):
     async def create_task(self, task: Task, *, key: str | None, fingerprint: str) -> Task:
         """Keep a new task. With an idempotency key used before: the task made then, or `KeyReused` if it differs."""
 
+    async def import_task(self, task: Task, start: Digest, batches: AsyncIterator[Sequence[Placed]]) -> None:
+        """Keep a task that has ended elsewhere, with its events: all, or none if the iterator raises.
+
+        start: the running hash before the first of them. What is left of one that was not kept is `purge`'s to free.
+        Raises `TaskExists`.
+        """
+
     async def find_task(self, key: str, fingerprint: str) -> Task | None:
         """The task that was made with an idempotency key. Raises `KeyReused` if its fingerprint differs."""
 
     async def get_task(self, task_id: str) -> Task: ...
 
     async def list_tasks(self, *, statuses: frozenset[Status], query: str, limit: int, cursor: int | None) -> TaskPage:
-        """Newest first, without prompt and final_result. query: words looked for in title and prompt."""
+        """Newest first, without prompt and final_result. query: words that title, prompt or result have."""
 
     async def count_tasks(self) -> Mapping[Status, int]:
         """How many tasks there are of each status, those of which there is none included."""
@@ -196,6 +224,12 @@ class Store(Protocol):
 
     async def read_events_before(self, task_id: str, *, before: int, limit: int, size: int, filter: Filter) -> Page:
         """The last events with an id below `before`: at most `limit`, and `size` bytes or a single one."""
+
+    async def search_events(self, task_id: str, *, query: str, limit: int, before: int | None) -> Findings:
+        """The last events, below `before` if given, in which all words and "phrases" of a query stand.
+
+        A word is found by its beginning, whatever its case and accents. Tokens and measurements are not searched.
+        """
 
     async def digest(self, task_id: str, through: int) -> Digest:
         """The running hash through event `through`. Raises `CursorAhead`, and `EventsExpired` if it is in a gap."""
@@ -223,7 +257,7 @@ class Runner(Protocol):
         """
 
     async def list_tasks(self, *, statuses: frozenset[Status], query: str, limit: int, cursor: int | None) -> TaskPage:
-        """Newest first, without prompt and final_result. query: words looked for in title and prompt."""
+        """Newest first, without prompt and final_result. query: words that title, prompt or result have."""
 
     async def delete_task(self, task_id: str) -> None:
         """Forget a task, its log and its workspace. Raises `Conflict` while it is active."""
@@ -248,8 +282,26 @@ class Runner(Protocol):
     async def get_task_events_before(self, task_id: str, *, before: int, limit: int, size: int, filter: Filter) -> Page:
         """The last events with an id below `before`: at most `limit`, and `size` bytes or a single one."""
 
+    async def search_task_events(self, task_id: str, *, query: str, limit: int, before: int | None) -> Findings:
+        """The last events, below `before` if given, in which all words and "phrases" of a query stand.
+
+        A word is found by its beginning, whatever its case and accents. Tokens and measurements are not searched.
+        """
+
     async def get_task_digest(self, task_id: str, through: int | None) -> Digest:
         """The running hash through an event, or through the head. Raises `CursorAhead` and `EventsExpired`."""
+
+    async def export_log(self, task_id: str) -> AsyncIterator[bytes]:
+        """The task as it is now and its log as a file: a chunk with its first line, then chunks of whole lines.
+
+        A chunk raises `EventsExpired` if retention deletes meanwhile what would stand in it.
+        """
+
+    async def import_log(self, chunks: AsyncIterator[bytes]) -> Task:
+        """Keep the run that an exported file tells of, as a task that cannot be run. All of it, or nothing.
+
+        Raises `LogFileError`, and `TaskExists` if its task is here already.
+        """
 
     async def get_task_artifacts(self, task_id: str) -> list[File]:
         """All files that the runs of a task have written, by path."""

@@ -2,6 +2,8 @@
 
 - RunnerError
     - TaskNotFound: no task has this id
+    - TaskExists: a task has this id already
+    - LogFileError: a file is not the log of a run, or not a whole one
     - ArtifactNotFound: the task has no such file, or not this version of it
     - NotComparable: these versions of a file have no diff
     - FileNotKept: what a run has written could not be kept
@@ -30,6 +32,18 @@ class TaskNotFound(RunnerError):
     def __init__(self, task_id: str) -> None:
         super().__init__(f"There is no task {task_id!r}.")
         self.task_id = task_id
+
+
+class TaskExists(RunnerError):
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"The task {task_id!r} is here already.")
+        self.task_id = task_id
+
+
+class LogFileError(RunnerError):
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(f"Line {line}: {reason}")
+        self.line = line
 
 
 class ArtifactNotFound(RunnerError):

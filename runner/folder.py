@@ -8,6 +8,8 @@ from pathlib import Path
 
 from runner.errors import DataFolderBusy
 
+DATABASE = "metagpt-live.db"  # the file in it
+
 
 @contextmanager
 def hold(data: Path) -> Iterator[None]:

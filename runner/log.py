@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from runner import sql
-from runner.base import Commit, Digest, Filter, Gap, Page, Placed
+from runner.base import Digest, Filter, Gap, Page, Placed
 from runner.errors import CursorAhead, EventsExpired, TaskNotFound
 from runner.events import EventType, split
 
@@ -78,19 +78,17 @@ def position(task_id: str, connection: sqlite3.Connection) -> Position:
     return Position(*row)
 
 
-def append(at: Position, commit: Commit, digest: bytes, connection: sqlite3.Connection) -> bytes:
+def append(at: Position, events: Sequence[Placed], digest: bytes, connection: sqlite3.Connection) -> bytes:
     """Append what follows on the head. digest: the running hash through it. Returns the new one."""
     steps = []
-    for event in commit.events:
+    for event in events:
         digest = sha256(digest + event.encoded).digest()
         if event.event_id % DIGEST_STEP == 0:
             steps.append((at.seq, event.event_id, digest))
-    connection.executemany(
-        sql.INSERT_BATCH, [(at.seq, *msgspec.structs.astuple(batch)) for batch in _batched(commit.events)]
-    )
+    connection.executemany(sql.INSERT_BATCH, [(at.seq, *msgspec.structs.astuple(batch)) for batch in _batched(events)])
     by_type = [
         (at.seq, event.event_type, event.event_id, event.agent_role)
-        for event in commit.events
+        for event in events
         if event.event_type is not EventType.TOKEN
     ]
     if by_type:
@@ -175,7 +173,7 @@ def expire(task_id: str, through: int, connection: sqlite3.Connection) -> bool:
 
 def purge(seq: int, connection: sqlite3.Connection) -> bool:
     """Delete the oldest events of a log that nobody finds any more; whether there may be more of these."""
-    oldest = connection.execute(sql.GET_OLDEST_BATCH, (seq,)).fetchone()
+    oldest = connection.execute(sql.GET_OLDEST_HIDDEN_BATCH, (seq,)).fetchone()
     if oldest is None:
         return False
     parameters = {"seq": seq, "first": oldest[0] + EXPIRED_AT_ONCE}

@@ -80,6 +80,11 @@ MIGRATIONS = (
         ) WITHOUT ROWID
         """,
         "CREATE INDEX idempotency_keys_by_task ON idempotency_keys (task_seq)",
+        """
+        -- For search; a row is that of the task whose seq it has.
+        CREATE VIRTUAL TABLE task_texts USING fts5
+            (title, prompt, result, columnsize = 0, tokenize = 'unicode61 remove_diacritics 2')
+        """,
     ),
 )
 
@@ -94,8 +99,8 @@ INSERT_TASK = """
 """
 
 INSERT_STATE = """
-    INSERT INTO task_states (task_seq, status, attempt, head, first, details, final_result)
-    SELECT seq, :status, :attempt, :head, 1, :details, :final_result FROM tasks WHERE id = :id
+    INSERT INTO task_states (task_seq, status, attempt, head, first, completed_at, details, final_result)
+    SELECT seq, :status, :attempt, :head, :first, :completed_at, :details, :final_result FROM tasks WHERE id = :id
 """
 
 INSERT_KEY = "INSERT INTO idempotency_keys SELECT :key, :fingerprint, seq FROM tasks WHERE id = :id"
@@ -118,39 +123,60 @@ GET_POSITION = f"""
 """
 
 # The prompt is left out: a list of long prompts is not a list.
+_LISTED = f"""
+    t.seq, t.id, t.title, '' AS input_prompt, t.priority, t.options, t.created_at,
+    s.status, s.attempt, {_HEAD}, s.completed_at, s.details, 'null' AS final_result
+"""
+
 LIST_TASKS = f"""
-    SELECT t.seq, t.id, t.title, '' AS input_prompt, t.priority, t.options, t.created_at,
-           s.status, s.attempt, {_HEAD}, s.completed_at, s.details, 'null' AS final_result
+    SELECT {_LISTED}, NULL AS snippet
     FROM tasks t JOIN task_states s ON s.task_seq = t.seq
-    WHERE t.seq < :cursor AND (t.title LIKE :pattern ESCAPE '\\' OR t.input_prompt LIKE :pattern ESCAPE '\\')
+    WHERE t.seq < :cursor
     ORDER BY t.seq DESC LIMIT :limit
 """
 
 LIST_TASKS_OF_STATUS = f"""
-    SELECT t.seq, t.id, t.title, '' AS input_prompt, t.priority, t.options, t.created_at,
-           s.status, s.attempt, {_HEAD}, s.completed_at, s.details, 'null' AS final_result
+    SELECT {_LISTED}, NULL AS snippet
     FROM task_states s JOIN tasks t ON t.seq = s.task_seq
     WHERE s.status IN (SELECT value FROM json_each(:statuses)) AND s.task_seq < :cursor
-      AND (t.title LIKE :pattern ESCAPE '\\' OR t.input_prompt LIKE :pattern ESCAPE '\\')
     ORDER BY s.task_seq DESC LIMIT :limit
 """
+
+SEARCH_TASKS = f"""
+    SELECT {_LISTED}, snippet(task_texts, -1, :begin, :end, '…', 24)
+    FROM task_texts f JOIN tasks t ON t.seq = f.rowid JOIN task_states s ON s.task_seq = t.seq
+    WHERE task_texts MATCH :match AND f.rowid < :cursor
+      AND (:statuses = '[]' OR s.status IN (SELECT value FROM json_each(:statuses)))
+    ORDER BY f.rowid DESC LIMIT :limit
+"""
+
+INDEX_TASK = "INSERT INTO task_texts (title, prompt, result, rowid) SELECT ?, ?, ?, seq FROM tasks WHERE id = ?"
+
+INDEX_RESULT = "UPDATE task_texts SET result = ? WHERE rowid = ?"
+
+UNINDEX_TASK = "DELETE FROM task_texts WHERE rowid = ?"
 
 COUNT_TASKS = "SELECT status, count(*) FROM task_states GROUP BY status"
 
 GET_SEQ = "SELECT t.seq FROM tasks t JOIN task_states s ON s.task_seq = t.seq WHERE t.id = ?"
 
-# Without its state a task is found by nobody. The rest of it takes longer to delete.
+# Without its state a task is found by nobody. The rest of it takes longer to delete; another may have its id meanwhile.
 HIDE_TASK = (
     "DELETE FROM task_states WHERE task_seq = ?",
     "DELETE FROM idempotency_keys WHERE task_seq = ?",
     "UPDATE tasks SET id = 'deleted-' || seq WHERE seq = ?",
 )
 
-GET_OLDEST_BATCH = "SELECT head FROM batches WHERE task_seq = ? ORDER BY head LIMIT 1"
+LIST_HIDDEN_TASKS = "SELECT seq, id FROM tasks WHERE seq NOT IN (SELECT task_seq FROM task_states)"
 
-DELETE_TASK = "DELETE FROM tasks WHERE seq = ?"
+# Of a task that is hidden still.
+GET_OLDEST_HIDDEN_BATCH = """
+    SELECT head FROM batches b
+    WHERE task_seq = ? AND NOT EXISTS (SELECT 1 FROM task_states WHERE task_seq = b.task_seq)
+    ORDER BY head LIMIT 1
+"""
 
-LIST_HIDDEN_TASKS = "SELECT seq FROM tasks WHERE seq NOT IN (SELECT task_seq FROM task_states)"
+DELETE_HIDDEN_TASK = "DELETE FROM tasks WHERE seq = ? AND seq NOT IN (SELECT task_seq FROM task_states)"
 
 UPDATE_STATE = """
     UPDATE task_states SET status = :status, attempt = :attempt, head = :head, details = :details,
@@ -168,9 +194,11 @@ GET_DIGEST_BEFORE = """
     SELECT event_id, digest FROM digests WHERE task_seq = ? AND event_id <= ? ORDER BY event_id DESC LIMIT 1
 """
 
+# An imported run may have ended long ago, and be here since a moment.
 GET_EXPIRED = """
     SELECT t.id, s.head FROM task_states s JOIN tasks t ON t.seq = s.task_seq
-    WHERE s.completed_at < :before AND s.first <= s.head AND s.status IN ('SUCCEEDED', 'FAILED', 'CANCELLED')
+    WHERE s.completed_at < :before AND ifnull(json_extract(s.details, '$.imported_at') < :before, TRUE)
+      AND s.first <= s.head AND s.status IN ('SUCCEEDED', 'FAILED', 'CANCELLED')
 """
 
 EXPIRE_BATCHES = "DELETE FROM batches WHERE task_seq = :seq AND head < :first"
@@ -209,3 +237,28 @@ def event_ids_of_types(count: int, order: Literal["ASC", "DESC"]) -> str:
     """The ids of events of some types, each from its own part of the table. The types are parameters: `type_0`, ..."""
     ids = " UNION ALL ".join(_EVENT_IDS_OF_TYPE.format(number=number, order=order) for number in range(count))
     return f"SELECT event_id FROM ({ids}) ORDER BY event_id {order} LIMIT :limit"
+
+
+# The index of a task's events, in a database of its own. More segments are searched than by default: it is written more
+# than it is read.
+MAKE_INDEX = (
+    """
+    CREATE VIRTUAL TABLE events USING fts5
+        (text, event_type UNINDEXED, agent_role UNINDEXED, timestamp UNINDEXED,
+         columnsize = 0, tokenize = 'unicode61 remove_diacritics 2')
+    """,
+    "INSERT INTO events (events, rank) VALUES ('automerge', 16)",
+    "CREATE TABLE indexed (through INTEGER NOT NULL)",
+    "INSERT INTO indexed VALUES (0)",
+)
+
+GET_INDEXED = "SELECT through FROM indexed"
+
+SET_INDEXED = "UPDATE indexed SET through = ?"
+
+INDEX_EVENT = "INSERT INTO events (rowid, text, event_type, agent_role, timestamp) VALUES (?, ?, ?, ?, ?)"
+
+SEARCH_EVENTS = """
+    SELECT rowid, event_type, agent_role, timestamp, snippet(events, 0, :begin, :end, '…', 24)
+    FROM events WHERE events MATCH :match AND rowid < :before ORDER BY rowid DESC LIMIT :limit
+"""

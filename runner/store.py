@@ -8,7 +8,7 @@ WAL lets the reader go on while the writer commits. What "durable" means is `Dur
 import json
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 from pathlib import Path
@@ -17,12 +17,14 @@ from typing import Any, NamedTuple, Self
 import msgspec
 
 from runner import log, sql
-from runner.base import Commit, Digest, Durability, Filter, Page, TaskPage
+from runner.base import Commit, Digest, Durability, Filter, Findings, Page, Placed, TaskPage
 from runner.database import Database, open_database
-from runner.errors import DatabaseUnusable, KeyReused, TaskNotFound
+from runner.errors import DatabaseUnusable, KeyReused, TaskExists, TaskNotFound
+from runner.search import Search
 from runner.states import TERMINAL, Status
 from runner.task import Task
 from runner.wal import Wal, limit
+from runner.words import BEGIN, END, indexed, match, parts
 
 _NEWEST = 2**62  # above every seq
 _ENDS = 1000  # logs whose end is remembered
@@ -82,14 +84,18 @@ class SqliteStore:
     durability: "normal": a commit survives the death of the process; "full": of the machine too.
     """
 
-    def __init__(self, writer: Database, reader: Database, wal: Wal, epoch: str, stack: AsyncExitStack) -> None:
+    def __init__(
+        self, writer: Database, reader: Database, wal: Wal, search: Search, epoch: str, stack: AsyncExitStack
+    ) -> None:
         """stack: closes them."""
         self._writer = writer
         self._reader = reader
+        self._search = search
         self._wal = wal
         self._epoch = epoch
         self._stack = stack
         self._ends = _Ends()
+        self._importing: set[str] = set()  # tasks that are hidden only because they are not whole yet
 
     @classmethod
     async def open(cls, path: Path, *, durability: Durability = "normal") -> Self:
@@ -106,7 +112,8 @@ class SqliteStore:
                 stack.push_async_callback(wal.aclose)
             except sqlite3.DatabaseError as error:
                 raise DatabaseUnusable(f"The database {path} cannot be used: {error}.") from error
-            return cls(writer, reader, wal, epoch, stack.pop_all())
+            search = Search(path.with_name(f"{path.stem}-search"), reader)
+            return cls(writer, reader, wal, search, epoch, stack.pop_all())
 
     @property
     def epoch(self) -> str:
@@ -114,6 +121,19 @@ class SqliteStore:
 
     async def create_task(self, task: Task, *, key: str | None, fingerprint: str) -> Task:
         return await self._writer.transaction(partial(_create, task, key, fingerprint))
+
+    async def import_task(self, task: Task, start: Digest, batches: AsyncIterator[Sequence[Placed]]) -> None:
+        if task.id in self._importing:
+            raise TaskExists(task.id)
+        self._importing.add(task.id)
+        try:
+            at, digest = await self._writer.transaction(partial(_reserve, task, start))
+            async for events in batches:
+                digest = await self._writer.transaction(partial(log.append, at, events, digest))
+                self._wal.grown(commits=1, size=sum(len(event.encoded) for event in events))
+            await self._writer.transaction(partial(_show, task, start.count + 1))
+        finally:
+            self._importing.remove(task.id)
 
     async def find_task(self, key: str, fingerprint: str) -> Task | None:
         return await self._reader.transaction(partial(_find, key, fingerprint))
@@ -128,11 +148,14 @@ class SqliteStore:
         return await self._reader.transaction(_count)
 
     async def delete_task(self, task_id: str) -> None:
-        await self._writer.transaction(partial(_hide, task_id))
+        async with self._search.dropped(task_id):
+            await self._writer.transaction(partial(_hide, task_id))
         self._ends.forget(task_id)
 
     async def purge(self) -> None:
-        for seq in await self._reader.transaction(_hidden):
+        for seq, task_id in await self._reader.transaction(_hidden):
+            if task_id in self._importing:
+                continue
             while await self._writer.transaction(partial(log.purge, seq)):
                 self._wal.grown(commits=1, size=0)
             await self._writer.transaction(partial(_delete, seq))
@@ -166,6 +189,9 @@ class SqliteStore:
                 return page
             before = reached
 
+    async def search_events(self, task_id: str, *, query: str, limit: int, before: int | None) -> Findings:
+        return await self._search.find(task_id, query=query, limit=limit, before=before)
+
     async def digest(self, task_id: str, through: int) -> Digest:
         return await self._reader.transaction(partial(log.digest, task_id, through))
 
@@ -173,8 +199,9 @@ class SqliteStore:
         expired = await self._reader.transaction(partial(_expired, before))
         for task_id, head in expired:
             with suppress(TaskNotFound):  # it was deleted meanwhile
-                while await self._writer.transaction(partial(log.expire, task_id, head)):
-                    pass
+                async with self._search.dropped(task_id):
+                    while await self._writer.transaction(partial(log.expire, task_id, head)):
+                        pass
         return [task_id for task_id, _ in expired]
 
     async def aclose(self) -> None:
@@ -219,10 +246,28 @@ def _create(task: Task, key: str | None, fingerprint: str, connection: sqlite3.C
     if known is not None:
         return known
     connection.execute(sql.INSERT_TASK, _fixed(task))
-    connection.execute(sql.INSERT_STATE, {"id": task.id} | _changing(task))
+    _show(task, 1, connection)
     if key is not None:
         connection.execute(sql.INSERT_KEY, {"key": key, "fingerprint": fingerprint, "id": task.id})
     return task
+
+
+def _reserve(task: Task, start: Digest, connection: sqlite3.Connection) -> tuple[log.Position, bytes]:
+    """Keep a task, hidden, whose log begins after an event. Returns where it is, and its running hash."""
+    digest = bytes.fromhex(start.sha256)
+    try:
+        seq = connection.execute(sql.INSERT_TASK, _fixed(task)).lastrowid
+    except sqlite3.IntegrityError:
+        raise TaskExists(task.id) from None
+    connection.execute(sql.INSERT_DIGEST, (seq, start.count, digest))
+    return log.Position(int(seq or 0), task.attempt, start.count, start.count + 1), digest
+
+
+def _show(task: Task, first: int, connection: sqlite3.Connection) -> None:
+    """Have a task be found. first: event_id of the first event that is kept."""
+    connection.execute(sql.INSERT_STATE, {"id": task.id, "first": first} | _changing(task))
+    texts = [indexed(text) for text in (task.title, task.input_prompt, _outcome(task))]
+    connection.execute(sql.INDEX_TASK, (*texts, task.id))
 
 
 def _find(key: str, fingerprint: str, connection: sqlite3.Connection) -> Task | None:
@@ -244,16 +289,19 @@ def _get(task_id: str, connection: sqlite3.Connection) -> Task:
 def _list(
     statuses: frozenset[Status], query: str, limit: int, cursor: int | None, connection: sqlite3.Connection
 ) -> TaskPage:
-    escaped = query.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     parameters = {
-        "pattern": f"%{escaped}%",
         "cursor": _NEWEST if cursor is None else cursor,
         "limit": limit + 1,
         "statuses": json.dumps(sorted(statuses)),
     }
-    found = connection.execute(sql.LIST_TASKS_OF_STATUS if statuses else sql.LIST_TASKS, parameters).fetchall()
+    if query.strip():
+        wanted = {"match": match(query), "begin": BEGIN, "end": END}
+        found = connection.execute(sql.SEARCH_TASKS, parameters | wanted).fetchall() if wanted["match"] else []
+    else:
+        found = connection.execute(sql.LIST_TASKS_OF_STATUS if statuses else sql.LIST_TASKS, parameters).fetchall()
     page = found[:limit]
-    return TaskPage([_task(row[1:]) for row in page], page[-1][0] if len(found) > limit else None)
+    snippets = {row[1]: parts(row[-1]) for row in page if row[-1] is not None}
+    return TaskPage([_task(row[1:-1]) for row in page], page[-1][0] if len(found) > limit else None, snippets)
 
 
 def _count(connection: sqlite3.Connection) -> Mapping[Status, int]:
@@ -269,12 +317,13 @@ def _hide(task_id: str, connection: sqlite3.Connection) -> None:
         connection.execute(statement, row)
 
 
-def _hidden(connection: sqlite3.Connection) -> list[int]:
-    return [seq for (seq,) in connection.execute(sql.LIST_HIDDEN_TASKS)]
+def _hidden(connection: sqlite3.Connection) -> list[tuple[int, str]]:
+    return connection.execute(sql.LIST_HIDDEN_TASKS).fetchall()
 
 
 def _delete(seq: int, connection: sqlite3.Connection) -> None:
-    connection.execute(sql.DELETE_TASK, (seq,))
+    if connection.execute(sql.DELETE_HIDDEN_TASK, (seq,)).rowcount:
+        connection.execute(sql.UNINDEX_TASK, (seq,))
 
 
 def _append(
@@ -293,9 +342,11 @@ def _append_one(commit: Commit, ends: _Ends, moved: dict[str, _End], connection:
         return False
     end = moved.get(commit.task.id) or ends.get(commit.task.id)
     before = log.digest_at(at, commit.task.id, at.head, connection) if end is None else end.digest
-    digest = log.append(at, commit, before, connection)
+    digest = log.append(at, commit.events, before, connection)
     if end is None or msgspec.structs.replace(commit.task, head=end.row.head) != end.row:
         connection.execute(sql.UPDATE_STATE, _changing(commit.task) | {"seq": at.seq})
+        if commit.task.status in TERMINAL:
+            connection.execute(sql.INDEX_RESULT, (indexed(_outcome(commit.task)), at.seq))
         row = commit.task
     else:
         row = end.row
@@ -306,6 +357,14 @@ def _append_one(commit: Commit, ends: _Ends, moved: dict[str, _End], connection:
 def _expired(before: str, connection: sqlite3.Connection) -> list[tuple[str, int]]:
     """The tasks whose events are too old, and their heads."""
     return connection.execute(sql.GET_EXPIRED, {"before": before}).fetchall()
+
+
+def _outcome(task: Task) -> str:
+    """What came of a task, in words to be found by."""
+    result = task.final_result or {}
+    paths = [artifact.get("path") for artifact in result.get("artifacts", [])]
+    said = [message.get("content") for message in result.get("messages", [])]
+    return "\n".join(text for text in (task.reason, *paths, *said) if isinstance(text, str))
 
 
 def _fixed(task: Task) -> Mapping[str, Any]:

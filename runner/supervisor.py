@@ -24,6 +24,7 @@ from runner.base import (
     Digest,
     Durability,
     Filter,
+    Findings,
     Listener,
     Load,
     Opened,
@@ -37,8 +38,9 @@ from runner.blobs import Blobs
 from runner.errors import Conflict, NotInTeam, TaskNotFound
 from runner.events import now
 from runner.files import File
-from runner.folder import hold
+from runner.folder import DATABASE, hold
 from runner.forkserver import ForkServer
+from runner.logfile import export_log, import_log
 from runner.measures import TaskMetrics, Timeline
 from runner.queue import QUEUE_LIMIT, Queue
 from runner.recorder import Recorder
@@ -53,6 +55,7 @@ from runner.workspace import discard, keep_base, unfinished
 
 _SHUTDOWN_GRACE = 1.0  # seconds that children have to end by themselves when the server ends
 _ALL = 1_000_000  # tasks
+_IMPORTED = "The task was imported: it shows a run of another server, and cannot be run or continued here."
 _LEFT_QUEUED = "The server is shutting down, and leaves the task queued for the next one. Stop it there."
 
 # MetaGPT blocks its loop for seconds; more than a minute is a loop that will not turn again.
@@ -171,6 +174,8 @@ class Supervisor:
     async def _continued(self, task: Task, source_id: str) -> Task:
         """A task with a copy of another one's project, in which it goes on. Raises `Conflict`."""
         source = await self._store.get_task(source_id)
+        if source.imported_at is not None:
+            raise Conflict(_IMPORTED)
         if source.status is not Status.SUCCEEDED:
             raise Conflict(f"Only a task that has SUCCEEDED can be continued; {source_id} is {source.status}.")
         project = str((source.final_result or {})["project"])
@@ -203,6 +208,8 @@ class Supervisor:
             if active is not None:
                 raise Conflict(f"The task is {active.task.status} already.")
             task = await self._store.get_task(task_id)
+            if task.imported_at is not None:
+                raise Conflict(_IMPORTED)
             follow(task.status, Trigger.RUN)
             self._queue.check_room(free=self._free)
             run = self._new_run(task)
@@ -226,10 +233,21 @@ class Supervisor:
     async def get_task_events_before(self, task_id: str, *, before: int, limit: int, size: int, filter: Filter) -> Page:
         return await self._store.read_events_before(task_id, before=before, limit=limit, size=size, filter=filter)
 
+    async def search_task_events(self, task_id: str, *, query: str, limit: int, before: int | None) -> Findings:
+        return await self._store.search_events(task_id, query=query, limit=limit, before=before)
+
     async def get_task_digest(self, task_id: str, through: int | None) -> Digest:
         if through is None:
             through = (await self._store.get_task(task_id)).head
         return await self._store.digest(task_id, through)
+
+    async def export_log(self, task_id: str) -> AsyncIterator[bytes]:
+        return await export_log(self._store, task_id)
+
+    async def import_log(self, chunks: AsyncIterator[bytes]) -> Task:
+        task = await import_log(self._store, chunks)
+        self._recorder.announce(Commit(task, []))
+        return task
 
     async def get_task_artifacts(self, task_id: str) -> list[File]:
         return await self._artifacts(task_id).list()
@@ -435,7 +453,7 @@ async def open_supervisor(
     Raises `DataFolderBusy` and `DatabaseUnusable`.
     """
     with hold(data):
-        store = await SqliteStore.open(data / "metagpt-live.db", durability=durability)
+        store = await SqliteStore.open(data / DATABASE, durability=durability)
         try:
             async with Recorder(store) as recorder, ForkServer(data / "scratch") as forks:
                 supervisor = Supervisor(

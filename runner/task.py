@@ -51,7 +51,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     progress: 0..1 of the attempt, null while it cannot be known. head: event_id of the last event. reason: why the
     status is what it is, in words. losses: how many attempts in a row have lost their process. demo: whether the model
     was the demo model. raised: what a person has raised budgets to. continues, project: the task that this one goes on
-    with, and its project's folder.
+    with, and its project's folder. imported_at: when it was taken in from a file; null for a task of this server.
     """
 
     id: str
@@ -62,6 +62,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
     continues: str | None = None
     project: str | None = None
+    imported_at: str | None = None
     status: Status = Status.PENDING
     attempt: int = 0
     head: int = 0

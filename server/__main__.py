@@ -1,24 +1,25 @@
-"""The command line: `metagpt-live serve`, `run` and `config`."""
+"""The command line: `metagpt-live serve`, `run`, `import` and `config`."""
 
 import asyncio
 import os
 import shutil
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import click
 import uvloop
 from click.core import ParameterSource
 
 from runner.attempt import Options, Role
-from runner.errors import DatabaseUnusable, DataFolderBusy
+from runner.errors import DatabaseUnusable, DataFolderBusy, RunnerError
+from runner.logfile import import_into
 from runner.queue import QUEUE_LIMIT
 from runner.redact import Redactor
 from runner.supervisor import SILENCE_LIMIT, Supervisor, open_supervisor
-from runner.task import NewTask
+from runner.task import NewTask, Task
 from server import logs, terminal
 from server.app import create_app
 from server.lines import Lines
@@ -26,6 +27,7 @@ from server.llm import Choice, LlmSettingsError, choose
 from server.prices import PricesError
 from server.serving import AddressTaken, listen, serve, url
 from server.settings import PREFIX, VERSION, Settings, masked, without_credentials
+from server.upload import UploadFailed, chunks, upload
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -36,13 +38,15 @@ def _option(flag: str, **settings: Any) -> Callable[[_Command], _Command]:
     return click.option(flag, envvar=variable, show_envvar=True, show_default=True, **settings)
 
 
+_DATA_OPTION = _option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("data"),
+    help="Folder for the database and the workspaces.",
+)
+
 _SHARED_OPTIONS = (
-    _option(
-        "--data",
-        type=click.Path(file_okay=False, path_type=Path),
-        default=Path("data"),
-        help="Folder for the database and the workspaces.",
-    ),
+    _DATA_OPTION,
     _option(
         "--stop-grace",
         type=click.FloatRange(0, 60),
@@ -172,6 +176,24 @@ def run_command(idea: str, review: tuple[Role, ...], **options: Any) -> None:
     sys.exit(_run(_run_one(new, settings, choice)))
 
 
+@main.command("import")
+@click.argument("file", type=click.File("rb"))
+@_DATA_OPTION
+@_option("--url", help="The server that is to take it in; without it, none may be using the data folder.")
+def import_command(file: BinaryIO, data: Path, url: str | None) -> None:
+    """Show somebody else's run: take in its exported FILE (export.jsonl), or - for standard input.
+
+    It becomes a task that has ended, with its whole log, that cannot be run. A file that is not whole changes nothing.
+    """
+    try:
+        task = asyncio.run(_import(file, data)) if url is None else upload(url, file)
+    except DataFolderBusy as error:
+        raise click.ClickException(f"{error} Or import through the server that uses it, with --url.") from error
+    except (RunnerError, UploadFailed, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"Imported: {task.title!r}, {task.status}, {task.head} events, as task {task.id}.")
+
+
 @main.command("config")
 @_with(_SERVE_OPTIONS)
 @_with(_SHARED_OPTIONS)
@@ -207,6 +229,14 @@ async def _run_one(new: NewTask, settings: Settings, choice: Choice) -> int:
     click.echo(f"Model: {choice.source}")
     async with _supervisor(settings, choice) as supervisor:
         return await terminal.run(supervisor, new, Lines(_STDIN))
+
+
+async def _import(file: BinaryIO, data: Path) -> Task:
+    async def read() -> AsyncIterator[bytes]:
+        for chunk in chunks(file):
+            yield chunk
+
+    return await import_into(data, read())
 
 
 def _supervisor(settings: Settings, choice: Choice) -> AbstractAsyncContextManager[Supervisor]:

@@ -18,11 +18,13 @@ from runner.base import Runner
 from runner.errors import QueueFull, RunnerError
 from server import openapi, problems
 from server.entrances import Entrances
+from server.exports import Exports
 from server.headers import SecurityHeaders
 from server.hub import Hub
 from server.metrics import Metrics
 from server.polls import Polls
 from server.routes import Api, Handler, Operation
+from server.search import Search
 
 STATIC = Path(__file__).parent.parent / "static"
 
@@ -62,7 +64,14 @@ def create_app(runner: Runner, *, llm: Llm) -> LiveApp:
     runner.watch(hub.publish)
     runner.watch_queue(hub.requeue)
     api = Api(runner, hub, model=llm.model, demo=llm.demo)
-    return LiveApp(runner, hub, [*api.operations(), Metrics(runner, hub).operation()])
+    # A path that is spelled out stands before one with a name in its place.
+    operations = [
+        *Exports(runner, STATIC).operations(),
+        *api.operations(),
+        Search(runner).operation(),
+        Metrics(runner, hub).operation(),
+    ]
+    return LiveApp(runner, hub, operations)
 
 
 async def _page(_: Request) -> Response:

@@ -81,6 +81,9 @@ def _operation(
         required = bool(components[schema_of[operation.body]["$ref"].rpartition("/")[2]].get("required"))
         content = {"application/json": {"schema": schema_of[operation.body]}}
         described["requestBody"] = {"required": required, "content": content}
+    if operation.upload is not None:
+        content = {operation.upload: {"schema": {"type": "string", "format": "binary"}}}
+        described["requestBody"] = {"required": True, "content": content}
     for status, answer in operation.answers.items():
         described["responses"][str(status)] = _response(status, answer and schema_of[answer], operation.media_type)
     for status in operation.problems:

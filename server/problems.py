@@ -19,6 +19,8 @@ RETRY_AFTER = 30  # seconds
 # The first class that fits counts.
 _RUNNER_ERRORS: tuple[tuple[type[errors.RunnerError], int, str], ...] = (
     (errors.TaskNotFound, 404, "task_not_found"),
+    (errors.TaskExists, 409, "task_exists"),
+    (errors.LogFileError, 422, "bad_log"),
     (errors.ArtifactNotFound, 404, "artifact_not_found"),
     (errors.NotComparable, 422, "not_comparable"),
     (errors.KeyReused, 422, "idempotency_key_reused"),

@@ -29,8 +29,9 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
     """One endpoint.
 
-    path: `{path}` stands for a path with slashes. answers: the type of the body by status, None for no body.
-    media_type: of that body. problems: further statuses.
+    path: `{path}` stands for a path with slashes. body: the type of a JSON body. upload: the media type of one that is
+    no JSON. answers: the type of the body by status, None for no body. media_type: of that body. problems: further
+    statuses.
     """
 
     method: str
@@ -39,6 +40,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     summary: str
     query: type[Any] = schemas.NoQuery
     body: type[Any] | None = None
+    upload: str | None = None
     answers: Mapping[int, type[Any] | None]
     media_type: str = "application/json"
     problems: tuple[int, ...] = ()
@@ -69,7 +71,7 @@ class Api:
                 method="GET",
                 path="/api/tasks",
                 handler=self.list_tasks,
-                summary="List tasks, newest first.",
+                summary="List tasks, newest first, or those that have the words that are looked for.",
                 query=schemas.TasksQuery,
                 answers={200: schemas.TaskList},
                 problems=(422,),
@@ -257,7 +259,7 @@ class Api:
             statuses=frozenset(wanted.status), query=wanted.q, limit=wanted.limit, cursor=wanted.cursor
         )
         cursor = None if page.next_cursor is None else str(page.next_cursor)
-        rows = [schemas.summary(task, self._runner.queue_place(task)) for task in page.tasks]
+        rows = [schemas.row(task, self._runner.queue_place(task), page.snippets.get(task.id)) for task in page.tasks]
         return _json(schemas.TaskList(tasks=rows, next_cursor=cursor))
 
     async def get_task(self, request: Request) -> Response:

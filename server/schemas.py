@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from runner.attempt import Options, Origin, Role
-from runner.base import Place
+from runner.base import Finding, Place
 from runner.events import Event, EventType
 from runner.files import File
 from runner.states import Status
@@ -40,7 +40,9 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the task list, and the `state` of a WebSocket frame. queue: null unless it waits for a place."""
+    """A row of the task list, and the `state` of a WebSocket frame. queue: null unless it waits for a place.
+    imported_at: when it was taken in from a file; such a task cannot be run.
+    """
 
     id: str
     title: str
@@ -55,6 +57,7 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
     started_at: str | None
     completed_at: str | None
+    imported_at: str | None
     model: str | None
     demo: bool
     usage: Usage
@@ -62,6 +65,12 @@ class TaskSummary(msgspec.Struct, frozen=True, kw_only=True):
     waiting: Question | None
     options: Options
     queue: Place | None
+
+
+class TaskRow(TaskSummary, frozen=True, kw_only=True):
+    """A row of the task list. snippet: where it has what `q` looks for, in parts, every second of which is a match."""
+
+    snippet: list[str] | None
 
 
 class TaskDetail(TaskSummary, frozen=True, kw_only=True):
@@ -99,7 +108,7 @@ class TaskState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskList(msgspec.Struct, frozen=True, kw_only=True):
-    tasks: list[TaskSummary]
+    tasks: list[TaskRow]
     next_cursor: str | None
 
 
@@ -160,7 +169,9 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class TasksQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """status: only tasks of these statuses. q: only tasks with this in title or prompt. cursor: `next_cursor`."""
+    """status: only tasks of these statuses. q: only tasks with these words, by how they begin, or "phrases" in title,
+    prompt or result. cursor: `next_cursor`.
+    """
 
     status: list[Status] = []
     q: Annotated[str, msgspec.Meta(max_length=200)] = ""
@@ -179,6 +190,22 @@ class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     types: list[EventType] = []
     agent_role: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     wait: Annotated[float, msgspec.Meta(ge=0, le=30)] = 0
+
+
+class SearchQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """q: words, by how they begin, and "phrases". before: only events before this one."""
+
+    q: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    limit: Annotated[int, msgspec.Meta(ge=1, le=100)] = 20
+    before: Annotated[int, msgspec.Meta(ge=1, le=2**53)] | None = None
+
+
+class SearchResults(msgspec.Struct, frozen=True, kw_only=True):
+    """The last first. through: the event up to which was searched. next_before: the `before` of the next page."""
+
+    results: list[Finding]
+    through: int
+    next_before: int | None
 
 
 class ArtifactQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -248,6 +275,10 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
 
 def summary(task: Task, place: Place | None) -> TaskSummary:
     return TaskSummary(queue=place, **_shared(task, TaskSummary))
+
+
+def row(task: Task, place: Place | None, snippet: list[str] | None) -> TaskRow:
+    return TaskRow(queue=place, snippet=snippet, **_shared(task, TaskSummary))
 
 
 def detail(task: Task, place: Place | None) -> TaskDetail:

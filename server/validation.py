@@ -25,13 +25,7 @@ async def body(request: Request, kind: type[_T]) -> _T:
     data = await _read(request)
     if not data:
         return parse({}, kind)
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise BadRequest(
-            f"The body must be application/json, not {media_type or 'of no stated type'}.",
-            code="wrong_content_type",
-            status=415,
-        )
+    require_type(request, "application/json")
     try:
         value = msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -39,6 +33,17 @@ async def body(request: Request, kind: type[_T]) -> _T:
     except RecursionError:
         raise BadRequest("The body is nested too deeply.", code="bad_json", status=400) from None
     return parse(value, kind)
+
+
+def require_type(request: Request, wanted: str) -> None:
+    """Raise `BadRequest` unless the body is of this media type."""
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != wanted:
+        raise BadRequest(
+            f"The body must be {wanted}, not {media_type or 'of no stated type'}.",
+            code="wrong_content_type",
+            status=415,
+        )
 
 
 def query(request: Request, kind: type[_T], *, lists: frozenset[str] = frozenset()) -> _T:

@@ -13,6 +13,14 @@ export class ApiError extends Error {
   }
 }
 
+/** Where requests go to. */
+let send = (path, options) => fetch(path, options);
+
+/** From now on, ask this instead of the server. @param {(path: string, options: any) => Promise<Response>} answer */
+export function answerFrom(answer) {
+  send = answer;
+}
+
 /** How far the server's clock is ahead of this one, from its Date headers. */
 let aheadMs = 0;
 
@@ -25,7 +33,7 @@ export function serverNow() {
 async function request(path, { method = "GET", body, headers = {}, signal } = {}) {
   let response;
   try {
-    response = await fetch(path, {
+    response = await send(path, {
       method,
       signal,
       headers: body === undefined ? headers : { "Content-Type": "application/json", ...headers },
@@ -54,6 +62,8 @@ const task = (id) => `/api/tasks/${encodeURIComponent(id)}`;
 export const fileUrl = (id, path, version) =>
   `${task(id)}/artifacts/${path.split("/").map(encodeURIComponent).join("/")}${version ? `?version=${version}` : ""}`;
 export const archiveUrl = (id) => `${task(id)}/artifacts.zip`;
+export const pageUrl = (id) => `${task(id)}/export.html`;
+export const logUrl = (id) => `${task(id)}/export.jsonl`;
 export const eventUrl = (id, eventId) => `${task(id)}/events?since_event_id=${eventId - 1}&limit=1`;
 
 export const api = {

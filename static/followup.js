@@ -24,7 +24,7 @@ export class FollowUp {
 
   /** @param {import("./model.js").TaskModel} model */
   render(model) {
-    this.node.hidden = model.status !== "SUCCEEDED";
+    this.node.hidden = model.status !== "SUCCEEDED" || Boolean(model.importedAt);
     this.#options = model.options;
   }
 

@@ -23,6 +23,8 @@ export class TaskModel {
   options = {};
   /** The id of the task whose project this one goes on with. */
   continues = null;
+  /** When it was taken in from a file; such a task only shows a run of elsewhere. */
+  importedAt = null;
   status = null;
   reason = null;
   attempt = 0;
@@ -59,6 +61,7 @@ export class TaskModel {
     this.prompt = task.input_prompt ?? this.prompt;
     this.options = task.options ?? this.options;
     this.continues = task.continues ?? this.continues;
+    this.importedAt = task.imported_at ?? this.importedAt;
     if (task.head < this.#seededTo) return;
     this.#seededTo = this.head = task.head;
     this.status = task.status;

@@ -1,6 +1,7 @@
 /** The head of a task: what it is, how it stands, what it used, and what can be done with it. */
 
-import { archiveUrl, serverNow } from "./api.js";
+import { serverNow } from "./api.js";
+import { Downloads } from "./downloads.js";
 import { el, setText, visible } from "./dom.js";
 import { amount, bytes, cost, stopwatch } from "./format.js";
 import { icon } from "./icons.js";
@@ -12,6 +13,7 @@ export class Summary {
   #status = el("span", { class: "status" });
   #demo = el("span", { class: "demo", hidden: true, title: text.demoNote }, text.demo);
   #attempt = el("span", { class: "attempt" });
+  #imported = el("span", { class: "imported", hidden: true, title: text.task.importedHint }, text.task.imported);
   #continues = el("a", { hidden: true, data: { link: "" } }, text.task.continues);
   #reason = el("p", { class: "reason", dir: "auto" });
   #notice = el("p", { class: "notice", role: "alert", hidden: true });
@@ -20,7 +22,7 @@ export class Summary {
   #idea = el("p", { class: "idea-text", dir: "auto" });
   #figures = new Map();
   #buttons;
-  #archive;
+  #downloads;
 
   /**
    * @param {{taskId: string, actions: Record<"stop" | "run" | "anew" | "remove", () => Promise<void>>}} options
@@ -32,7 +34,7 @@ export class Summary {
       anew: this.#button("play", "quiet", text.task.runAgain, actions.anew),
       remove: this.#button("trash", "quiet", text.task.remove, actions.remove),
     };
-    this.#archive = el("a", { class: "button quiet", href: archiveUrl(taskId), download: "" }, icon("download"), text.task.archive);
+    this.#downloads = new Downloads(taskId);
     const figures = el("dl", { class: "figures", "aria-label": text.task.stats });
     for (const name of ["elapsed", "tokens", "cost", "calls", "events", "resources"]) {
       const value = el("dd");
@@ -47,8 +49,8 @@ export class Summary {
       el(
         "div",
         { class: "summary-top" },
-        el("div", { class: "summary-name" }, this.#title, el("p", { class: "badges" }, this.#status, this.#demo, this.#attempt, this.#continues)),
-        el("div", { class: "buttons" }, this.#buttons.stop.node, this.#buttons.run.node, this.#buttons.anew.node, this.#archive, this.#buttons.remove.node),
+        el("div", { class: "summary-name" }, this.#title, el("p", { class: "badges" }, this.#status, this.#demo, this.#attempt, this.#imported, this.#continues)),
+        el("div", { class: "buttons" }, this.#buttons.stop.node, this.#buttons.run.node, this.#buttons.anew.node, this.#downloads.node, this.#buttons.remove.node),
       ),
       this.#reason,
       this.#notice,
@@ -73,6 +75,7 @@ export class Summary {
     setText(this.#status, text.statuses[model.status] ?? model.status);
     this.#demo.hidden = !model.demo;
     setText(this.#attempt, model.attempt > 1 ? text.task.attempt(model.attempt) : "");
+    this.#imported.hidden = !model.importedAt;
     this.#continues.hidden = !model.continues;
     this.#continues.href = `/tasks/${model.continues}`;
     setText(this.#reason, reason(model));
@@ -120,7 +123,7 @@ export class Summary {
   }
 
   #renderButtons(model, isActive) {
-    const canRun = ["PENDING", "FAILED", "CANCELLED"].includes(model.status);
+    const canRun = !model.importedAt && ["PENDING", "FAILED", "CANCELLED"].includes(model.status);
     this.#buttons.stop.node.hidden = !isActive;
     this.#buttons.stop.label(model.status === "STOPPING" ? text.task.stopping : text.task.stop);
     this.#buttons.run.node.hidden = !canRun;
@@ -129,7 +132,7 @@ export class Summary {
     this.#buttons.run.node.title = isFirst ? "" : text.task.goOnHint;
     this.#buttons.anew.node.hidden = !canRun || isFirst;
     this.#buttons.remove.node.hidden = isActive;
-    this.#archive.hidden = model.artifacts.size === 0;
+    this.#downloads.render(model);
   }
 
   /** A button that cannot be pressed twice and says what went wrong. */

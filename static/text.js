@@ -131,9 +131,10 @@ export const text = {
     remove: "Delete",
     place: (position, reason) => `Number ${position.toLocaleString("en")} in the queue. ${reason}`,
     continues: "Continues a task",
+    imported: "Imported",
+    importedHint: "A run of elsewhere, taken in from a file. It can be looked at, not run.",
     removeQuestion: "Delete this task?",
     removeHint: "Its events and files are deleted with it.",
-    archive: "Download files",
     progress: "Progress",
     working: "Working; how much is left is not known yet",
     percent: (share) => `${Math.floor(share * 100)} %`,
@@ -148,6 +149,16 @@ export const text = {
     resources: "Process",
     events: "Events",
     stats: "Figures of this run",
+  },
+
+  downloads: {
+    heading: "Download",
+    files: "Files",
+    filesHint: "What the team wrote, as a zip",
+    page: "Page",
+    pageHint: "This run with its files, to open without a server",
+    log: "Log",
+    logHint: "Every event, to be imported elsewhere",
   },
 
   agents: {
@@ -249,6 +260,12 @@ export const text = {
   announce: {
     status: (title, status) => `${title}: ${status}`,
     question: "The team asks a question.",
+  },
+
+  recording: {
+    name: "Recording",
+    hint: "This file holds a run as it was recorded. There is no server behind it.",
+    absent: "This is not in the recording.",
   },
 
   errors: {

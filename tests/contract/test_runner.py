@@ -20,6 +20,7 @@ from runner.errors import (
     DataFolderBusy,
     KeyReused,
     QueueFull,
+    TaskExists,
     TaskNotFound,
 )
 from runner.states import TERMINAL, Status
@@ -431,6 +432,33 @@ async def test_deletion(ears: Ears) -> None:
     assert ears.changes.count(Deleted(task_id)) == 1
     assert task.workspace is not None
     assert not await asyncio.to_thread(Path(task.workspace).exists)
+
+
+async def test_an_imported_run(ears: Ears) -> None:
+    """A run that is exported, deleted and imported is told of, has the same log, and cannot be run or continued."""
+    task_id = await _started(ears)
+    await ears.runner.stop_task(task_id)
+    log, digest = await _log(ears.runner, task_id), await ears.runner.get_task_digest(task_id, None)
+    chunks = [chunk async for chunk in await ears.runner.export_log(task_id)]
+
+    async def file() -> AsyncIterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+
+    with pytest.raises(TaskExists):
+        await ears.runner.import_log(file())
+    await ears.runner.delete_task(task_id)
+    task = await ears.runner.import_log(file())
+    assert ears.changes[-1] == Commit(task, [])
+    assert (task.status, task.workspace) == (Status.CANCELLED, None)
+    assert await _log(ears.runner, task_id) == log
+    assert await ears.runner.get_task_digest(task_id, None) == digest
+    for refused in (
+        ears.runner.start_task(task_id),
+        ears.runner.create_task(NewTask(input_prompt="more", continues=task_id)),
+    ):
+        with pytest.raises(Conflict, match="imported"):
+            await refused
 
 
 async def test_one_runner_for_one_folder(tmp_path: Path) -> None:

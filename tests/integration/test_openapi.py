@@ -53,8 +53,13 @@ async def test_every_good_answer_is_described(api: Api) -> None:
     assert (await api.http.get(f"/api/tasks/{task_id}/metrics")).status_code == 200
     await _expect_whole_timeline(api, task_id)
     await api.http.get(f"/api/tasks/{task_id}/artifacts.zip")
+    await api.http.get(f"/api/tasks/{task_id}/search", params={"q": "hangman"})
     await api.stop(task_id)
+    await api.http.get(f"/api/tasks/{task_id}/export.html")
+    exported = await api.http.get(f"/api/tasks/{task_id}/export.jsonl")
     await api.http.delete(f"/api/tasks/{task_id}")
+    jsonl = {"Content-Type": exported.headers["content-type"]}
+    assert (await api.http.post("/api/tasks/import", content=exported.content, headers=jsonl)).status_code == 201
     await api.http.get("/healthz")
     await api.http.get("/readyz")
     await api.http.get("/api/admin/drain")

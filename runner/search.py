@@ -1,0 +1,158 @@
+"""Searching logs: full-text indexes (FTS5) of the events of tasks.
+
+Events are not indexed as they are appended, which would cost every run for the few that are searched. The index of a
+task is made by the first search in it, and each search first brings it to the head of the log. It is a file of its own,
+beside the database: the connections of the store never wait for it, and what retention or a deletion takes from the log
+is out of the index at once, with the file.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from runner import log, sql
+from runner.base import Filter, Finding, Findings
+from runner.database import Database, open_database
+from runner.events import Event, EventType
+from runner.words import BEGIN, END, indexed, match, parts
+
+_VERSION = 1  # of what an index holds; another one is made anew
+
+_STEP = 1000  # events indexed in one transaction
+_STEP_BYTES = 1024 * 1024  # of their JSON, or a single one
+
+# What people have said and are told: not the tokens, which come again in a message or a file, and no measurements.
+_SEARCHED = Filter(
+    frozenset(
+        {
+            EventType.STATUS,
+            EventType.AGENT_COMPLETE,
+            EventType.ACTION_COMPLETE,
+            EventType.MESSAGE,
+            EventType.ARTIFACT,
+            EventType.LOG,
+            EventType.INPUT_REQUEST,
+            EventType.INPUT_RESPONSE,
+            EventType.ERROR,
+            EventType.RESULT,
+        }
+    )
+)
+# Of these types the message only introduces what was said.
+_FIELDS = {
+    EventType.MESSAGE: ("content",),
+    EventType.ARTIFACT: ("path",),
+    EventType.INPUT_RESPONSE: ("answer",),
+    EventType.ERROR: ("message", "traceback"),
+}
+
+
+class Search:
+    """folder: where the indexes are. reader: a connection to the database with the logs."""
+
+    def __init__(self, folder: Path, reader: Database) -> None:
+        self._folder = folder
+        self._reader = reader
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def find(self, task_id: str, *, query: str, limit: int, before: int | None) -> Findings:
+        """As `Store.search_events`."""
+        async with self._lock(task_id):
+            at = await self._reader.transaction(partial(log.position, task_id))
+            async with self._open(task_id, at.head) as index:
+                cursor = await index.transaction(_through)
+                while cursor < at.head:
+                    read = partial(log.read_after, task_id, cursor, _STEP, _STEP_BYTES, _SEARCHED)
+                    page = await self._reader.transaction(read)
+                    await index.transaction(partial(_add, page.events, page.cursor))
+                    cursor = page.cursor
+                return await index.transaction(partial(_find, match(query), limit, before or cursor + 1, cursor))
+
+    @asynccontextmanager
+    async def dropped(self, task_id: str) -> AsyncIterator[None]:
+        """No index of a task, and none is made meanwhile."""
+        async with self._lock(task_id):
+            _unlink(self._path(task_id))
+            yield
+
+    @asynccontextmanager
+    async def _open(self, task_id: str, head: int) -> AsyncIterator[Database]:
+        """The index of a task whose log has this head; one that cannot be of this log is made anew."""
+        path = self._path(task_id)
+        self._folder.mkdir(exist_ok=True, mode=0o700)
+        index = await open_database(path, writes=True)
+        try:
+            if not await index.run(partial(_is_good, head)):
+                await index.close()
+                _unlink(path)
+                index = await open_database(path, writes=True)
+                await index.run(_make)
+            yield index
+        finally:
+            await index.close()
+
+    def _path(self, task_id: str) -> Path:
+        return self._folder / f"{task_id}.db"
+
+    def _lock(self, task_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(task_id, asyncio.Lock())
+
+
+def _is_good(head: int, connection: sqlite3.Connection) -> bool:
+    """Whether an index can be used; a new or damaged file cannot."""
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        return version == _VERSION and _through(connection) <= head
+    except sqlite3.OperationalError:  # locked, or the disk is full: that is not the file's fault
+        raise
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _make(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("BEGIN")
+    for statement in sql.MAKE_INDEX:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _unlink(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _through(connection: sqlite3.Connection) -> int:
+    return int(connection.execute(sql.GET_INDEXED).fetchone()[0])
+
+
+def _add(events: Sequence[bytes], through: int, connection: sqlite3.Connection) -> None:
+    rows = []
+    for encoded in events:
+        event = msgspec.json.decode(encoded, type=Event)
+        rows.append((event.event_id, indexed(_text(event)), event.event_type, event.agent_role, event.timestamp))
+    connection.executemany(sql.INDEX_EVENT, rows)
+    connection.execute(sql.SET_INDEXED, (through,))
+
+
+def _find(query: str, limit: int, before: int, through: int, connection: sqlite3.Connection) -> Findings:
+    """query: for FTS5."""
+    parameters = {"match": query, "before": before, "limit": limit + 1, "begin": BEGIN, "end": END}
+    found = connection.execute(sql.SEARCH_EVENTS, parameters).fetchall() if query else []
+    findings = [
+        Finding(event_id, EventType(event_type), role, timestamp, parts(snippet))
+        for event_id, event_type, role, timestamp, snippet in found[:limit]
+    ]
+    return Findings(findings, through, len(found) > limit)
+
+
+def _text(event: Event) -> str:
+    values = [event.payload.get(field) for field in _FIELDS.get(event.event_type, ("message",))]
+    return "\n".join(value for value in values if isinstance(value, str))

@@ -1,0 +1,126 @@
+"""Runs as files: taken home from here, and taken in from elsewhere."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+
+from runner.base import Runner
+from runner.errors import ArtifactNotFound
+from server import offline, schemas
+from server.problems import BadRequest
+from server.routes import Operation
+from server.validation import require_type
+
+LOG_TYPE = "application/jsonl"
+
+
+FILE_BYTES = 1024 * 1024  # of a file that is taken along in a page
+FILES_BYTES = 16 * 1024 * 1024  # of all of them
+
+
+class _File(msgspec.Struct, frozen=True):
+    path: str
+    version: int
+    content: str
+
+
+class Exports:
+    """static: the folder of the dashboard."""
+
+    def __init__(self, runner: Runner, static: Path) -> None:
+        self._runner = runner
+        self._static = static
+
+    def operations(self) -> list[Operation]:
+        return [
+            Operation(
+                method="POST",
+                path="/api/tasks/import",
+                handler=self.import_log,
+                summary="Take in the run that an exported log tells of, as a task of its own that cannot be run.",
+                upload=LOG_TYPE,
+                answers={201: schemas.TaskDetail},
+                problems=(400, 409, 415, 422),
+            ),
+            Operation(
+                method="GET",
+                path="/api/tasks/{task_id}/export.jsonl",
+                handler=self.export_log,
+                summary="The whole log as a file: JSON lines, first a header, then every event byte for byte.",
+                answers={200: str},
+                media_type=LOG_TYPE,
+                problems=(404, 410),
+            ),
+            Operation(
+                method="GET",
+                path="/api/tasks/{task_id}/export.html",
+                handler=self.export_page,
+                summary="The dashboard with this one run, and its files, as a file that opens without a server.",
+                answers={200: str},
+                media_type="text/html",
+                problems=(404, 410),
+            ),
+        ]
+
+    async def import_log(self, request: Request) -> Response:
+        require_type(request, LOG_TYPE)
+        task = await self._runner.import_log(_uploaded(request))
+        headers = {"Location": f"/api/tasks/{task.id}"}
+        return Response(msgspec.json.encode(schemas.detail(task, None)), 201, headers, media_type="application/json")
+
+    async def export_log(self, request: Request) -> Response:
+        task_id = str(request.path_params["task_id"])
+        chunks = await self._runner.export_log(task_id)
+        return StreamingResponse(chunks, media_type=LOG_TYPE, headers=_attachment(f"{task_id}.jsonl"))
+
+    async def export_page(self, request: Request) -> Response:
+        task_id = str(request.path_params["task_id"])
+        chunks = await self._runner.export_log(task_id)
+        page = await asyncio.to_thread(offline.page, self._static)
+        content = self._page(task_id, page, chunks)
+        return StreamingResponse(content, media_type="text/html", headers=_attachment(f"{task_id}.html"))
+
+    async def _page(self, task_id: str, page: offline.Page, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        yield page.head
+        yield offline.block("header", await anext(chunks))
+        async for chunk in chunks:
+            yield offline.events(chunk.splitlines())
+        async for file in self._files(task_id):
+            yield offline.block("file", msgspec.json.encode(file))
+        yield page.tail
+
+    async def _files(self, task_id: str) -> AsyncIterator[_File]:
+        """The files that are text, as long as there is room."""
+        room = FILES_BYTES
+        for known in await self._runner.get_task_artifacts(task_id):
+            if not known.current or known.size > min(room, FILE_BYTES):
+                continue
+            with contextlib.suppress(ArtifactNotFound, UnicodeDecodeError):  # it is gone, or no text
+                artifact, file = await self._runner.open_artifact(task_id, known.path, known.version)
+                content = await asyncio.to_thread(_read, file)
+                room -= len(content)
+                yield _File(artifact.path, artifact.version, content.decode())
+
+
+def _read(file: BinaryIO) -> bytes:
+    with file:
+        return file.read(FILE_BYTES)
+
+
+def _attachment(name: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="{name}"'}
+
+
+async def _uploaded(request: Request) -> AsyncIterator[bytes]:
+    """The body of a request, however long."""
+    try:
+        async for chunk in request.stream():
+            yield chunk
+    except ClientDisconnect:
+        raise BadRequest("The connection ended in the middle of the body.", code="cut_off", status=400) from None

@@ -1,0 +1,84 @@
+"""A run as one file that opens from a disk, without a server."""
+
+from pathlib import Path
+
+from playwright.async_api import Browser, Page, expect
+
+from tests.browser.conftest import NewPage
+from tests.browser.pages import expect_status
+from tests.browser.test_hostile import MARKUP
+from tests.support import Server, client
+
+ATTACK = "</script><script>globalThis.attacked = 1</script><!--<script>"
+
+
+async def _exported(server: Server, idea: str, folder: Path) -> Path:
+    """The page of a finished run whose main.py has become an attack."""
+    async with client(server) as api:
+        task_id = await api.finished(idea)
+        (main,) = (server.data / "tasks" / task_id).glob("workspace/**/main.py")
+        main.write_text(ATTACK)
+        response = await api.http.get(f"/api/tasks/{task_id}/export.html")
+    assert response.headers["content-disposition"] == f'attachment; filename="{task_id}.html"'
+    path = folder / "run.html"
+    path.write_bytes(response.content)
+    return path
+
+
+async def _open(path: Path, new_page: NewPage) -> tuple[Page, list[str]]:
+    """The page, opened from the disk without a network, and what it has asked for beside itself."""
+    page = await new_page(offline=True)
+    asked: list[str] = []
+
+    def ask(url: str) -> None:
+        if not url.startswith(("data:", "blob:", path.as_uri())):
+            asked.append(url)
+
+    page.on("request", lambda request: ask(request.url))
+    await page.goto(path.as_uri())
+    return page, asked
+
+
+async def test_a_run_opens_from_a_disk(demo_server: Server, new_page: NewPage, tmp_path: Path) -> None:
+    """The file shows the finished run in the same dashboard, with its files, and asks nobody for anything."""
+    page, asked = await _open(await _exported(demo_server, "A snake game", tmp_path), new_page)
+    await expect_status(page, "SUCCEEDED")
+    await expect(page.locator(".card.message").first).to_contain_text("A snake game")
+    await expect(page.locator(".card.result")).to_be_attached()
+    await expect(page.locator(".agent[data-role=Engineer]")).to_have_attribute("data-state", "done")
+    await page.locator("button.file", has_text="snake.py").click()
+    await expect(page.locator(".viewer .code")).to_contain_text("class Snake")
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="Download", exact=True).click()
+    assert (await download.value).suggested_filename == "snake.py"
+    await page.keyboard.press("Escape")
+    for name in ("Run", "Delete", "Continue"):
+        await expect(page.get_by_role("button", name=name)).to_be_hidden()
+    assert asked == []
+
+
+async def test_a_hostile_run_opens_as_text(demo_server: Server, new_page: NewPage, tmp_path: Path) -> None:
+    """Whatever the log and the files hold, it does not get out of the data that they are in."""
+    page, _ = await _open(await _exported(demo_server, MARKUP + ATTACK, tmp_path), new_page)
+    await expect_status(page, "SUCCEEDED")
+    await expect(page.locator(".card.message").first).to_contain_text(MARKUP + ATTACK)
+    await page.locator("button.file", has_text="main.py").click()
+    await expect(page.locator(".viewer .code")).to_contain_text(ATTACK)
+    assert await page.evaluate("() => globalThis.attacked") is None
+
+
+async def test_a_foreign_script_does_not_run(demo_server: Server, browser: Browser, tmp_path: Path) -> None:
+    """Should markup of a run ever get into the page, its policy still lets no script of it run."""
+    path = await _exported(demo_server, "A quiz", tmp_path)
+    page = await browser.new_page()  # whose complaints are what is wanted here
+    html = path.read_text()
+    for script in (
+        "<script>globalThis.attacked = 1</script>",
+        '<script src="data:text/javascript,attacked=1"></script>',
+    ):
+        html = html.replace("<main", f"{script}<main", 1)
+    path.write_text(html)
+    await page.goto(path.as_uri())
+    await expect_status(page, "SUCCEEDED")
+    assert await page.evaluate("() => globalThis.attacked") is None
+    await page.close()
