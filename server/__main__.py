@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import msgspec
 import uvloop
 from click.core import ParameterSource
 
@@ -21,11 +22,14 @@ from runner.supervisor import SILENCE_LIMIT, Supervisor, open_supervisor
 from runner.task import NewTask
 from server import logs, terminal
 from server.app import create_app
+from server.entry import NotServed, open_gate
 from server.lines import Lines
 from server.llm import Choice, LlmSettingsError, choose
 from server.prices import PricesError
-from server.serving import AddressTaken, listen, serve, url
-from server.settings import PREFIX, VERSION, Settings, masked, without_credentials
+from server.serving import AddressTaken, TlsUnusable, is_loopback, listen, serve, url
+from server.settings import PREFIX, VERSION, Network, Settings, masked, without_credentials
+from server.token_commands import token_commands
+from server.tokens import TokensUnusable
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -88,9 +92,33 @@ _SHARED_OPTIONS = (
     _option("--log-json", is_flag=True, help="Log each record as a line of JSON, for programs."),
 )
 
-_SERVE_OPTIONS = (
+_NETWORK_OPTIONS = (
     _option("--host", default="127.0.0.1", help="Address to listen on."),
     _option("--port", type=click.IntRange(0, 65535), default=8000, help="Port to listen on; 0 for any free one."),
+    _option(
+        "--token-file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Who may come in, see `metagpt-live token`. Without it the server serves loopback only.",
+    ),
+    _option(
+        "--allow-host",
+        multiple=True,
+        help="A name of this server, as browsers see it; not needed for IP addresses and localhost.",
+    ),
+    _option(
+        "--forwarded-allow",
+        multiple=True,
+        help="The address or network of a proxy before this server, whose X-Forwarded-* headers are believed.",
+    ),
+    _option(
+        "--tls-cert",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="The certificate and its chain, PEM; serves HTTPS and WSS.",
+    ),
+    _option("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its private key, PEM."),
+)
+
+_SERVE_OPTIONS = (
     _option(
         "--concurrency",
         type=click.IntRange(1, 1000),
@@ -103,6 +131,7 @@ _SERVE_OPTIONS = (
         default=QUEUE_LIMIT,
         help="Tasks that may wait in the queue; further ones are refused.",
     ),
+    *_NETWORK_OPTIONS,
 )
 
 _RUN_OPTIONS = (
@@ -143,13 +172,13 @@ def main() -> None:
 @main.command("serve")
 @_with(_SERVE_OPTIONS)
 @_with(_SHARED_OPTIONS)
-def serve_command(host: str, port: int, **options: Any) -> None:
+def serve_command(**options: Any) -> None:
     """Serve the dashboard and the API."""
     _require_git()
-    settings = _settings(options)
+    network, settings = _network(options), _settings(options)
     choice = _choice(settings)
     _configure_logs(settings, choice)
-    _run(_serve(host, port, settings, choice))
+    _run(_serve(network, settings, choice))
 
 
 @main.command("run")
@@ -172,6 +201,9 @@ def run_command(idea: str, review: tuple[Role, ...], **options: Any) -> None:
     sys.exit(_run(_run_one(new, settings, choice)))
 
 
+main.add_command(token_commands)
+
+
 @main.command("config")
 @_with(_SERVE_OPTIONS)
 @_with(_SHARED_OPTIONS)
@@ -182,25 +214,31 @@ def config_command(context: click.Context, /, **options: Any) -> None:
     for name, value in sorted(options.items()):
         origin = origins.get(context.get_parameter_source(name) or ParameterSource.DEFAULT, "default")
         shown = without_credentials(value) if isinstance(value, str) else value
+        shown = " ".join(value) if isinstance(value, tuple) else shown
         click.echo(f"{name} = {'' if shown is None else shown}  ({origin})")
     key = os.environ.get(_KEY_VARIABLE)
     click.echo(f"llm_api_key = {masked(key) if key else ''}  ({'environment' if key else 'default'})")
-    shared = {name: options[name] for name in options if name not in ("host", "port")}
-    click.echo(f"Model: {_choice(_settings(shared)).source}")
+    click.echo(f"Model: {_choice(_settings(options)).source}")
 
 
-async def _serve(host: str, port: int, settings: Settings, choice: Choice) -> None:
-    with listen(host, port) as listener:
+async def _serve(network: Network, settings: Settings, choice: Choice) -> None:
+    with listen(network.host, network.port) as listener:
+        gate = open_gate(network, is_loopback=is_loopback(listener))
         async with _supervisor(settings, choice) as supervisor:
 
             def announce() -> None:
-                click.echo(f"metagpt-live {VERSION} is serving at {url(listener)}")
+                scheme = "http" if network.tls_cert is None else "https"
+                click.echo(f"metagpt-live {VERSION} is serving at {url(listener, scheme=scheme)}")
+                if scheme == "http" and not (is_loopback(listener) or network.forwarded_allow):
+                    click.echo(
+                        "Tokens are not encrypted on their way: use --tls-cert and --tls-key, or a proxy that has them."
+                    )
                 click.echo(f"Model: {choice.source}")
                 click.echo(f"Data: {settings.data}. Press Ctrl-C to stop.")
 
-            app = create_app(supervisor, llm=choice.llm)
+            app = create_app(supervisor, llm=choice.llm, gate=gate)
             await supervisor.resume_queue()
-            await serve(app, listener, on_started=announce, on_stopping=app.hub.close)
+            await serve(app, listener, network, on_started=announce, on_second=app.tend, on_stopping=app.close)
 
 
 async def _run_one(new: NewTask, settings: Settings, choice: Choice) -> int:
@@ -227,7 +265,7 @@ def _run(main: Coroutine[Any, Any, Any]) -> Any:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(main)
-    except (AddressTaken, DataFolderBusy, DatabaseUnusable, OSError) as error:
+    except (AddressTaken, NotServed, TlsUnusable, TokensUnusable, DataFolderBusy, DatabaseUnusable, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -244,7 +282,16 @@ def _require_git() -> None:
 
 
 def _settings(options: dict[str, Any]) -> Settings:
-    return Settings(**options | {"data": options["data"].absolute()}, llm_api_key=os.environ.get(_KEY_VARIABLE))
+    given = _named(options, Settings) | {"data": options["data"].absolute()}
+    return Settings(**given, llm_api_key=os.environ.get(_KEY_VARIABLE))
+
+
+def _network(options: dict[str, Any]) -> Network:
+    return Network(**_named(options, Network))
+
+
+def _named(options: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name in kind.__struct_fields__}
 
 
 def _choice(settings: Settings) -> Choice:

@@ -6,7 +6,6 @@ from pathlib import Path
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
@@ -18,8 +17,9 @@ from runner.base import Runner
 from runner.errors import QueueFull, RunnerError
 from server import openapi, problems
 from server.entrances import Entrances
-from server.headers import SecurityHeaders
+from server.gate import Gate, GatedApp
 from server.hub import Hub
+from server.logins import Logins
 from server.metrics import Metrics
 from server.polls import Polls
 from server.routes import Api, Handler, Operation
@@ -28,9 +28,9 @@ STATIC = Path(__file__).parent.parent / "static"
 
 
 class LiveApp(Starlette):
-    """Starlette, with the WebSocket entrances and the shortcut for polls in front of it."""
+    """Starlette behind the gate, with the WebSocket entrances and the shortcut for polls in front of it."""
 
-    def __init__(self, runner: Runner, hub: Hub, operations: Sequence[Operation]) -> None:
+    def __init__(self, gate: Gate, runner: Runner, hub: Hub, operations: Sequence[Operation]) -> None:
         super().__init__(
             routes=[
                 *_rest(operations),
@@ -39,7 +39,6 @@ class LiveApp(Starlette):
                 Route("/tasks/{task_id}", _page),
                 Mount("/static", StaticFiles(directory=STATIC)),
             ],
-            middleware=[Middleware(SecurityHeaders)],
             exception_handlers={
                 problems.BadRequest: problems.on_bad_request,
                 QueueFull: problems.on_queue_full,
@@ -48,21 +47,32 @@ class LiveApp(Starlette):
                 Exception: problems.on_any_error,
             },
         )
-        self.hub = hub
-        self._entrances = Entrances(hub, runner)
-        self._polls = Polls(super().__call__, hub)
+        self._gate = gate
+        self._hub = hub
+        self._entrances = Entrances(gate, hub, runner)
+        self._http = GatedApp(Polls(super().__call__, hub), gate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await (self._entrances if scope["type"] == "websocket" else self._polls)(scope, receive, send)
+        await (self._entrances if scope["type"] == "websocket" else self._http)(scope, receive, send)
+
+    def tend(self) -> None:
+        """To be called every second: what has changed about the tokens counts from then on."""
+        self._gate.auth.refresh()
+        self._hub.audience.tend()
+
+    def close(self) -> None:
+        """Have everyone who waits go on: the server is about to end."""
+        self._hub.close()
 
 
-def create_app(runner: Runner, *, llm: Llm) -> LiveApp:
+def create_app(runner: Runner, *, llm: Llm, gate: Gate) -> LiveApp:
     """The ASGI application over a runner that is open already. llm: what the runs use, to be shown."""
     hub = Hub(runner)
     runner.watch(hub.publish)
     runner.watch_queue(hub.requeue)
     api = Api(runner, hub, model=llm.model, demo=llm.demo)
-    return LiveApp(runner, hub, [*api.operations(), Metrics(runner, hub).operation()])
+    operations = [*Logins(gate).operations(), *api.operations(), Metrics(runner, hub).operation()]
+    return LiveApp(gate, runner, hub, operations)
 
 
 async def _page(_: Request) -> Response:

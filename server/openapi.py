@@ -1,12 +1,14 @@
 """The OpenAPI 3.1 description, made from the same table as the routes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
+from server.auth import COOKIE
+from server.gate import is_open
 from server.problems import MEDIA_TYPE, RETRY_AFTER
 from server.routes import Operation
 from server.schemas import Problem
@@ -27,6 +29,12 @@ _RETRY_AFTER = {
 }
 
 
+_SECURITY_SCHEMES = {
+    "token": {"type": "http", "scheme": "bearer"},
+    "login": {"type": "apiKey", "in": "cookie", "name": COOKIE},
+}
+
+
 def document(operations: Sequence[Operation]) -> dict[str, Any]:
     """The OpenAPI document of these endpoints."""
     kinds = _kinds(operations)
@@ -41,11 +49,13 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
             "title": "metagpt-live",
             "version": VERSION,
             "description": "Run MetaGPT teams as tasks and watch every event live. The same events come over WebSocket "
-            "at /ws and at /api/tasks/{task_id}/events.",
+            "at /ws and at /api/tasks/{task_id}/events. A viewer's token is good for GET, an operator's for all. "
+            "On loopback none is needed, unless the server was given a token file.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": _SECURITY_SCHEMES},
+        "security": [{name: []} for name in _SECURITY_SCHEMES],
     }
 
 
@@ -70,6 +80,8 @@ def _operation(
         ],
         "responses": {},
     }
+    if is_open(operation.path):
+        described["security"] = []
     query = components[schema_of[operation.query]["$ref"].rpartition("/")[2]]
     for name, schema in query["properties"].items():
         described["parameters"].append(
@@ -83,11 +95,18 @@ def _operation(
         described["requestBody"] = {"required": required, "content": content}
     for status, answer in operation.answers.items():
         described["responses"][str(status)] = _response(status, answer and schema_of[answer], operation.media_type)
-    for status in operation.problems:
+    for status in sorted({*operation.problems, *_problems_at_gate(operation)}):
         described["responses"][str(status)] = _response(status, schema_of[Problem], MEDIA_TYPE)
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             described["responses"][str(status)]["headers"] = {"Retry-After": _RETRY_AFTER}
     return described
+
+
+def _problems_at_gate(operation: Operation) -> Iterator[int]:
+    """The statuses of what the gate refuses."""
+    yield HTTPStatus.FORBIDDEN
+    if not is_open(operation.path):
+        yield HTTPStatus.UNAUTHORIZED
 
 
 def _response(status: int, schema: Any, media_type: str) -> dict[str, Any]:

@@ -55,10 +55,18 @@ def response(problem: Problem) -> Response:
     return Response(msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE)
 
 
+def refusal(error: BadRequest) -> Response:
+    """What is answered to a request that is wrong."""
+    fields = [] if error.field is None else [FieldError(field=error.field, message=error.detail)]
+    answer = response(_problem(error.status, error.code, error.detail, fields))
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        answer.headers["WWW-Authenticate"] = "Bearer"
+    return answer
+
+
 async def on_bad_request(_: Request, error: Exception) -> Response:
     assert isinstance(error, BadRequest)
-    fields = [] if error.field is None else [FieldError(field=error.field, message=error.detail)]
-    return response(_problem(error.status, error.code, error.detail, fields))
+    return refusal(error)
 
 
 async def on_runner_error(_: Request, error: Exception) -> Response:

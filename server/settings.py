@@ -43,6 +43,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"Settings(data={self.data}, ...)"
 
 
+class Network(msgspec.Struct, frozen=True, kw_only=True):
+    """How the server is reached. token_file: who may come in; None for everybody, on loopback only. allow_host: names
+    of this server beside its addresses. forwarded_allow: networks of proxies whose word is taken for who a client is.
+    tls_cert, tls_key: PEM files, both or none.
+    """
+
+    host: str
+    port: int
+    token_file: Path | None
+    allow_host: tuple[str, ...]
+    forwarded_allow: tuple[str, ...]
+    tls_cert: Path | None
+    tls_key: Path | None
+
+
 def masked(value: str) -> str:
     """A secret, recognisable to who knows it and useless to who does not."""
     return f"{value[:3]}…{value[-2:]}" if len(value) >= 12 else "…"
