@@ -19,15 +19,25 @@ from runner.errors import DatabaseUnusable, DataFolderBusy
 from runner.queue import QUEUE_LIMIT
 from runner.redact import Redactor
 from runner.supervisor import SILENCE_LIMIT, Supervisor, open_supervisor
-from runner.task import NewTask
+from runner.task import PROMPT_LIMIT, NewTask
 from server import logs, terminal
 from server.app import create_app
 from server.entry import NotServed, open_gate
 from server.lines import Lines
 from server.llm import Choice, LlmSettingsError, choose
 from server.prices import PricesError
-from server.serving import AddressTaken, TlsUnusable, is_loopback, listen, serve, url
-from server.settings import PREFIX, VERSION, Network, Settings, masked, without_credentials
+from server.serving import AddressTaken, TlsUnusable, is_loopback, listen, serve, tls, url
+from server.settings import (
+    BODY_LIMIT,
+    FRAME_LIMIT,
+    PREFIX,
+    VERSION,
+    Limits,
+    Network,
+    Settings,
+    masked,
+    without_credentials,
+)
 from server.token_commands import token_commands
 from server.tokens import TokensUnusable
 
@@ -118,6 +128,48 @@ _NETWORK_OPTIONS = (
     _option("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its private key, PEM."),
 )
 
+_LIMIT_OPTIONS = (
+    _option(
+        "--body-limit",
+        type=click.IntRange(1000, 1_000_000_000),
+        default=BODY_LIMIT,
+        help="Bytes of a request's body.",
+    ),
+    _option(
+        "--frame-limit",
+        type=click.IntRange(1000, 100_000_000),
+        default=FRAME_LIMIT,
+        help="Bytes of a WebSocket client's frame.",
+    ),
+    _option(
+        "--prompt-limit", type=click.IntRange(1, PROMPT_LIMIT), default=PROMPT_LIMIT, help="Characters of a prompt."
+    ),
+    _option(
+        "--subscription-limit",
+        type=click.IntRange(1, 1_000_000),
+        default=1000,
+        help="Subscriptions of a WebSocket.",
+    ),
+    _option(
+        "--connection-limit",
+        type=click.IntRange(1, 1_000_000),
+        default=1000,
+        help="Connections of a client, an IP address, at the same time.",
+    ),
+    _option(
+        "--request-rate",
+        type=click.FloatRange(0, 1_000_000),
+        default=1000,
+        help="Requests of a client per second, and frames of a WebSocket; 0 for no limit.",
+    ),
+    _option(
+        "--request-timeout",
+        type=click.FloatRange(0.1, 3600),
+        default=30,
+        help="Seconds in which a request must have come as a whole.",
+    ),
+)
+
 _SERVE_OPTIONS = (
     _option(
         "--concurrency",
@@ -132,6 +184,7 @@ _SERVE_OPTIONS = (
         help="Tasks that may wait in the queue; further ones are refused.",
     ),
     *_NETWORK_OPTIONS,
+    *_LIMIT_OPTIONS,
 )
 
 _RUN_OPTIONS = (
@@ -175,10 +228,12 @@ def main() -> None:
 def serve_command(**options: Any) -> None:
     """Serve the dashboard and the API."""
     _require_git()
-    network, settings = _network(options), _settings(options)
+    settings = _settings(options)
+    network = Network(**_named(options, Network))
+    limits = Limits(**_named(options, Limits))
     choice = _choice(settings)
     _configure_logs(settings, choice)
-    _run(_serve(network, settings, choice))
+    _run(_serve(network, limits, settings, choice))
 
 
 @main.command("run")
@@ -221,9 +276,10 @@ def config_command(context: click.Context, /, **options: Any) -> None:
     click.echo(f"Model: {_choice(_settings(options)).source}")
 
 
-async def _serve(network: Network, settings: Settings, choice: Choice) -> None:
+async def _serve(network: Network, limits: Limits, settings: Settings, choice: Choice) -> None:
     with listen(network.host, network.port) as listener:
-        gate = open_gate(network, is_loopback=is_loopback(listener))
+        context = tls(network)
+        gate = open_gate(network, limits, is_loopback=is_loopback(listener))
         async with _supervisor(settings, choice) as supervisor:
 
             def announce() -> None:
@@ -238,7 +294,16 @@ async def _serve(network: Network, settings: Settings, choice: Choice) -> None:
 
             app = create_app(supervisor, llm=choice.llm, gate=gate)
             await supervisor.resume_queue()
-            await serve(app, listener, network, on_started=announce, on_second=app.tend, on_stopping=app.close)
+            await serve(
+                app,
+                listener,
+                gate,
+                context=context,
+                proxies=network.forwarded_allow,
+                on_started=announce,
+                on_second=app.tend,
+                on_stopping=app.close,
+            )
 
 
 async def _run_one(new: NewTask, settings: Settings, choice: Choice) -> int:
@@ -284,10 +349,6 @@ def _require_git() -> None:
 def _settings(options: dict[str, Any]) -> Settings:
     given = _named(options, Settings) | {"data": options["data"].absolute()}
     return Settings(**given, llm_api_key=os.environ.get(_KEY_VARIABLE))
-
-
-def _network(options: dict[str, Any]) -> Network:
-    return Network(**_named(options, Network))
 
 
 def _named(options: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:

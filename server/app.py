@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -44,6 +44,7 @@ class LiveApp(Starlette):
                 QueueFull: problems.on_queue_full,
                 RunnerError: problems.on_runner_error,
                 HTTPException: problems.on_http_error,
+                ClientDisconnect: problems.on_gone,
                 Exception: problems.on_any_error,
             },
         )
@@ -70,7 +71,7 @@ def create_app(runner: Runner, *, llm: Llm, gate: Gate) -> LiveApp:
     hub = Hub(runner)
     runner.watch(hub.publish)
     runner.watch_queue(hub.requeue)
-    api = Api(runner, hub, model=llm.model, demo=llm.demo)
+    api = Api(runner, hub, model=llm.model, demo=llm.demo, prompt_limit=gate.limits.prompt_limit)
     operations = [*Logins(gate).operations(), *api.operations(), Metrics(runner, hub).operation()]
     return LiveApp(gate, runner, hub, operations)
 

@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from runner.base import Runner
-from server.gate import Gate
+from server.gate import Gate, address_of
 from server.hub import Hub
 from server.problems import BadRequest
 from server.protocol import CloseCode, Subscribe
@@ -31,12 +31,24 @@ class Entrances:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         websocket = WebSocket(scope, receive, send)
+        clients, address = self._gate.clients, address_of(scope)
+        if not clients.enter(address):
+            message = f"A client has at most {clients.connections} connections."
+            await reject(websocket, CloseCode.TRY_AGAIN_LATER, "too_many_connections", message)
+            return
+        try:
+            await self._let_in(websocket)
+        finally:
+            clients.leave(address)
+
+    async def _let_in(self, websocket: WebSocket) -> None:
+        scope = websocket.scope
         try:
             passed = self._gate.check_websocket(scope)
         except BadRequest as error:
             await reject(websocket, _CLOSE_CODES[error.status], error.code, error.detail)
             return
-        session = Session(websocket, self._gate.auth, passed, self._hub, self._runner)
+        session = Session(websocket, self._gate, passed, self._hub, self._runner)
         if scope["path"] == "/ws":
             await session.serve()
         elif task := _TASK.fullmatch(scope["path"]):

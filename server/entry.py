@@ -3,9 +3,10 @@
 import ipaddress
 
 from server.auth import Auth, OpenAuth, TokenAuth
+from server.clients import Clients
 from server.gate import Gate
 from server.origins import Origins
-from server.settings import Network
+from server.settings import Limits, Network
 from server.tokens import TokenFile
 
 _CREATE = "`metagpt-live token create --role operator --token-file FILE`"
@@ -15,7 +16,7 @@ class NotServed(Exception):
     """The server does not start, since it would not be safe; `str()` says why and what to do."""
 
 
-def open_gate(network: Network, *, is_loopback: bool) -> Gate:
+def open_gate(network: Network, limits: Limits, *, is_loopback: bool) -> Gate:
     """The gate for what is set. is_loopback: whether only this machine can reach the server.
 
     Raises `NotServed`, `TokensUnusable`.
@@ -28,7 +29,9 @@ def open_gate(network: Network, *, is_loopback: bool) -> Gate:
             raise NotServed(f"--forwarded-allow takes an address or a network such as 10.0.0.0/8, not {proxy!r}.")
     if (network.tls_cert is None) != (network.tls_key is None):
         raise NotServed("--tls-cert and --tls-key are given together or not at all.")
-    return Gate(_auth(network, is_loopback=is_loopback), Origins(network.allow_host))
+    auth = _auth(network, is_loopback=is_loopback)
+    clients = Clients(connections=limits.connection_limit, rate=limits.request_rate, proxies=network.forwarded_allow)
+    return Gate(auth, Origins(network.allow_host), clients, limits)
 
 
 def _auth(network: Network, *, is_loopback: bool) -> Auth:

@@ -1,12 +1,16 @@
 """The gate, through which every request and every WebSocket comes before anything else looks at it."""
 
+import math
+
 from starlette.requests import cookie_parser
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server import problems
 from server.auth import COOKIE, Auth, NotAuthenticated, Pass
+from server.clients import Clients
 from server.origins import Origins
 from server.problems import BadRequest
+from server.settings import Limits
 
 _SAFE = frozenset({"GET", "HEAD"})
 
@@ -45,14 +49,17 @@ class Credentials:
 
 
 class Gate:
-    """Lets in who may. auth: knows who that is; origins: from which pages."""
+    """Lets in who may. auth: knows who that is; origins: from which pages; clients: how much one may use."""
 
-    def __init__(self, auth: Auth, origins: Origins) -> None:
+    def __init__(self, auth: Auth, origins: Origins, clients: Clients, limits: Limits) -> None:
         self.auth = auth
+        self.clients = clients
+        self.limits = limits
         self._origins = origins
 
     def check_request(self, scope: Scope) -> None:
         """Raise `BadRequest` unless an HTTP request may be answered."""
+        self._check_pace(scope)
         path, is_safe = scope["path"], scope["method"] in _SAFE
         headers = Credentials(scope)
         if path not in _ANY_HOST:
@@ -69,6 +76,7 @@ class Gate:
 
     def check_websocket(self, scope: Scope) -> Pass | None:
         """As whom a WebSocket comes in; None if that must be said in its first frame. Raises `BadRequest`."""
+        self._check_pace(scope)
         headers = Credentials(scope)
         self._origins.check_host(headers.host)
         self._check_origin(headers, scope)
@@ -81,6 +89,11 @@ class Gate:
             return self.auth.recognise(authorization=headers.authorization, cookie=cookie)
         except NotAuthenticated as error:
             raise unauthenticated(str(error)) from None
+
+    def _check_pace(self, scope: Scope) -> None:
+        if wait := self.clients.wait(address_of(scope)):
+            message = f"A client may send {self.limits.request_rate:g} requests a second; send this one again later."
+            raise BadRequest(message, code="too_many_requests", status=429, retry_after=math.ceil(wait))
 
     def _check_origin(self, headers: Credentials, scope: Scope) -> None:
         if headers.origin is not None:  # only browsers send it, and they always do
@@ -101,7 +114,27 @@ class GatedApp:
         except BadRequest as error:
             await problems.refusal(error)(scope, receive, send)
         else:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive if scope["method"] in _SAFE else self._bounded(receive), send)
+
+    def _bounded(self, receive: Receive) -> Receive:
+        """The body of a request; reading on where it has become too large raises `BadRequest`."""
+        limit, size = self._gate.limits.body_limit, 0
+
+        async def bounded() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > limit:
+                raise BadRequest(f"The body has at most {limit:,} bytes.", code="body_too_large", status=413)
+            return message
+
+        return bounded
+
+
+def address_of(scope: Scope) -> str:
+    """The IP address of a client; what a trusted proxy says it is, if there is one."""
+    client = scope.get("client")
+    return client[0] if client else ""
 
 
 def unauthenticated(detail: str) -> BadRequest:

@@ -9,7 +9,7 @@ import msgspec
 
 from server.auth import COOKIE
 from server.gate import is_open
-from server.problems import MEDIA_TYPE, RETRY_AFTER
+from server.problems import MEDIA_TYPE
 from server.routes import Operation
 from server.schemas import Problem
 from server.settings import VERSION
@@ -25,7 +25,7 @@ _IDEMPOTENCY_KEY = {
 
 _RETRY_AFTER = {
     "description": "Seconds after which it is worth to try again.",
-    "schema": {"type": "integer", "const": RETRY_AFTER},
+    "schema": {"type": "integer", "minimum": 1},
 }
 
 
@@ -104,7 +104,7 @@ def _operation(
 
 def _problems_at_gate(operation: Operation) -> Iterator[int]:
     """The statuses of what the gate refuses."""
-    yield HTTPStatus.FORBIDDEN
+    yield from (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
     if not is_open(operation.path):
         yield HTTPStatus.UNAUTHORIZED
 

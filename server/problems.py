@@ -1,5 +1,6 @@
 """Errors as the API tells them: RFC 9457 problem+json with a stable code."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
 
 import msgspec
@@ -33,14 +34,25 @@ _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
 class BadRequest(Exception):
-    """A request that is wrong. field: the one at fault, or None when it is not about a field."""
+    """A request that is wrong. field: the one at fault, or None when it is not about a field. retry_after: seconds
+    after which the same request may be right.
+    """
 
-    def __init__(self, detail: str, *, code: str, status: int = 422, field: str | None = None) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str,
+        status: int = 422,
+        field: str | None = None,
+        retry_after: int | None = None,
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.code = code
         self.status = status
         self.field = field
+        self.retry_after = retry_after
 
 
 def code_of(error: errors.RunnerError) -> tuple[int, str]:
@@ -58,9 +70,11 @@ def response(problem: Problem) -> Response:
 def refusal(error: BadRequest) -> Response:
     """What is answered to a request that is wrong."""
     fields = [] if error.field is None else [FieldError(field=error.field, message=error.detail)]
-    answer = response(_problem(error.status, error.code, error.detail, fields))
+    answer = response(problem(error.status, error.code, error.detail, fields))
     if error.status == HTTPStatus.UNAUTHORIZED:
         answer.headers["WWW-Authenticate"] = "Bearer"
+    if error.retry_after is not None:
+        answer.headers["Retry-After"] = str(error.retry_after)
     return answer
 
 
@@ -72,13 +86,13 @@ async def on_bad_request(_: Request, error: Exception) -> Response:
 async def on_runner_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, errors.RunnerError)
     status, code = code_of(error)
-    return response(_problem(status, code, str(error), []))
+    return response(problem(status, code, str(error)))
 
 
 async def on_queue_full(_: Request, error: Exception) -> Response:
     assert isinstance(error, errors.QueueFull)
     status, code = code_of(error)
-    answer = response(msgspec.structs.replace(_problem(status, code, str(error), []), limit=error.limit))
+    answer = response(msgspec.structs.replace(problem(status, code, str(error)), limit=error.limit))
     answer.headers["Retry-After"] = str(RETRY_AFTER)
     return answer
 
@@ -90,15 +104,20 @@ async def on_http_error(request: Request, error: Exception) -> Response:
         405: f"{request.method} is not possible here; allowed: {(error.headers or {}).get('Allow', '')}.",
     }
     code = _CODES.get(error.status_code, "http_error")
-    answer = response(_problem(error.status_code, code, details.get(error.status_code, error.detail), []))
+    answer = response(problem(error.status_code, code, details.get(error.status_code, error.detail)))
     answer.headers.update(error.headers or {})
     return answer
 
 
+async def on_gone(_: Request, __: Exception) -> Response:
+    """The client has left before its request was there as a whole: nobody reads what is answered."""
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
+
+
 async def on_any_error(_: Request, __: Exception) -> Response:
     """What nobody expected. The server logs the traceback; a stranger is told nothing of it."""
-    return response(_problem(500, "internal_error", "Something went wrong in the server; its log says what.", []))
+    return response(problem(500, "internal_error", "Something went wrong in the server; its log says what."))
 
 
-def _problem(status: int, code: str, detail: str, fields: list[FieldError]) -> Problem:
-    return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, code=code, errors=fields)
+def problem(status: int, code: str, detail: str, fields: Sequence[FieldError] = ()) -> Problem:
+    return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, code=code, errors=list(fields))

@@ -12,7 +12,6 @@ from runner.events import EventType
 from runner.states import Status
 from server.schemas import Content, RequestId, TaskSummary
 
-FRAME_LIMIT = 256 * 1024  # bytes of a client's frame: the longest content, each character of it escaped, fits
 FRAME_EVENTS = 2048  # events of one `events` frame
 FRAME_BYTES = 512 * 1024  # bytes of one `events` frame, about
 

@@ -8,15 +8,16 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from server.garbage import Garbage
+from server.gate import Gate
 from server.headers import SECURITY_HEADERS
-from server.protocol import FRAME_LIMIT
+from server.intake import intake
 from server.settings import Network
 from server.stream import StreamProtocol
 
@@ -55,6 +56,21 @@ def is_loopback(listener: socket.socket) -> bool:
 def url(listener: socket.socket, *, scheme: str) -> str:
     host, port = listener.getsockname()[:2]
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+
+def tls(network: Network) -> ssl.SSLContext | None:
+    """What TLS connections are made with; None without TLS. Raises `TlsUnusable`."""
+    if network.tls_cert is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        # With a password at hand OpenSSL does not stop to ask for one.
+        context.load_cert_chain(network.tls_cert, network.tls_key, password="")
+    except OSError as error:
+        message = f"The files for TLS cannot be used, {network.tls_cert} and {network.tls_key}: {error}."
+        raise TlsUnusable(message) from error
+    return context
 
 
 def _allow_many_connections() -> None:
@@ -108,39 +124,37 @@ class _Server(uvicorn.Server):
 async def serve(
     app: ASGIApp,
     listener: socket.socket,
-    network: Network,
+    gate: Gate,
     *,
+    context: ssl.SSLContext | None,
+    proxies: Collection[str],
     on_started: Callable[[], None],
     on_second: Callable[[], None],
     on_stopping: Callable[[], None],
 ) -> None:
-    """Serve until SIGINT or SIGTERM; the second one does not wait for open requests. Raises `TlsUnusable`.
+    """Serve until SIGINT or SIGTERM; the second one does not wait for open requests.
 
-    on_second: called once a second. on_stopping: called before open requests are waited for.
+    context: for TLS. proxies: those whose word is taken for who a client is. on_second: called once a
+    second. on_stopping: called before open requests are waited for.
     """
     config = uvicorn.Config(
         app,
         lifespan="off",
-        http="httptools",
+        http=intake(gate.clients, timeout=gate.limits.request_timeout),  # type: ignore[arg-type]
         ws=StreamProtocol,
-        ws_max_size=4 * FRAME_LIMIT,  # above our own limit, so that the close code is ours unless it is far above
+        ws_max_size=4
+        * gate.limits.frame_limit,  # above our own limit, so that the close code is ours unless it is far above
         ws_per_message_deflate=False,
         log_config=None,  # it goes where everything goes
         log_level="warning",
         access_log=False,
         server_header=False,
         headers=list(SECURITY_HEADERS),
-        proxy_headers=bool(network.forwarded_allow),
-        forwarded_allow_ips=list(network.forwarded_allow),
-        ssl_certfile=network.tls_cert,
-        ssl_keyfile=network.tls_key,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=list(proxies),
+        ssl_context_factory=None if context is None else lambda _, __: context,
         timeout_graceful_shutdown=_GRACE,
     )
-    try:
-        config.load()
-    except (ssl.SSLError, OSError) as error:
-        message = f"The files for TLS cannot be used, {network.tls_cert} and {network.tls_key}: {error}."
-        raise TlsUnusable(message) from error
     _allow_many_connections()
     sys.setswitchinterval(_SWITCH_INTERVAL)
     server = _Server(config, on_started=on_started, on_second=on_second, on_stopping=on_stopping)

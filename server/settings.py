@@ -7,11 +7,17 @@ from pathlib import Path
 import msgspec
 
 from runner.base import Durability
+from runner.task import PROMPT_LIMIT
 from server.logs import Level
 
 VERSION = version("metagpt-live")
 
 PREFIX = "METAGPT_LIVE"
+
+BODY_LIMIT = (
+    12 * PROMPT_LIMIT + 200_000
+)  # bytes: a prompt, each character of it escaped as two surrogates, and the rest
+FRAME_LIMIT = 256 * 1024  # bytes: the longest content, each character of it escaped, fits
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +47,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:  # the key is among them
         return f"Settings(data={self.data}, ...)"
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client may use. body, frame: bytes of a request's body and of a WebSocket frame. prompt: characters.
+    subscriptions: of a WebSocket. connections: of a client at the same time. request_rate: requests of a client, and
+    frames of a connection, per second; 0 for no limit. request_timeout: seconds in which a request must have
+    come as a whole.
+    """
+
+    body_limit: int
+    frame_limit: int
+    prompt_limit: int
+    subscription_limit: int
+    connection_limit: int
+    request_rate: float
+    request_timeout: float
 
 
 class Network(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,8 +18,9 @@ from runner.base import Runner
 from runner.errors import CursorAhead, RunnerError, TaskNotFound
 from server import protocol
 from server.asks import Asks
-from server.auth import Auth, NotAuthenticated, Pass
-from server.gate import forbidden
+from server.auth import NotAuthenticated, Pass
+from server.clients import Pace
+from server.gate import Gate, forbidden
 from server.hub import Hub
 from server.problems import code_of
 from server.protocol import BadFrame, CloseCode, Frame
@@ -27,7 +28,6 @@ from server.schemas import TaskSummary
 from server.stream import EXTENSION, AsgiStream, DirectStream
 from server.topic import Position, Topic
 
-SUBSCRIPTION_LIMIT = 1000  # per connection
 AUTH_TIMEOUT = 10.0  # seconds that a client has to say who it is
 _REPLY_LIMIT = 100  # replies waiting to be sent; above it no more of the client's frames are read
 
@@ -110,10 +110,10 @@ class Session:
 
     __slots__ = (
         "_asks",
-        "_auth",
         "_changed_tasks",
         "_closes_after",
         "_closing",
+        "_gate",
         "_hub",
         "_lagging",
         "_leaving",
@@ -128,12 +128,12 @@ class Session:
         "write",
     )
 
-    def __init__(self, websocket: WebSocket, auth: Auth, passed: Pass | None, hub: Hub, runner: Runner) -> None:
+    def __init__(self, websocket: WebSocket, gate: Gate, passed: Pass | None, hub: Hub, runner: Runner) -> None:
         direct: DirectStream | None = websocket.scope.get("extensions", {}).get(EXTENSION)
         self.write = _refuse_write if direct is None else direct.write
         self._stream: DirectStream | AsgiStream = direct or AsgiStream(websocket)
         self._websocket = websocket
-        self._auth = auth
+        self._gate = gate
         self._passed = passed
         self._hub = hub
         self._runner = runner
@@ -178,7 +178,7 @@ class Session:
 
     def tend(self) -> None:
         """Close, if who came in may not stay: the token has expired or was revoked, or they have logged out."""
-        if not self._closing and self._passed is not None and not self._auth.holds(self._passed):
+        if not self._closing and self._passed is not None and not self._gate.auth.holds(self._passed):
             self._replies.clear()
             self._leaving = asyncio.create_task(self._expel())
 
@@ -202,7 +202,7 @@ class Session:
             frame = protocol.decode(message.get("text") or "")
             if isinstance(frame, protocol.Auth):
                 reason = "this token lets nobody in"
-                self._passed = self._auth.admit(frame.token)
+                self._passed = self._gate.auth.admit(frame.token)
                 return True
         await self._websocket.close(CloseCode.NOT_AUTHENTICATED, reason)
         return False
@@ -238,16 +238,20 @@ class Session:
             self._hub.audience.slow_consumers += 1
 
     async def _receive(self) -> None:
+        pace, clock = Pace(self._gate.limits.request_rate), asyncio.get_running_loop().time
         while True:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
+            if wait := pace.wait(clock()):
+                await asyncio.sleep(wait)  # what comes too fast waits in the connection
             text = message.get("text")
             if text is None:
                 await self._close(CloseCode.BAD_FRAME, "frames are text")
                 return
-            if len(text.encode()) > protocol.FRAME_LIMIT:
-                await self._close(CloseCode.FRAME_TOO_LARGE, f"a frame has at most {protocol.FRAME_LIMIT} bytes")
+            if len(text.encode()) > self._gate.limits.frame_limit:
+                limit = self._gate.limits.frame_limit
+                await self._close(CloseCode.FRAME_TOO_LARGE, f"a frame has at most {limit} bytes")
                 return
             try:
                 self._handle(protocol.decode(text))
@@ -293,12 +297,13 @@ class Session:
             case protocol.Ping():
                 self._reply(protocol.Pong())
             case protocol.Auth():
-                self._passed = self._auth.admit(frame.token)
+                self._passed = self._gate.auth.admit(frame.token)
 
     def _subscribe(self, wanted: protocol.Subscribe) -> None:
         self._unsubscribe(wanted.task_id)
-        if len(self._subscriptions) >= SUBSCRIPTION_LIMIT:
-            message = f"A connection has at most {SUBSCRIPTION_LIMIT} subscriptions."
+        limit = self._gate.limits.subscription_limit
+        if len(self._subscriptions) >= limit:
+            message = f"A connection has at most {limit:,} subscriptions."
             self._reply(protocol.Error(code="too_many_subscriptions", message=message, task_id=wanted.task_id))
             return
         subscription = self._subscriptions[wanted.task_id] = Subscription(self, self._hub, wanted)

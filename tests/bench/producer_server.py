@@ -40,7 +40,7 @@ from server.app import create_app
 from server.serving import listen, serve
 from tests.bench.processes import ROOT
 from tests.bench.producing import Producer, idle_loop, tail
-from tests.loopback import LOOPBACK, loopback_gate
+from tests.loopback import loopback_gate
 
 GROW_BATCH = 1000  # events
 
@@ -166,7 +166,9 @@ async def main() -> None:
                 await serve(
                     application,
                     listener,
-                    LOOPBACK,
+                    loopback_gate(),
+                    context=None,
+                    proxies=(),
                     on_started=started,
                     on_second=application.tend,
                     on_stopping=application.close,

@@ -21,11 +21,11 @@ from runner.base import Filter, Page
 from runner.states import Status
 from runner.store import SqliteStore
 from runner.task import NewTask
-from server.auth import OpenAuth
 from server.hub import Hub
 from server.sockets import Session
 from server.stream import StreamProtocol
 from tests.children import told_supervisor
+from tests.loopback import loopback_gate
 from tests.support import DEADLINE, until
 from tests.world import World, running
 
@@ -101,8 +101,8 @@ async def test_a_stalled_peer_that_is_cut_off(tmp_path: Path) -> None:
         topic = hub.watch(task.id, _ignore)
         peer = StalledPeer(task.id)
         websocket = WebSocket({"type": "websocket", "path": "/ws", "headers": []}, peer.receive, peer.send)
-        auth = OpenAuth()
-        serving = asyncio.create_task(Session(websocket, auth, auth.admit(""), hub, supervisor).serve())
+        gate = loopback_gate()
+        serving = asyncio.create_task(Session(websocket, gate, gate.auth.admit(""), hub, supervisor).serve())
         await until(lambda: peer.asked, lambda asked: asked > 100)
         peer.cut()
         async with asyncio.timeout(DEADLINE / 2):

@@ -8,11 +8,11 @@ import pytest
 
 from server.entry import NotServed, open_gate
 from server.tokens import AccessRole, TokenFile
-from tests.loopback import LOOPBACK
+from tests.loopback import LIMITS, LOOPBACK
 
 
 def _open(*, is_loopback: bool = True, **settings: Any) -> None:
-    open_gate(msgspec.structs.replace(LOOPBACK, **settings), is_loopback=is_loopback)
+    open_gate(msgspec.structs.replace(LOOPBACK, **settings), LIMITS, is_loopback=is_loopback)
 
 
 def _tokens(folder: Path) -> Path:
