@@ -12,7 +12,10 @@ from tests.support import Server, client
 # What a page can try from afar. Each answers with what it has got.
 LISTEN = """(url) => new Promise((resolve) => {
   const socket = new WebSocket(url), seen = [];
-  socket.onmessage = ({ data }) => seen.push(JSON.parse(data).op) && seen[0] === "hello" && resolve({ code: null, seen });
+  socket.onmessage = ({ data }) => {
+    seen.push(JSON.parse(data).op);
+    if (seen[0] === "hello") resolve({ code: null, seen });
+  };
   socket.onopen = () => socket.send('{"op":"subscribe_tasks"}');
   socket.onclose = ({ code }) => resolve({ code, seen });
 })"""
