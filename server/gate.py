@@ -93,7 +93,8 @@ class Gate:
     def _check_pace(self, scope: Scope) -> None:
         if wait := self.clients.wait(address_of(scope)):
             message = f"A client may send {self.limits.request_rate:g} requests a second; send this one again later."
-            raise BadRequest(message, code="too_many_requests", status=429, retry_after=math.ceil(wait))
+            later = {"Retry-After": str(math.ceil(wait))}
+            raise BadRequest(message, code="too_many_requests", status=429, headers=later)
 
     def _check_origin(self, headers: Credentials, scope: Scope) -> None:
         if headers.origin is not None:  # only browsers send it, and they always do
@@ -138,7 +139,7 @@ def address_of(scope: Scope) -> str:
 
 
 def unauthenticated(detail: str) -> BadRequest:
-    return BadRequest(detail, code="not_authenticated", status=401)
+    return BadRequest(detail, code="not_authenticated", status=401, headers={"WWW-Authenticate": "Bearer"})
 
 
 def forbidden() -> BadRequest:

@@ -1,6 +1,6 @@
 """Errors as the API tells them: RFC 9457 problem+json with a stable code."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 import msgspec
@@ -34,8 +34,8 @@ _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
 class BadRequest(Exception):
-    """A request that is wrong. field: the one at fault, or None when it is not about a field. retry_after: seconds
-    after which the same request may be right.
+    """A request that is wrong. field: the one at fault, or None when it is not about a field. headers: of the
+    answer.
     """
 
     def __init__(
@@ -45,14 +45,14 @@ class BadRequest(Exception):
         code: str,
         status: int = 422,
         field: str | None = None,
-        retry_after: int | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.code = code
         self.status = status
         self.field = field
-        self.retry_after = retry_after
+        self.headers = headers or {}
 
 
 def code_of(error: errors.RunnerError) -> tuple[int, str]:
@@ -71,10 +71,7 @@ def refusal(error: BadRequest) -> Response:
     """What is answered to a request that is wrong."""
     fields = [] if error.field is None else [FieldError(field=error.field, message=error.detail)]
     answer = response(problem(error.status, error.code, error.detail, fields))
-    if error.status == HTTPStatus.UNAUTHORIZED:
-        answer.headers["WWW-Authenticate"] = "Bearer"
-    if error.retry_after is not None:
-        answer.headers["Retry-After"] = str(error.retry_after)
+    answer.headers.update(error.headers)
     return answer
 
 

@@ -243,7 +243,7 @@ class Session:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
-            if wait := pace.wait(clock()):
+            if (wait := pace.wait(clock())) and not self._stream.gone:
                 await asyncio.sleep(wait)  # what comes too fast waits in the connection
             text = message.get("text")
             if text is None:
