@@ -16,10 +16,11 @@ from click.core import ParameterSource
 
 from runner.attempt import Options, Role
 from runner.errors import DatabaseUnusable, DataFolderBusy
+from runner.events import EVENT_LIMIT
 from runner.queue import QUEUE_LIMIT
 from runner.redact import Redactor
 from runner.supervisor import SILENCE_LIMIT, Supervisor, open_supervisor
-from runner.task import PROMPT_LIMIT, NewTask
+from runner.task import PROMPT_LIMIT, TASK_LIMIT, NewTask
 from server import logs, terminal
 from server.app import create_app
 from server.entry import NotServed, open_gate
@@ -79,6 +80,18 @@ _SHARED_OPTIONS = (
         "--keep-days",
         type=click.FloatRange(0, min_open=True),
         help="Days after its end that a run's events are kept; for ever if not given.",
+    ),
+    _option(
+        "--task-limit",
+        type=click.IntRange(1, 10_000_000),
+        default=TASK_LIMIT,
+        help="Tasks in all; further ones are refused until some are deleted.",
+    ),
+    _option(
+        "--event-limit",
+        type=click.IntRange(10, 1_000_000_000),
+        default=EVENT_LIMIT,
+        help="Events of a task; a run that writes more is ended.",
     ),
     _option("--llm-base-url", help="An OpenAI-compatible endpoint, such as http://localhost:11434/v1."),
     _option("--llm-model", help="The model's name there; `demo` for the demo model."),
@@ -322,6 +335,8 @@ def _supervisor(settings: Settings, choice: Choice) -> AbstractAsyncContextManag
         silence_limit=settings.silence_limit,
         durability=settings.durability,
         keep_days=settings.keep_days,
+        task_limit=settings.task_limit,
+        event_limit=settings.event_limit,
     )
 
 

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from runner.attempt import Llm
 from runner.base import Runner
-from runner.errors import QueueFull, RunnerError
+from runner.errors import LimitReached, RunnerError
 from server import openapi, problems
 from server.entrances import Entrances
 from server.gate import Gate, GatedApp
@@ -41,7 +41,7 @@ class LiveApp(Starlette):
             ],
             exception_handlers={
                 problems.BadRequest: problems.on_bad_request,
-                QueueFull: problems.on_queue_full,
+                LimitReached: problems.on_limit_reached,
                 RunnerError: problems.on_runner_error,
                 HTTPException: problems.on_http_error,
                 ClientDisconnect: problems.on_gone,

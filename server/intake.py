@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from server.clients import Clients
 from server.problems import MEDIA_TYPE, problem
 
+_LINGER = 1.0  # seconds for a refused client to read why
 _HEAD_LIMIT = 64 * 1024  # bytes of a request line and headers, about
 
 
@@ -31,6 +32,7 @@ class IntakeProtocol(HttpToolsProtocol):
         self._timeout = timeout
         self._timer: asyncio.TimerHandle | None = None
         self._counted: str | None = None  # the address as which the connection is counted
+        self._refused = False
         self._in_head = False
         self._head_size = 0  # bytes
 
@@ -51,6 +53,8 @@ class IntakeProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
         if self._timer is None:
             self._start_timer()
         super().data_received(data)
@@ -108,7 +112,14 @@ class IntakeProtocol(HttpToolsProtocol):
         ]
         head = b"".join(b"%b: %b\r\n" % header for header in headers)
         self.transport.write(STATUS_LINE[status] + head + b"\r\n" + body)
-        self.transport.close()
+        self._refused = True
+        self._stop_timer()
+        # Closed at once, with a request of the client unread, the connection would be reset before it reads the answer.
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.loop.call_later(_LINGER, self.transport.abort)
+        else:
+            self.transport.close()
 
     def _leave(self) -> None:
         if self._counted is not None:

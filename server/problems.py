@@ -26,6 +26,7 @@ _RUNNER_ERRORS: tuple[tuple[type[errors.RunnerError], int, str], ...] = (
     (errors.NotInTeam, 422, "not_in_team"),
     (errors.EventsExpired, 410, "events_expired"),
     (errors.QueueFull, 429, "queue_full"),
+    (errors.TasksFull, 409, "too_many_tasks"),
     (errors.CursorAhead, 422, "cursor_ahead"),
     (errors.ChildLost, 409, "run_ended"),
 )
@@ -86,11 +87,12 @@ async def on_runner_error(_: Request, error: Exception) -> Response:
     return response(problem(status, code, str(error)))
 
 
-async def on_queue_full(_: Request, error: Exception) -> Response:
-    assert isinstance(error, errors.QueueFull)
+async def on_limit_reached(_: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.LimitReached)
     status, code = code_of(error)
     answer = response(msgspec.structs.replace(problem(status, code, str(error)), limit=error.limit))
-    answer.headers["Retry-After"] = str(RETRY_AFTER)
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        answer.headers["Retry-After"] = str(RETRY_AFTER)
     return answer
 
 

@@ -14,9 +14,8 @@ VERSION = version("metagpt-live")
 
 PREFIX = "METAGPT_LIVE"
 
-BODY_LIMIT = (
-    12 * PROMPT_LIMIT + 200_000
-)  # bytes: a prompt, each character of it escaped as two surrogates, and the rest
+# The longest prompt, each character of it escaped as two surrogates, and room for the rest.
+BODY_LIMIT = 12 * PROMPT_LIMIT + 200_000  # bytes
 FRAME_LIMIT = 256 * 1024  # bytes: the longest content, each character of it escaped, fits
 
 
@@ -25,9 +24,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     may wait for a place. stop_grace: seconds that a stopped run has to end by itself before it is killed. durability:
     what a commit survives, "normal" the death of the process, "full" that of the machine. keep_days: days after its
     end that a run's events are kept. silence_limit: seconds without a sign of life after which a run's process is
-    killed. llm_*: the model, see `server.llm`. prices: a file, see `server.prices`. demo_pace: a factor on the demo
-    model's waiting, 1 for a human pace, 0 for none. log_level: from which level on records are logged. log_json:
-    whether as JSON.
+    killed. task_limit: tasks in all. event_limit: events of a task. llm_*: the model, see `server.llm`. prices: a file,
+    see `server.prices`. demo_pace: a factor on the demo model's waiting, 1 for a human pace, 0 for none. log_level:
+    from which level on records are logged. log_json: whether as JSON.
     """
 
     data: Path
@@ -37,6 +36,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     durability: Durability
     keep_days: float | None
     silence_limit: float
+    task_limit: int
+    event_limit: int
     llm_base_url: str | None
     llm_api_key: str | None
     llm_model: str | None

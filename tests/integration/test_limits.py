@@ -10,10 +10,12 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from tests.support import DEADLINE, Server, client, until, watch
+from tests.support import DEADLINE, TERMINAL, Server, client, until, watch
 
 CONNECTIONS = 8
 BODY = 5000  # bytes
+TASKS = 10
+EVENTS = 40  # a run of the demo model has hundreds
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +29,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         SUBSCRIPTION_LIMIT=2,
         CONNECTION_LIMIT=CONNECTIONS,
         REQUEST_TIMEOUT=0.5,
+        TASK_LIMIT=TASKS,
+        EVENT_LIMIT=EVENTS,
     ) as server:
         yield server
 
@@ -193,3 +197,28 @@ async def test_a_flood_of_frames(server: Server) -> None:
                 await watcher.until("end")
         finally:
             task.cancel()
+
+
+async def test_the_events_of_a_task(small: Server) -> None:
+    """A run that writes more events than it may is ended, and its log, with the reason, is within the limit."""
+    async with client(small) as api:
+        task_id = await api.started()
+        state = await api.until_status(task_id, *TERMINAL)
+        assert state["status"] == "FAILED"
+        assert "40 events" in state["reason"]
+        assert len(await api.events(task_id)) <= EVENTS + 1  # the terminal STATUS is told in any case
+
+
+async def test_tasks_in_all(small: Server) -> None:
+    """Where there are as many tasks as may be, also when many come at once, others are refused until one is deleted."""
+    async with client(small) as api:
+        responses = await asyncio.gather(
+            *(api.http.post("/api/tasks", json={"input_prompt": "x"}) for _ in range(TASKS))
+        )
+        refused = [response for response in responses if response.status_code != 201]
+        tasks = (await api.http.get("/api/tasks")).json()["tasks"]
+        assert len(tasks) == TASKS
+        assert (refused[0].status_code, refused[0].json()["code"]) == (409, "too_many_tasks")
+        assert refused[0].json()["limit"] == TASKS
+        await api.http.delete(f"/api/tasks/{tasks[0]['id']}")
+        await api.create()
