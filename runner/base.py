@@ -252,8 +252,8 @@ class Runner(Protocol):
     async def create_task(self, new: NewTask, *, key: str | None = None) -> Task:
         """Keep a new task. key: an idempotency key.
 
-        Raises `KeyReused`, `NotInTeam` if a review is asked for of who does not work on it, and `Conflict` if the task
-        that it is to continue cannot be.
+        Raises `KeyReused`, `NotInTeam` if a review is asked for of who does not work on it, `TasksFull`, and `Conflict`
+        if the task that it is to continue cannot be.
         """
 
     async def list_tasks(self, *, statuses: frozenset[Status], query: str, limit: int, cursor: int | None) -> TaskPage:

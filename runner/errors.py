@@ -11,7 +11,9 @@
         - AlreadyAnswered: the question has been answered, or is not asked any more
         - KeyReused: the idempotency key was used before, for another request
     - NotInTeam: the role that is spoken to does not work on the task
-    - QueueFull: as many tasks wait as may
+    - LimitReached: there is as much as may be; it has the limit
+        - QueueFull: as many tasks wait as may
+        - TasksFull: there are as many tasks as may be
     - CursorAhead: the cursor is beyond the head of the log
     - EventsExpired: these events were deleted by retention
     - StaleAttempt: a later attempt has taken over; what this one writes is refused
@@ -90,10 +92,20 @@ class NotInTeam(RunnerError):
         self.role = role
 
 
-class QueueFull(RunnerError):
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"The queue is full: at most {limit} tasks may wait. Run the task again later.")
+class LimitReached(RunnerError):
+    def __init__(self, message: str, limit: int) -> None:
+        super().__init__(message)
         self.limit = limit
+
+
+class QueueFull(LimitReached):
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The queue is full: at most {limit} tasks may wait. Run the task again later.", limit)
+
+
+class TasksFull(LimitReached):
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"There are {limit:,} tasks, and there may be no more. Delete some first.", limit)
 
 
 class CursorAhead(RunnerError):

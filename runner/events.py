@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+EVENT_LIMIT = 1_000_000  # events of a task, unless it is said otherwise
+
 _decode_raw = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 

@@ -23,7 +23,7 @@ from runner.blobs import Blobs
 from runner.checkpoint import read_checkpoint
 from runner.clocks import SilenceClock, WorkClock
 from runner.errors import AlreadyAnswered, AttemptLost, ChildLost, Conflict, NotInTeam, StaleAttempt
-from runner.events import EventType, draft, now
+from runner.events import EVENT_LIMIT, EventType, draft, now
 from runner.files import Artifact
 from runner.forkserver import Child, ForkServer
 from runner.recorder import Recorder, entry
@@ -92,7 +92,7 @@ def heard(lines: Iterable[bytes]) -> list[Heard]:
 
 class Run:
     """grace: seconds that a stopped child has to end by itself before it is killed. silence_limit: seconds without a
-    word after which a child is killed.
+    word after which a child is killed. event_limit: events of the task, of all its attempts.
     """
 
     def __init__(
@@ -107,6 +107,7 @@ class Run:
         blobs: Blobs,
         grace: float,
         silence_limit: float,
+        event_limit: int = EVENT_LIMIT,
     ) -> None:
         self.task = task
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -122,6 +123,7 @@ class Run:
         self._grace = grace
         self._working = WorkClock(task.options.timeout_s)
         self._silence = SilenceClock(silence_limit)
+        self._event_limit = event_limit
         self._child: Child | None = None
         self._unsent: list[Command] = []  # what has come before the child
         self._answered: set[str] = set()  # the ids of questions
@@ -270,6 +272,8 @@ class Run:
                 self._unsent.pop(0)
             while lines := await self._hear(child):
                 if events := heard(self._heed(lines)):
+                    if self.task.head + len(events) > self._event_limit:
+                        return f"A task may have {self._event_limit:,} events, and this run has more to tell."
                     await self._keep_files(events)
                     await self._absorb(events)
             return self._verdict(await asyncio.shield(child.exited))

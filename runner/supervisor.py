@@ -35,8 +35,8 @@ from runner.base import (
     TaskPage,
 )
 from runner.blobs import Blobs
-from runner.errors import Conflict, NotInTeam, TaskNotFound
-from runner.events import now
+from runner.errors import Conflict, NotInTeam, TaskNotFound, TasksFull
+from runner.events import EVENT_LIMIT, now
 from runner.files import File
 from runner.folder import DATABASE, hold
 from runner.forkserver import ForkServer
@@ -49,7 +49,7 @@ from runner.run import Run
 from runner.states import IN_ATTEMPT, TERMINAL, Status, Trigger, follow
 from runner.stats import How, RunnerStats
 from runner.store import SqliteStore
-from runner.task import NewTask, Task, derived_title
+from runner.task import TASK_LIMIT, NewTask, Task, derived_title
 from runner.timeline import read_metrics, read_timeline
 from runner.workspace import discard, keep_base, unfinished
 
@@ -70,6 +70,7 @@ class Supervisor:
     folder: where each task has a folder of its own. concurrency: attempts at the same time. grace: seconds that a
     stopped child has to end by itself. silence_limit: seconds without a sign of life after which a child is killed.
     durability: of the files that are kept, as that of the store.
+    task_limit: in all. event_limit: events of a task, of all its attempts.
     """
 
     def __init__(
@@ -85,6 +86,8 @@ class Supervisor:
         grace: float,
         silence_limit: float = SILENCE_LIMIT,
         durability: Durability = "normal",
+        task_limit: int = TASK_LIMIT,
+        event_limit: int = EVENT_LIMIT,
     ) -> None:
         self._store = store
         self._recorder = recorder
@@ -96,6 +99,9 @@ class Supervisor:
         self._grace = grace
         self._silence_limit = silence_limit
         self._durability: Durability = durability
+        self._task_limit = task_limit
+        self._event_limit = event_limit
+        self._creation = asyncio.Lock()
         self._runs: dict[str, Run] = {}
         self._attempts: set[asyncio.Task[None]] = set()
         self._stops: dict[How, int] = {"graceful": 0, "killed": 0}
@@ -163,13 +169,19 @@ class Supervisor:
         try:
             if new.continues is not None:
                 task = await self._continued(task, new.continues)
-            kept = await self._store.create_task(task, key=key, fingerprint=fingerprint)
+            async with self._creation:
+                await self._check_room()
+                kept = await self._store.create_task(task, key=key, fingerprint=fingerprint)
         finally:
             if kept is not task:  # it was not made, or somebody else was first
                 await asyncio.to_thread(shutil.rmtree, self._folder / task.id, ignore_errors=True)
         if kept is task:
             self._recorder.announce(Commit(task, []))
         return kept
+
+    async def _check_room(self) -> None:
+        if sum((await self._store.count_tasks()).values()) >= self._task_limit:
+            raise TasksFull(self._task_limit)
 
     async def _continued(self, task: Task, source_id: str) -> Task:
         """A task with a copy of another one's project, in which it goes on. Raises `Conflict`."""
@@ -379,6 +391,7 @@ class Supervisor:
             blobs=self._blobs(task.id),
             grace=self._grace,
             silence_limit=self._silence_limit,
+            event_limit=self._event_limit,
         )
 
     def _forget(self, run: Run) -> None:
@@ -444,12 +457,15 @@ async def open_supervisor(
     silence_limit: float = SILENCE_LIMIT,
     durability: Durability = "normal",
     keep_days: float | None = None,
+    task_limit: int = TASK_LIMIT,
+    event_limit: int = EVENT_LIMIT,
 ) -> AsyncIterator[Supervisor]:
     """A supervisor over the folder `data`, with everything it needs; closed in order at the end.
 
     Attempts that the last server left open are ended; what it left queued waits for `resume_queue`.
 
-    queue_limit: tasks that may wait. keep_days: days after its end that a run's events are kept; None for ever.
+    queue_limit: tasks that may wait. task_limit: in all. event_limit: events of a task. keep_days: days after its end
+    that a run's events are kept; None for ever.
     Raises `DataFolderBusy` and `DatabaseUnusable`.
     """
     with hold(data):
@@ -467,6 +483,8 @@ async def open_supervisor(
                     grace=grace,
                     silence_limit=silence_limit,
                     durability=durability,
+                    task_limit=task_limit,
+                    event_limit=event_limit,
                 )
                 await supervisor.recover()
                 left = unfinished(data / "tasks")

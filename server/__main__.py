@@ -10,23 +10,38 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import click
+import msgspec
 import uvloop
 from click.core import ParameterSource
 
 from runner.attempt import Options, Role
 from runner.errors import DatabaseUnusable, DataFolderBusy, RunnerError
+from runner.events import EVENT_LIMIT
 from runner.logfile import import_into
 from runner.queue import QUEUE_LIMIT
 from runner.redact import Redactor
 from runner.supervisor import SILENCE_LIMIT, Supervisor, open_supervisor
-from runner.task import NewTask, Task
+from runner.task import PROMPT_LIMIT, TASK_LIMIT, NewTask, Task
 from server import logs, terminal
 from server.app import create_app
+from server.entry import NotServed, open_gate
 from server.lines import Lines
 from server.llm import Choice, LlmSettingsError, choose
 from server.prices import PricesError
-from server.serving import AddressTaken, listen, serve, url
-from server.settings import PREFIX, VERSION, Settings, masked, without_credentials
+from server.serving import AddressTaken, TlsUnusable, is_loopback, listen, serve, tls, url
+from server.settings import (
+    BODY_LIMIT,
+    FRAME_LIMIT,
+    PREFIX,
+    VERSION,
+    Limits,
+    Network,
+    Settings,
+    masked,
+    without_credentials,
+)
+from server.token_commands import token_commands
+from server.tokens import TokensUnusable
 from server.upload import UploadFailed, chunks, upload
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -70,6 +85,18 @@ _SHARED_OPTIONS = (
         type=click.FloatRange(0, min_open=True),
         help="Days after its end that a run's events are kept; for ever if not given.",
     ),
+    _option(
+        "--task-limit",
+        type=click.IntRange(1, 10_000_000),
+        default=TASK_LIMIT,
+        help="Tasks in all; further ones are refused until some are deleted.",
+    ),
+    _option(
+        "--event-limit",
+        type=click.IntRange(10, 1_000_000_000),
+        default=EVENT_LIMIT,
+        help="Events of a task; a run that writes more is ended.",
+    ),
     _option("--llm-base-url", help="An OpenAI-compatible endpoint, such as http://localhost:11434/v1."),
     _option("--llm-model", help="The model's name there; `demo` for the demo model."),
     _option(
@@ -92,9 +119,75 @@ _SHARED_OPTIONS = (
     _option("--log-json", is_flag=True, help="Log each record as a line of JSON, for programs."),
 )
 
-_SERVE_OPTIONS = (
+_NETWORK_OPTIONS = (
     _option("--host", default="127.0.0.1", help="Address to listen on."),
     _option("--port", type=click.IntRange(0, 65535), default=8000, help="Port to listen on; 0 for any free one."),
+    _option(
+        "--token-file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        help="Who may come in, see `metagpt-live token`. Without it the server serves loopback only.",
+    ),
+    _option(
+        "--allow-host",
+        multiple=True,
+        help="A name of this server, as browsers see it; not needed for IP addresses and localhost.",
+    ),
+    _option(
+        "--forwarded-allow",
+        multiple=True,
+        help="The address or network of a proxy before this server, whose X-Forwarded-* headers are believed.",
+    ),
+    _option(
+        "--tls-cert",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="The certificate and its chain, PEM; serves HTTPS and WSS.",
+    ),
+    _option("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its private key, PEM."),
+)
+
+_LIMIT_OPTIONS = (
+    _option(
+        "--body-limit",
+        type=click.IntRange(1000, 1_000_000_000),
+        default=BODY_LIMIT,
+        help="Bytes of a request's body.",
+    ),
+    _option(
+        "--frame-limit",
+        type=click.IntRange(1000, 100_000_000),
+        default=FRAME_LIMIT,
+        help="Bytes of a WebSocket client's frame.",
+    ),
+    _option(
+        "--prompt-limit", type=click.IntRange(1, PROMPT_LIMIT), default=PROMPT_LIMIT, help="Characters of a prompt."
+    ),
+    _option(
+        "--subscription-limit",
+        type=click.IntRange(1, 1_000_000),
+        default=1000,
+        help="Subscriptions of a WebSocket.",
+    ),
+    _option(
+        "--connection-limit",
+        type=click.IntRange(1, 1_000_000),
+        default=1000,
+        help="Connections of a client, an IP address, at the same time.",
+    ),
+    _option(
+        "--request-rate",
+        type=click.FloatRange(0, 1_000_000),
+        default=1000,
+        help="Requests of a client per second, and frames of a WebSocket; 0 for no limit.",
+    ),
+    _option(
+        "--request-timeout",
+        type=click.FloatRange(0.1, 3600),
+        default=30,
+        help="Seconds in which a request must have come as a whole.",
+    ),
+)
+
+_SERVE_OPTIONS = (
     _option(
         "--concurrency",
         type=click.IntRange(1, 1000),
@@ -107,6 +200,8 @@ _SERVE_OPTIONS = (
         default=QUEUE_LIMIT,
         help="Tasks that may wait in the queue; further ones are refused.",
     ),
+    *_NETWORK_OPTIONS,
+    *_LIMIT_OPTIONS,
 )
 
 _RUN_OPTIONS = (
@@ -147,13 +242,15 @@ def main() -> None:
 @main.command("serve")
 @_with(_SERVE_OPTIONS)
 @_with(_SHARED_OPTIONS)
-def serve_command(host: str, port: int, **options: Any) -> None:
+def serve_command(**options: Any) -> None:
     """Serve the dashboard and the API."""
     _require_git()
     settings = _settings(options)
+    network = Network(**_named(options, Network))
+    limits = Limits(**_named(options, Limits))
     choice = _choice(settings)
     _configure_logs(settings, choice)
-    _run(_serve(host, port, settings, choice))
+    _run(_serve(network, limits, settings, choice))
 
 
 @main.command("run")
@@ -194,6 +291,9 @@ def import_command(file: BinaryIO, data: Path, url: str | None) -> None:
     click.echo(f"Imported: {task.title!r}, {task.status}, {task.head} events, as task {task.id}.")
 
 
+main.add_command(token_commands)
+
+
 @main.command("config")
 @_with(_SERVE_OPTIONS)
 @_with(_SHARED_OPTIONS)
@@ -204,25 +304,41 @@ def config_command(context: click.Context, /, **options: Any) -> None:
     for name, value in sorted(options.items()):
         origin = origins.get(context.get_parameter_source(name) or ParameterSource.DEFAULT, "default")
         shown = without_credentials(value) if isinstance(value, str) else value
+        shown = " ".join(value) if isinstance(value, tuple) else shown
         click.echo(f"{name} = {'' if shown is None else shown}  ({origin})")
     key = os.environ.get(_KEY_VARIABLE)
     click.echo(f"llm_api_key = {masked(key) if key else ''}  ({'environment' if key else 'default'})")
-    shared = {name: options[name] for name in options if name not in ("host", "port")}
-    click.echo(f"Model: {_choice(_settings(shared)).source}")
+    click.echo(f"Model: {_choice(_settings(options)).source}")
 
 
-async def _serve(host: str, port: int, settings: Settings, choice: Choice) -> None:
-    with listen(host, port) as listener:
+async def _serve(network: Network, limits: Limits, settings: Settings, choice: Choice) -> None:
+    with listen(network.host, network.port) as listener:
+        context = tls(network)
+        gate = open_gate(network, limits, is_loopback=is_loopback(listener))
         async with _supervisor(settings, choice) as supervisor:
 
             def announce() -> None:
-                click.echo(f"metagpt-live {VERSION} is serving at {url(listener)}")
+                scheme = "http" if network.tls_cert is None else "https"
+                click.echo(f"metagpt-live {VERSION} is serving at {url(listener, scheme=scheme)}")
+                if scheme == "http" and not (is_loopback(listener) or network.forwarded_allow):
+                    click.echo(
+                        "Tokens are not encrypted on their way: use --tls-cert and --tls-key, or a proxy that has them."
+                    )
                 click.echo(f"Model: {choice.source}")
                 click.echo(f"Data: {settings.data}. Press Ctrl-C to stop.")
 
-            app = create_app(supervisor, llm=choice.llm)
+            app = create_app(supervisor, llm=choice.llm, gate=gate)
             await supervisor.resume_queue()
-            await serve(app, listener, on_started=announce, on_stopping=app.hub.close)
+            await serve(
+                app,
+                listener,
+                gate,
+                context=context,
+                proxies=network.forwarded_allow,
+                on_started=announce,
+                on_second=app.tend,
+                on_stopping=app.close,
+            )
 
 
 async def _run_one(new: NewTask, settings: Settings, choice: Choice) -> int:
@@ -249,6 +365,8 @@ def _supervisor(settings: Settings, choice: Choice) -> AbstractAsyncContextManag
         silence_limit=settings.silence_limit,
         durability=settings.durability,
         keep_days=settings.keep_days,
+        task_limit=settings.task_limit,
+        event_limit=settings.event_limit,
     )
 
 
@@ -257,7 +375,7 @@ def _run(main: Coroutine[Any, Any, Any]) -> Any:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(main)
-    except (AddressTaken, DataFolderBusy, DatabaseUnusable, OSError) as error:
+    except (AddressTaken, NotServed, TlsUnusable, TokensUnusable, DataFolderBusy, DatabaseUnusable, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -274,7 +392,12 @@ def _require_git() -> None:
 
 
 def _settings(options: dict[str, Any]) -> Settings:
-    return Settings(**options | {"data": options["data"].absolute()}, llm_api_key=os.environ.get(_KEY_VARIABLE))
+    given = _named(options, Settings) | {"data": options["data"].absolute()}
+    return Settings(**given, llm_api_key=os.environ.get(_KEY_VARIABLE))
+
+
+def _named(options: dict[str, Any], kind: type[msgspec.Struct]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name in kind.__struct_fields__}
 
 
 def _choice(settings: Settings) -> Choice:

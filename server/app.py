@@ -6,8 +6,7 @@ from pathlib import Path
 import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -15,12 +14,13 @@ from starlette.types import Receive, Scope, Send
 
 from runner.attempt import Llm
 from runner.base import Runner
-from runner.errors import QueueFull, RunnerError
+from runner.errors import LimitReached, RunnerError
 from server import openapi, problems
 from server.entrances import Entrances
 from server.exports import Exports
-from server.headers import SecurityHeaders
+from server.gate import Gate, GatedApp
 from server.hub import Hub
+from server.logins import Logins
 from server.metrics import Metrics
 from server.polls import Polls
 from server.routes import Api, Handler, Operation
@@ -30,9 +30,9 @@ STATIC = Path(__file__).parent.parent / "static"
 
 
 class LiveApp(Starlette):
-    """Starlette, with the WebSocket entrances and the shortcut for polls in front of it."""
+    """Starlette behind the gate, with the WebSocket entrances and the shortcut for polls in front of it."""
 
-    def __init__(self, runner: Runner, hub: Hub, operations: Sequence[Operation]) -> None:
+    def __init__(self, gate: Gate, runner: Runner, hub: Hub, operations: Sequence[Operation]) -> None:
         super().__init__(
             routes=[
                 *_rest(operations),
@@ -41,37 +41,48 @@ class LiveApp(Starlette):
                 Route("/tasks/{task_id}", _page),
                 Mount("/static", StaticFiles(directory=STATIC)),
             ],
-            middleware=[Middleware(SecurityHeaders)],
             exception_handlers={
                 problems.BadRequest: problems.on_bad_request,
-                QueueFull: problems.on_queue_full,
+                LimitReached: problems.on_limit_reached,
                 RunnerError: problems.on_runner_error,
                 HTTPException: problems.on_http_error,
+                ClientDisconnect: problems.on_gone,
                 Exception: problems.on_any_error,
             },
         )
-        self.hub = hub
-        self._entrances = Entrances(hub, runner)
-        self._polls = Polls(super().__call__, hub)
+        self._gate = gate
+        self._hub = hub
+        self._entrances = Entrances(gate, hub, runner)
+        self._http = GatedApp(Polls(super().__call__, hub), gate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await (self._entrances if scope["type"] == "websocket" else self._polls)(scope, receive, send)
+        await (self._entrances if scope["type"] == "websocket" else self._http)(scope, receive, send)
+
+    def tend(self) -> None:
+        """To be called every second: what has changed about the tokens counts from then on."""
+        self._gate.auth.refresh()
+        self._hub.audience.tend()
+
+    def close(self) -> None:
+        """Have everyone who waits go on: the server is about to end."""
+        self._hub.close()
 
 
-def create_app(runner: Runner, *, llm: Llm) -> LiveApp:
+def create_app(runner: Runner, *, llm: Llm, gate: Gate) -> LiveApp:
     """The ASGI application over a runner that is open already. llm: what the runs use, to be shown."""
     hub = Hub(runner)
     runner.watch(hub.publish)
     runner.watch_queue(hub.requeue)
-    api = Api(runner, hub, model=llm.model, demo=llm.demo)
+    api = Api(runner, hub, model=llm.model, demo=llm.demo, prompt_limit=gate.limits.prompt_limit)
     # A path that is spelled out stands before one with a name in its place.
     operations = [
+        *Logins(gate).operations(),
         *Exports(runner, STATIC).operations(),
         *api.operations(),
         Search(runner).operation(),
         Metrics(runner, hub).operation(),
     ]
-    return LiveApp(runner, hub, operations)
+    return LiveApp(gate, runner, hub, operations)
 
 
 async def _page(_: Request) -> Response:

@@ -31,6 +31,9 @@ class Connection(Protocol):
     @property
     def subscriptions(self) -> Collection[Follower]: ...
 
+    def tend(self) -> None:
+        """Close, if who came in may not stay."""
+
 
 class AudienceStats(msgspec.Struct, frozen=True, kw_only=True):
     """live, lagging: subscriptions. largest_lag: how many events the last of the lagging ones is behind its head.
@@ -63,6 +66,11 @@ class Audience:
             yield
         finally:
             self._waiting_polls -= 1
+
+    def tend(self) -> None:
+        """Close the connections of those who may not stay."""
+        for connection in tuple(self.connections):
+            connection.tend()
 
     async def stats(self, position: Callable[[str], Awaitable[Position]]) -> AudienceStats:
         """position: how far a task has come; raises `TaskNotFound`."""

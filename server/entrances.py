@@ -10,24 +10,45 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from runner.base import Runner
+from server.gate import Gate, address_of
 from server.hub import Hub
-from server.protocol import Subscribe
-from server.sockets import Session
+from server.problems import BadRequest
+from server.protocol import CloseCode, Subscribe
+from server.sockets import Session, reject
 from server.validation import explain
 
 _TASK = re.compile(r"/api/tasks/([^/]+)/events")
+_CLOSE_CODES = {401: CloseCode.NOT_AUTHENTICATED, 403: CloseCode.ORIGIN_REFUSED, 429: CloseCode.TRY_AGAIN_LATER}
 
 
 class Entrances:
     """The ASGI application for connections of type `websocket`."""
 
-    def __init__(self, hub: Hub, runner: Runner) -> None:
+    def __init__(self, gate: Gate, hub: Hub, runner: Runner) -> None:
+        self._gate = gate
         self._hub = hub
         self._runner = runner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         websocket = WebSocket(scope, receive, send)
-        session = Session(websocket, self._hub, self._runner)
+        clients, address = self._gate.clients, address_of(scope)
+        if not clients.enter(address):
+            message = f"A client has at most {clients.connections} connections."
+            await reject(websocket, CloseCode.TRY_AGAIN_LATER, "too_many_connections", message)
+            return
+        try:
+            await self._let_in(websocket)
+        finally:
+            clients.leave(address)
+
+    async def _let_in(self, websocket: WebSocket) -> None:
+        scope = websocket.scope
+        try:
+            passed = self._gate.check_websocket(scope)
+        except BadRequest as error:
+            await reject(websocket, _CLOSE_CODES[error.status], error.code, error.detail)
+            return
+        session = Session(websocket, self._gate, passed, self._hub, self._runner)
         if scope["path"] == "/ws":
             await session.serve()
         elif task := _TASK.fullmatch(scope["path"]):
@@ -39,7 +60,7 @@ class Entrances:
         try:
             wanted = _subscribe(task_id, websocket)
         except msgspec.ValidationError as error:
-            await session.reject(explain(error, Subscribe)[1])
+            await reject(websocket, CloseCode.BAD_FRAME, "bad_request", explain(error, Subscribe)[1])
         else:
             await session.serve_task(wanted)
 

@@ -1,13 +1,15 @@
 """The OpenAPI 3.1 description, made from the same table as the routes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
 
 import msgspec
 
-from server.problems import MEDIA_TYPE, RETRY_AFTER
+from server.auth import COOKIE
+from server.gate import is_open
+from server.problems import MEDIA_TYPE
 from server.routes import Operation
 from server.schemas import Problem
 from server.settings import VERSION
@@ -23,7 +25,13 @@ _IDEMPOTENCY_KEY = {
 
 _RETRY_AFTER = {
     "description": "Seconds after which it is worth to try again.",
-    "schema": {"type": "integer", "const": RETRY_AFTER},
+    "schema": {"type": "integer", "minimum": 1},
+}
+
+
+_SECURITY_SCHEMES = {
+    "token": {"type": "http", "scheme": "bearer"},
+    "login": {"type": "apiKey", "in": "cookie", "name": COOKIE},
 }
 
 
@@ -41,11 +49,13 @@ def document(operations: Sequence[Operation]) -> dict[str, Any]:
             "title": "metagpt-live",
             "version": VERSION,
             "description": "Run MetaGPT teams as tasks and watch every event live. The same events come over WebSocket "
-            "at /ws and at /api/tasks/{task_id}/events.",
+            "at /ws and at /api/tasks/{task_id}/events. A viewer's token is good for GET, an operator's for all. "
+            "On loopback none is needed, unless the server was given a token file.",
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "paths": paths,
-        "components": {"schemas": components},
+        "components": {"schemas": components, "securitySchemes": _SECURITY_SCHEMES},
+        "security": [{name: []} for name in _SECURITY_SCHEMES],
     }
 
 
@@ -70,6 +80,8 @@ def _operation(
         ],
         "responses": {},
     }
+    if is_open(operation.path):
+        described["security"] = []
     query = components[schema_of[operation.query]["$ref"].rpartition("/")[2]]
     for name, schema in query["properties"].items():
         described["parameters"].append(
@@ -86,11 +98,18 @@ def _operation(
         described["requestBody"] = {"required": True, "content": content}
     for status, answer in operation.answers.items():
         described["responses"][str(status)] = _response(status, answer and schema_of[answer], operation.media_type)
-    for status in operation.problems:
+    for status in sorted({*operation.problems, *_problems_at_gate(operation)}):
         described["responses"][str(status)] = _response(status, schema_of[Problem], MEDIA_TYPE)
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             described["responses"][str(status)]["headers"] = {"Retry-After": _RETRY_AFTER}
     return described
+
+
+def _problems_at_gate(operation: Operation) -> Iterator[int]:
+    """The statuses of what the gate refuses."""
+    yield from (HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS)
+    if not is_open(operation.path):
+        yield HTTPStatus.UNAUTHORIZED
 
 
 def _response(status: int, schema: Any, media_type: str) -> dict[str, Any]:

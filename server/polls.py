@@ -8,12 +8,11 @@ import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from runner.base import Gap, Page
-from server.headers import SECURITY_HEADERS
 from server.hub import Hub
 from server.topic import Position
 
 _PREFIX, _SUFFIX = "/api/tasks/", "/events"
-_HEADERS = ((b"cache-control", b"no-cache"), *SECURITY_HEADERS)
+_CACHE_CONTROL = (b"cache-control", b"no-cache")
 _CONTENT_TYPE = (b"content-type", b"application/json")
 
 
@@ -63,7 +62,7 @@ class Polls:
             return
         page = Page(b"", 0, position.head, position.head)
         tag = etag(self._hub.epoch, page, position)
-        headers = [(b"etag", tag), *_HEADERS]
+        headers = [(b"etag", tag), _CACHE_CONTROL]
         if (b"if-none-match", tag) in scope["headers"]:
             await send({"type": "http.response.start", "status": 304, "headers": headers})
             await send({"type": "http.response.body", "body": b""})

@@ -1,6 +1,6 @@
 """Errors as the API tells them: RFC 9457 problem+json with a stable code."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 import msgspec
@@ -29,6 +29,7 @@ _RUNNER_ERRORS: tuple[tuple[type[errors.RunnerError], int, str], ...] = (
     (errors.NotInTeam, 422, "not_in_team"),
     (errors.EventsExpired, 410, "events_expired"),
     (errors.QueueFull, 429, "queue_full"),
+    (errors.TasksFull, 409, "too_many_tasks"),
     (errors.CursorAhead, 422, "cursor_ahead"),
     (errors.ChildLost, 409, "run_ended"),
 )
@@ -70,25 +71,31 @@ def response(problem: Problem) -> Response:
     return Response(msgspec.json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE)
 
 
-async def on_bad_request(_: Request, error: Exception) -> Response:
-    assert isinstance(error, BadRequest)
+def refusal(error: BadRequest) -> Response:
+    """What is answered to a request that is wrong."""
     fields = [] if error.field is None else [FieldError(field=error.field, message=error.detail)]
-    answer = response(_problem(error.status, error.code, error.detail, fields))
+    answer = response(problem(error.status, error.code, error.detail, fields))
     answer.headers.update(error.headers)
     return answer
+
+
+async def on_bad_request(_: Request, error: Exception) -> Response:
+    assert isinstance(error, BadRequest)
+    return refusal(error)
 
 
 async def on_runner_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, errors.RunnerError)
     status, code = code_of(error)
-    return response(_problem(status, code, str(error), []))
+    return response(problem(status, code, str(error)))
 
 
-async def on_queue_full(_: Request, error: Exception) -> Response:
-    assert isinstance(error, errors.QueueFull)
+async def on_limit_reached(_: Request, error: Exception) -> Response:
+    assert isinstance(error, errors.LimitReached)
     status, code = code_of(error)
-    answer = response(msgspec.structs.replace(_problem(status, code, str(error), []), limit=error.limit))
-    answer.headers["Retry-After"] = str(RETRY_AFTER)
+    answer = response(msgspec.structs.replace(problem(status, code, str(error)), limit=error.limit))
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        answer.headers["Retry-After"] = str(RETRY_AFTER)
     return answer
 
 
@@ -99,15 +106,20 @@ async def on_http_error(request: Request, error: Exception) -> Response:
         405: f"{request.method} is not possible here; allowed: {(error.headers or {}).get('Allow', '')}.",
     }
     code = _CODES.get(error.status_code, "http_error")
-    answer = response(_problem(error.status_code, code, details.get(error.status_code, error.detail), []))
+    answer = response(problem(error.status_code, code, details.get(error.status_code, error.detail)))
     answer.headers.update(error.headers or {})
     return answer
 
 
+async def on_gone(_: Request, __: Exception) -> Response:
+    """The client has left before its request was there as a whole: nobody reads what is answered."""
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
+
+
 async def on_any_error(_: Request, __: Exception) -> Response:
     """What nobody expected. The server logs the traceback; a stranger is told nothing of it."""
-    return response(_problem(500, "internal_error", "Something went wrong in the server; its log says what.", []))
+    return response(problem(500, "internal_error", "Something went wrong in the server; its log says what."))
 
 
-def _problem(status: int, code: str, detail: str, fields: list[FieldError]) -> Problem:
-    return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, code=code, errors=fields)
+def problem(status: int, code: str, detail: str, fields: Sequence[FieldError] = ()) -> Problem:
+    return Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, code=code, errors=list(fields))

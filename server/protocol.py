@@ -12,8 +12,6 @@ from runner.events import EventType
 from runner.states import Status
 from server.schemas import Content, RequestId, TaskSummary
 
-FRAME_LIMIT = 256 * 1024  # bytes of a client's frame: the longest content, each character of it escaped, fits
-
 _TEXT = 0x81  # RFC 6455 5.2: the final fragment of a text message
 
 

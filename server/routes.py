@@ -47,13 +47,16 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Api:
-    """The endpoints over one runner and its hub. model: what the runs use; demo: whether it is the demo model."""
+    """The endpoints over one runner and its hub. model: what the runs use; demo: whether it is the demo model.
+    prompt_limit: characters of a prompt.
+    """
 
-    def __init__(self, runner: Runner, hub: Hub, *, model: str, demo: bool) -> None:
+    def __init__(self, runner: Runner, hub: Hub, *, model: str, demo: bool, prompt_limit: int) -> None:
         self._runner = runner
         self._hub = hub
         self._model = model
         self._demo = demo
+        self._prompt_limit = prompt_limit
 
     def operations(self) -> list[Operation]:
         task = "/api/tasks/{task_id}"
@@ -244,6 +247,9 @@ class Api:
         new = await body(request, NewTask)
         if not new.input_prompt.strip():
             raise BadRequest("input_prompt must hold more than white space.", code="invalid", field="input_prompt")
+        if len(new.input_prompt) > self._prompt_limit:
+            message = f"input_prompt must be text to {self._prompt_limit:,} characters."
+            raise BadRequest(message, code="invalid", field="input_prompt")
         if new.title is not None and not new.title.strip():
             raise BadRequest("title must hold more than white space.", code="invalid", field="title")
         key = request.headers.get("idempotency-key")

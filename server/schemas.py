@@ -11,9 +11,11 @@ from runner.files import File
 from runner.states import Status
 from runner.task import Question, Task
 from runner.usage import Raised, Usage
+from server.tokens import AccessRole
 
 CONTENT_LIMIT = 20_000  # characters of a person's message or answer
 REQUEST_ID_LIMIT = 200  # characters
+TOKEN_LIMIT = 200  # characters
 
 Content = Annotated[str, msgspec.Meta(min_length=1, max_length=CONTENT_LIMIT)]
 RequestId = Annotated[str, msgspec.Meta(min_length=1, max_length=REQUEST_ID_LIMIT)]
@@ -31,6 +33,19 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     request_id: RequestId
     answer: Content
+
+
+class Credential(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is changed for a cookie."""
+
+    token: Annotated[str, msgspec.Meta(min_length=1, max_length=TOKEN_LIMIT)]
+
+
+class Login(msgspec.Struct, frozen=True, kw_only=True):
+    """As whom one comes: a viewer reads, an operator acts too. by_cookie: whether one can log out."""
+
+    role: AccessRole
+    by_cookie: bool
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -17,6 +18,9 @@ from runner.base import Runner
 from runner.errors import CursorAhead, RunnerError, TaskNotFound
 from server import protocol
 from server.asks import Asks
+from server.auth import NotAuthenticated, Pass
+from server.clients import Pace
+from server.gate import Gate, forbidden
 from server.hub import Hub
 from server.problems import code_of
 from server.protocol import BadFrame, CloseCode, Frame
@@ -24,7 +28,7 @@ from server.schemas import TaskSummary
 from server.stream import EXTENSION, AsgiStream, DirectStream
 from server.topic import Position, Topic
 
-SUBSCRIPTION_LIMIT = 1000  # per connection
+AUTH_TIMEOUT = 10.0  # seconds that a client has to say who it is
 _REPLY_LIMIT = 100  # replies waiting to be sent; above it no more of the client's frames are read
 
 _log = logging.getLogger(__name__)
@@ -102,15 +106,18 @@ class Subscription:
 
 
 class Session:
-    """One WebSocket connection."""
+    """One WebSocket connection. passed: as whom it comes; None if its first frame is to say so, with a token."""
 
     __slots__ = (
         "_asks",
         "_changed_tasks",
         "_closes_after",
         "_closing",
+        "_gate",
         "_hub",
         "_lagging",
+        "_leaving",
+        "_passed",
         "_replies",
         "_room",
         "_runner",
@@ -121,11 +128,13 @@ class Session:
         "write",
     )
 
-    def __init__(self, websocket: WebSocket, hub: Hub, runner: Runner) -> None:
+    def __init__(self, websocket: WebSocket, gate: Gate, passed: Pass | None, hub: Hub, runner: Runner) -> None:
         direct: DirectStream | None = websocket.scope.get("extensions", {}).get(EXTENSION)
         self.write = _refuse_write if direct is None else direct.write
         self._stream: DirectStream | AsgiStream = direct or AsgiStream(websocket)
         self._websocket = websocket
+        self._gate = gate
+        self._passed = passed
         self._hub = hub
         self._runner = runner
         self._asks: Asks | None = None
@@ -137,6 +146,7 @@ class Session:
         self._sender: asyncio.Task[None] | None = None
         self._closes_after: str | None = None
         self._closing = False
+        self._leaving: asyncio.Task[None] | None = None
 
     @property
     def subscriptions(self) -> Collection[Subscription]:
@@ -145,12 +155,15 @@ class Session:
     async def serve(self) -> None:
         """The entrance `/ws`: the client subscribes to what it likes."""
         await self._websocket.accept()
-        self._reply(protocol.Hello(epoch=self._hub.epoch))
-        await self._converse()
+        if await self._is_authenticated():
+            self._reply(protocol.Hello(epoch=self._hub.epoch))
+            await self._converse()
 
     async def serve_task(self, wanted: protocol.Subscribe) -> None:
         """The entrance of one task: subscribed already, and closed after the end of the log."""
         await self._websocket.accept()
+        if not await self._is_authenticated():
+            return
         try:
             position = await self._hub.position(wanted.task_id)
             if wanted.since_event_id > position.head:
@@ -163,11 +176,11 @@ class Session:
         self._subscribe(wanted)
         await self._converse()
 
-    async def reject(self, message: str) -> None:
-        """Accept only to say what is wrong, which a refused handshake could not."""
-        await self._websocket.accept()
-        await self._stream.send(protocol.encode(protocol.Error(code="bad_request", message=message)))
-        await self._websocket.close(CloseCode.BAD_FRAME, message[:100])
+    def tend(self) -> None:
+        """Close, if who came in may not stay: the token has expired or was revoked, or they have logged out."""
+        if not self._closing and self._passed is not None and not self._gate.auth.holds(self._passed):
+            self._replies.clear()
+            self._leaving = asyncio.create_task(self._expel())
 
     def wake(self, subscription: Subscription | None = None) -> None:
         """There is something to send. subscription: one that is lagging."""
@@ -175,6 +188,24 @@ class Session:
             self._lagging[subscription] = None
         if self._sender is None and not self._closing:
             self._sender = asyncio.create_task(self._send_pending())
+
+    async def _is_authenticated(self) -> bool:
+        """Whether it is known as whom this connection comes; waits for the frame that says so, or closes."""
+        if self._passed is not None:
+            return True
+        reason = f"the first frame must be auth, within {AUTH_TIMEOUT:.0f} seconds"
+        with suppress(TimeoutError, BadFrame, NotAuthenticated):
+            async with asyncio.timeout(AUTH_TIMEOUT):
+                message = await self._websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return False
+            frame = protocol.decode(message.get("text") or "")
+            if isinstance(frame, protocol.Auth):
+                reason = "this token lets nobody in"
+                self._passed = self._gate.auth.admit(frame.token)
+                return True
+        await self._websocket.close(CloseCode.NOT_AUTHENTICATED, reason)
+        return False
 
     async def _refuse(self, error: RunnerError, task_id: str) -> None:
         _, code = code_of(error)
@@ -207,16 +238,20 @@ class Session:
             self._hub.audience.slow_consumers += 1
 
     async def _receive(self) -> None:
+        pace, clock = Pace(self._gate.limits.request_rate), asyncio.get_running_loop().time
         while True:
             message = await self._websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
+            if (wait := pace.wait(clock())) and not self._stream.gone:
+                await asyncio.sleep(wait)  # what comes too fast waits in the connection
             text = message.get("text")
             if text is None:
                 await self._close(CloseCode.BAD_FRAME, "frames are text")
                 return
-            if len(text.encode()) > protocol.FRAME_LIMIT:
-                await self._close(CloseCode.FRAME_TOO_LARGE, f"a frame has at most {protocol.FRAME_LIMIT} bytes")
+            if len(text.encode()) > self._gate.limits.frame_limit:
+                limit = self._gate.limits.frame_limit
+                await self._close(CloseCode.FRAME_TOO_LARGE, f"a frame has at most {limit} bytes")
                 return
             try:
                 self._handle(protocol.decode(text))
@@ -225,9 +260,16 @@ class Session:
                 if error.fatal:
                     await self._close(CloseCode.BAD_FRAME, "not JSON")
                     return
+            except NotAuthenticated:
+                await self._close(CloseCode.NOT_AUTHENTICATED, "this token lets nobody in")
+                return
             if len(self._replies) > _REPLY_LIMIT:
                 self._room = asyncio.Event()
                 await self._room.wait()
+
+    async def _expel(self) -> None:
+        with suppress(WebSocketDisconnect):  # the receiving side hears of it too, and cleans up
+            await self._close(CloseCode.NOT_AUTHENTICATED, "the token holds no more")
 
     async def _close(self, code: CloseCode, reason: str) -> None:
         self._closing = True
@@ -255,12 +297,13 @@ class Session:
             case protocol.Ping():
                 self._reply(protocol.Pong())
             case protocol.Auth():
-                pass  # on loopback nobody needs to say who they are
+                self._passed = self._gate.auth.admit(frame.token)
 
     def _subscribe(self, wanted: protocol.Subscribe) -> None:
         self._unsubscribe(wanted.task_id)
-        if len(self._subscriptions) >= SUBSCRIPTION_LIMIT:
-            message = f"A connection has at most {SUBSCRIPTION_LIMIT} subscriptions."
+        limit = self._gate.limits.subscription_limit
+        if len(self._subscriptions) >= limit:
+            message = f"A connection has at most {limit:,} subscriptions."
             self._reply(protocol.Error(code="too_many_subscriptions", message=message, task_id=wanted.task_id))
             return
         subscription = self._subscriptions[wanted.task_id] = Subscription(self, self._hub, wanted)
@@ -272,6 +315,10 @@ class Session:
             self._lagging.pop(known, None)
 
     def _ask(self, ask: protocol.Ask) -> None:
+        if self._passed is None or not self._passed.may_act:
+            refusal = forbidden()
+            self._reply(protocol.Error(code=refusal.code, message=refusal.detail, task_id=ask.task_id))
+            return
         if self._asks is None:  # most connections only watch
             self._asks = Asks(self._runner, self._reply)
         self._asks.put(ask)
@@ -358,6 +405,14 @@ class Session:
         if subscription is None:
             return CloseCode.NO_SUCH_TASK
         return CloseCode.NORMAL if subscription.done else None
+
+
+async def reject(websocket: WebSocket, closing: CloseCode, code: str, message: str) -> None:
+    """Accept only to say what is wrong, which a refused handshake could not."""
+    await websocket.accept()
+    error = protocol.encode(protocol.Error(code=code, message=message))
+    await websocket.send({"type": "websocket.send", "text": error.payload.decode()})
+    await websocket.close(closing, message[:100])
 
 
 def _refuse_write(_: bytes) -> None:

@@ -28,6 +28,10 @@ class Stream(Protocol):
     def slow(self) -> bool:
         """Whether the connection takes no more for now."""
 
+    @property
+    def gone(self) -> bool:
+        """Whether the connection is closed, or about to be."""
+
     async def send(self, frame: Frame) -> None:
         """Send a frame; waits while the connection is slow. Raises `WebSocketDisconnect` when it is gone."""
 
@@ -130,13 +134,17 @@ class DirectStream:
     def slow(self) -> bool:
         return not self._protocol.writable.is_set()
 
+    @property
+    def gone(self) -> bool:
+        return self._protocol.close_sent or self._protocol.transport.is_closing()
+
     async def send(self, frame: Frame) -> None:
         await self.drained()
         self.write(frame.wire)
 
     async def drained(self) -> None:
         await self._protocol.writable.wait()
-        if self._protocol.close_sent or self._protocol.transport.is_closing():
+        if self.gone:
             raise WebSocketDisconnect
 
 
@@ -148,8 +156,12 @@ class AsgiStream:
     def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
 
+    @property
+    def gone(self) -> bool:
+        return self._websocket.application_state is not WebSocketState.CONNECTED
+
     async def send(self, frame: Frame) -> None:
-        if self._websocket.application_state is not WebSocketState.CONNECTED:
+        if self.gone:
             raise WebSocketDisconnect  # it was closed by us
         await self._websocket.send({"type": "websocket.send", "text": frame.payload.decode()})
 

@@ -7,11 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 from starlette.requests import Request
 
-from runner.task import PROMPT_LIMIT
 from server.problems import BadRequest
-
-# The longest prompt, each character of it escaped as two surrogates, and room for the rest.
-BODY_LIMIT = 12 * PROMPT_LIMIT + 200_000  # bytes
 
 _T = TypeVar("_T")
 
@@ -22,7 +18,7 @@ _MISSING = re.compile(r"missing required field `(?P<field>[^`]*)`")
 
 async def body(request: Request, kind: type[_T]) -> _T:
     """The JSON body of a request; where none is sent, an empty object. Raises `BadRequest`."""
-    data = await _read(request)
+    data = await request.body()
     if not data:
         return parse({}, kind)
     require_type(request, "application/json")
@@ -129,12 +125,3 @@ def _schema_at(kind: Any, path: str) -> Mapping[str, Any]:
 
 def _join(path: str, field: str) -> str:
     return f"{path}.{field}" if path else field
-
-
-async def _read(request: Request) -> bytes:
-    data = bytearray()
-    async for chunk in request.stream():
-        data += chunk
-        if len(data) > BODY_LIMIT:
-            raise BadRequest(f"The body has at most {BODY_LIMIT:,} bytes.", code="body_too_large", status=413)
-    return bytes(data)

@@ -29,6 +29,13 @@ export function serverNow() {
   return Date.now() + aheadMs;
 }
 
+let locked = () => {};
+
+/** @param {() => void} callback called whenever the server wants a token that this browser has not, or no more */
+export function onLocked(callback) {
+  locked = callback;
+}
+
 /** @param {string} path @param {{method?: string, body?: any, headers?: Record<string, string>, signal?: AbortSignal}} [options] */
 async function request(path, { method = "GET", body, headers = {}, signal } = {}) {
   let response;
@@ -46,6 +53,7 @@ async function request(path, { method = "GET", body, headers = {}, signal } = {}
   const date = Date.parse(response.headers.get("Date") ?? "");
   // The header has whole seconds: a difference below two says nothing.
   if (!Number.isNaN(date)) aheadMs = Math.abs(date - Date.now()) > 2000 ? date - Date.now() : 0;
+  if (response.status === 401 && path !== LOGIN) locked();
   if (!response.ok) throw await problem(response);
   return response;
 }
@@ -56,6 +64,7 @@ async function problem(response) {
   return new ApiError(response.status, message, { code: body.code, fields: body.errors });
 }
 
+const LOGIN = "/api/login";
 const json = async (path, options) => (await request(path, options)).json();
 const task = (id) => `/api/tasks/${encodeURIComponent(id)}`;
 
@@ -67,6 +76,11 @@ export const logUrl = (id) => `${task(id)}/export.jsonl`;
 export const eventUrl = (id, eventId) => `${task(id)}/events?since_event_id=${eventId - 1}&limit=1`;
 
 export const api = {
+  /** As whom this browser comes. */
+  login: () => json(LOGIN),
+  logIn: (token) => json(LOGIN, { method: "POST", body: { token } }),
+  logOut: () => request(LOGIN, { method: "DELETE" }),
+
   health: (signal) => json("/healthz", { signal }),
 
   /** @param {{status?: string, q?: string, limit?: number, cursor?: string}} query */

@@ -1,9 +1,11 @@
 /** Wires the parts together and shows what the address says: `/` or `/tasks/{id}`. */
 
-import { api } from "./api.js";
+import { api, onLocked } from "./api.js";
 import { Connection } from "./connection.js";
+import { el } from "./dom.js";
 import { TaskForm } from "./form.js";
 import { TaskList } from "./list.js";
+import { Login } from "./login.js";
 import { TaskView } from "./task.js";
 import { text } from "./text.js";
 import { Topbar } from "./topbar.js";
@@ -15,6 +17,7 @@ const connection = new Connection({
   url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`,
   onMode: (mode, reason) => {
     topbar.show(mode, reason);
+    if (reason === "4401") enter();
     view?.connectionChanged(mode);
     if (mode === "live" || mode === "polling") showModel();
   },
@@ -23,12 +26,14 @@ const topbar = new Topbar({
   bar: document.getElementById("topbar"),
   strip: document.getElementById("connection-strip"),
   onRetry: () => connection.open(),
+  onLogOut: () => api.logOut().finally(() => location.reload()),
 });
 const list = new TaskList();
 const form = new TaskForm({ onStarted: (taskId) => go(`/tasks/${taskId}`) });
 /** @type {TaskView | null} */
 let view = null;
 let shownId = null;
+let isLocked = false;
 
 document.getElementById("skip").textContent = text.skip;
 document.getElementById("tasks").append(list.node);
@@ -43,8 +48,39 @@ connection.watchTasks({
 });
 document.addEventListener("click", follow);
 addEventListener("popstate", () => show());
-connection.open();
-show();
+onLocked(lock);
+if (await enter()) {
+  connection.open();
+  show();
+}
+
+/** Finds out as whom this browser comes, and whether it may. */
+async function enter() {
+  let login;
+  try {
+    login = await api.login();
+  } catch (error) {
+    if (error.status === 401) lock();
+    return error.status !== 401; // whatever else is wrong shows in the parts that read
+  }
+  document.documentElement.dataset.access = login.role;
+  topbar.showLogin(login);
+  return true;
+}
+
+/** Shows nothing but the login. What comes after it begins anew. */
+function lock() {
+  if (isLocked) return;
+  isLocked = true;
+  connection.close();
+  view?.destroy();
+  shell.dataset.page = "login";
+  document.title = text.brand;
+  topbar.hideAll();
+  const login = new Login({ onDone: () => location.reload() });
+  main.replaceChildren(login.node);
+  login.focus();
+}
 
 /** Follows a link inside the page without loading the page again. */
 function follow(event) {
@@ -65,6 +101,7 @@ function go(path) {
 }
 
 function show() {
+  if (isLocked) return;
   const match = /^\/tasks\/([^/]+)\/?$/.exec(location.pathname);
   view?.destroy();
   view = null;
@@ -73,7 +110,7 @@ function show() {
   list.select(shownId);
   if (!shownId) {
     document.title = text.brand;
-    return main.replaceChildren(form.node);
+    return main.replaceChildren(form.node, el("p", { class: "viewer-note blank" }, text.viewer.home));
   }
   view = new TaskView({ taskId: shownId, connection, onStarted: (taskId) => go(`/tasks/${taskId}`), onDeleted: () => go("/") });
   main.replaceChildren(view.node);

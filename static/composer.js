@@ -14,7 +14,7 @@ export class Composer {
   #to = el("select", { class: "input", "aria-label": text.composer.to }, el("option", { value: "" }, text.composer.everyone));
   #send = el("button", { class: "button primary", title: text.composer.send, "aria-label": text.composer.send }, icon("send"));
   #said = el("p", { class: "composer-said", role: "status" });
-  node = el("form", { class: "composer", hidden: true, on: { submit: (event) => this.#submit(event) } }, this.#to, this.#field, this.#send, this.#said);
+  node = el("form", { class: "composer acts", hidden: true, on: { submit: (event) => this.#submit(event) } }, this.#to, this.#field, this.#send, this.#said);
 
   /** @param {string} taskId */
   constructor(taskId) {

@@ -31,6 +31,7 @@ export class Connection {
   #epoch = null;
   #watches = new Map();
   #tasks = null;
+  #isClosed = false;
 
   /** @param {{url: string, onMode: (mode: Mode, reason: string | null) => void}} options */
   constructor({ url, onMode }) {
@@ -43,10 +44,20 @@ export class Connection {
 
   /** Opens the WebSocket now, without waiting for the time of the next attempt. */
   open() {
-    if (this.#socket) return;
+    if (this.#socket || this.#isClosed) return;
     clearTimeout(this.#retry);
     this.#backoff.reset();
     this.#dial();
+  }
+
+  /** Reads nothing any more, for good. */
+  close() {
+    this.#isClosed = true;
+    clearTimeout(this.#retry);
+    this.#socket?.close();
+    this.#socket = null;
+    this.#poller?.stop();
+    this.#poller = null;
   }
 
   /**
@@ -93,6 +104,7 @@ export class Connection {
     this.#socket?.close();
     this.#socket = null;
     clearTimeout(this.#retry);
+    if (this.#isClosed) return;
     if (!navigator.onLine) return this.#rest("browser");
     if (greeted) this.#setMode("reconnecting", reason);
     else this.#poll(reason);

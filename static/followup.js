@@ -14,7 +14,7 @@ export class FollowUp {
   #field = el("input", { class: "input", placeholder: text.followUp.placeholder, "aria-label": text.followUp.label, maxLength: 100_000, autocomplete: "off", dir: "auto" });
   #start = el("button", { class: "button primary" }, icon("play"), el("span", {}, text.followUp.start));
   #error = el("p", { class: "field-error", role: "alert" });
-  node = el("form", { class: "follow-up", hidden: true, on: { submit: (event) => this.#submit(event), input: () => (this.#key = newKey()) } }, this.#field, this.#start, this.#error);
+  node = el("form", { class: "follow-up acts", hidden: true, on: { submit: (event) => this.#submit(event), input: () => (this.#key = newKey()) } }, this.#field, this.#start, this.#error);
 
   /** @param {{taskId: string, onStarted: (taskId: string) => void}} options */
   constructor({ taskId, onStarted }) {

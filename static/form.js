@@ -26,7 +26,7 @@ export class TaskForm {
     this.#options = this.#optionFields();
     const form = el(
       "form",
-      { class: "start", noValidate: true, on: { submit: (event) => this.#start(event), input: () => (this.#key = newKey()), keydown: (event) => this.#shortcut(event) } },
+      { class: "start acts", noValidate: true, on: { submit: (event) => this.#start(event), input: () => (this.#key = newKey()), keydown: (event) => this.#shortcut(event) } },
       el("h1", {}, text.form.heading),
       el("p", { class: "lead" }, text.form.lead),
       this.#field("input_prompt", { label: text.form.idea, control: this.#idea, isHidden: true }),

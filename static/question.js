@@ -51,11 +51,12 @@ export class Question {
       el("p", { class: "question-text", dir: "auto" }, question),
       el(
         "div",
-        { class: "choices" },
+        { class: "choices acts" },
         ...(choices ?? []).map((choice) => el("button", { type: "button", class: "button choice", on: { click: () => this.#answer(choice) } }, words(choice))),
       ),
-      el("form", { class: "answer-form", on: { submit } }, field, el("button", { class: "button primary" }, text.question.send)),
+      el("form", { class: "answer-form acts", on: { submit } }, field, el("button", { class: "button primary" }, text.question.send)),
       this.#error,
+      el("p", { class: "viewer-note hint" }, text.viewer.question),
     );
   }
 

@@ -29,10 +29,10 @@ export class Summary {
    */
   constructor({ taskId, actions }) {
     this.#buttons = {
-      stop: this.#button("stop", "stop", text.task.stop, actions.stop),
-      run: this.#button("play", "primary", text.task.run, actions.run),
-      anew: this.#button("play", "quiet", text.task.runAgain, actions.anew),
-      remove: this.#button("trash", "quiet", text.task.remove, actions.remove),
+      stop: this.#button("stop", "stop acts", text.task.stop, actions.stop),
+      run: this.#button("play", "primary acts", text.task.run, actions.run),
+      anew: this.#button("play", "quiet acts", text.task.runAgain, actions.anew),
+      remove: this.#button("trash", "quiet acts", text.task.remove, actions.remove),
     };
     this.#downloads = new Downloads(taskId);
     const figures = el("dl", { class: "figures", "aria-label": text.task.stats });

@@ -15,6 +15,19 @@ export const text = {
   demo: "Demo model",
   demoNote: "Demo model: the answers are scripted and no LLM is called.",
 
+  login: {
+    heading: "Log in",
+    lead: "This server lets in who has a token. Whoever runs it makes one with `metagpt-live token create`.",
+    token: "Token",
+    submit: "Log in",
+    none: "Paste your token here.",
+    out: "Log out",
+  },
+  viewer: {
+    home: "You are logged in as a viewer: you can watch every task, and an operator can start one.",
+    question: "You are logged in as a viewer: an operator can answer this.",
+  },
+
   roles: {
     ProductManager: { name: "Product manager", short: "PM" },
     Architect: { name: "Architect", short: "AR" },

@@ -9,18 +9,32 @@ export class Topbar {
   #label = el("span", {}, text.connection.modes.connecting);
   #strip;
   #words = el("span", { role: "status" });
+  #new = el("a", { class: "button primary new acts", href: "/", data: { link: "new" } }, icon("plus"), el("span", {}, text.newTask));
+  #logOut;
 
-  /** @param {{bar: HTMLElement, strip: HTMLElement, onRetry: () => void}} options */
-  constructor({ bar, strip, onRetry }) {
+  /** @param {{bar: HTMLElement, strip: HTMLElement, onRetry: () => void, onLogOut: () => void}} options */
+  constructor({ bar, strip, onRetry, onLogOut }) {
+    this.#logOut = el("button", { type: "button", class: "button quiet", hidden: true, on: { click: onLogOut } }, text.login.out);
     this.#strip = strip;
     this.#pill.append(el("span", { class: "dot", "aria-hidden": "true" }), this.#label);
     bar.append(
       el("a", { class: "brand", href: "/", "aria-label": text.home, data: { link: "" } }, icon("pulse"), el("span", {}, text.brand)),
       this.#pill,
-      el("a", { class: "button primary new", href: "/", data: { link: "new" } }, icon("plus"), el("span", {}, text.newTask)),
+      this.#logOut,
+      this.#new,
     );
     strip.append(this.#words, el("button", { type: "button", class: "link", on: { click: onRetry } }, text.connection.retry));
     this.show("connecting", null);
+  }
+
+  /** @param {{by_cookie: boolean}} login as whom this browser comes */
+  showLogin({ by_cookie: byCookie }) {
+    this.#logOut.hidden = !byCookie;
+  }
+
+  /** Leaves the name alone, for who may not come in. */
+  hideAll() {
+    for (const part of [this.#pill, this.#strip, this.#logOut, this.#new]) part.hidden = true;
   }
 
   /** @param {import("./connection.js").Mode} mode @param {string | null} reason a key of text.connection.reasons */

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Self, TypeVar, overload
 
@@ -20,6 +21,8 @@ import jsonschema
 import psutil
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+
+from server.tokens import AccessRole, TokenFile
 
 METAGPT_LIVE = Path(sys.executable).with_name("metagpt-live")
 TERMINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
@@ -75,7 +78,7 @@ class Server:
             )
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            if found := re.search(r"is serving at (http://\S+)", line):
+            if found := re.search(r"is serving at (https?://\S+)", line):
                 self.url = found[1]
                 return self
         self.kill()
@@ -300,8 +303,10 @@ _descriptions: dict[str, Description] = {}
 
 
 @asynccontextmanager
-async def client(server: Server) -> AsyncIterator[Api]:
-    async with httpx.AsyncClient(base_url=server.url, timeout=DEADLINE * 2, verify=False) as http:
+async def client(server: Server, *, token: str | None = None) -> AsyncIterator[Api]:
+    """token: one to come in with, where that is needed."""
+    headers = bearer(token) if token else {}
+    async with httpx.AsyncClient(base_url=server.url, timeout=DEADLINE * 2, verify=False, headers=headers) as http:
         if server.url not in _descriptions:
             _descriptions[server.url] = Description((await http.get("/openapi.json")).json())
         description = _descriptions[server.url]
@@ -389,12 +394,14 @@ class Watcher:
 
 
 @asynccontextmanager
-async def watch(server: Server, path: str = "/ws", **query: object) -> AsyncIterator[Watcher]:
-    """A watcher at an entrance."""
+async def watch(
+    server: Server, path: str = "/ws", headers: Mapping[str, str] | None = None, /, **query: object
+) -> AsyncIterator[Watcher]:
+    """A watcher at an entrance. headers: of its handshake."""
     encoded = str(httpx.QueryParams({name: str(value) for name, value in query.items()}))
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(
-            connect(f"{server.url.replace('http', 'ws', 1)}{path}?{encoded}", max_size=None)
+            connect(f"{server.url.replace('http', 'ws', 1)}{path}?{encoded}", max_size=None, additional_headers=headers)
         )
         yield Watcher(connection)
 
@@ -406,6 +413,17 @@ async def watch_task(server: Server, task_id: str, since_event_id: int = 0, **fi
     async with watch(server, f"/api/tasks/{task_id}/events", **query) as watcher:
         watcher.expect(task_id, since_event_id, filtered=bool(filter))
         yield watcher
+
+
+def new_token(file: Path, *, role: str = "operator") -> str:
+    """A new token in a file, good for an hour."""
+    presented, _ = TokenFile(file).create(AccessRole(role), timedelta(hours=1))
+    return presented
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header of a request with a token."""
+    return {"Authorization": f"Bearer {token}"}
 
 
 def ids(events: list[Json]) -> list[int]:

@@ -25,6 +25,7 @@ from runner.supervisor import Supervisor
 from runner.task import NewTask, Task
 from server.app import create_app
 from server.stream import StreamProtocol
+from tests.loopback import loopback_gate
 from tests.support import DEADLINE
 
 # What events are made of, in turn.
@@ -88,7 +89,7 @@ class World:
             grace=1.0,
         )
         config = uvicorn.Config(
-            create_app(self.supervisor, llm=Llm()),
+            create_app(self.supervisor, llm=Llm(), gate=loopback_gate()),
             lifespan="off",
             ws=self._protocol,
             ws_per_message_deflate=False,

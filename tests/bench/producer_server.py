@@ -41,6 +41,7 @@ from server.app import create_app
 from server.serving import listen, serve
 from tests.bench.processes import ROOT
 from tests.bench.producing import Producer, idle_loop, tail
+from tests.loopback import loopback_gate
 
 GROW_BATCH = 1000  # events
 
@@ -69,7 +70,7 @@ class ProducerServer:
             concurrency=1,
             grace=1.0,
         )
-        self.application = create_app(self.supervisor, llm=self._llm)
+        self.application = create_app(self.supervisor, llm=self._llm, gate=loopback_gate())
         self._commit: asyncio.Future[None] | None = None
 
     async def new(self) -> str:
@@ -163,7 +164,17 @@ async def main() -> None:
                 producing[0].add_done_callback(lambda _: signal.raise_signal(signal.SIGKILL))
 
             with suppress(asyncio.CancelledError):
-                await serve(server.application, listener, on_started=started, on_stopping=server.application.hub.close)
+                application = server.application
+                await serve(
+                    application,
+                    listener,
+                    loopback_gate(),
+                    context=None,
+                    proxies=(),
+                    on_started=started,
+                    on_second=application.tend,
+                    on_stopping=application.close,
+                )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from server.validation import BODY_LIMIT
+from server.settings import BODY_LIMIT
 from tests.support import Api, Json
 
 

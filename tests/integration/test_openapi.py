@@ -8,6 +8,7 @@ from starlette.routing import Route
 from runner.attempt import Llm
 from runner.base import Runner
 from server.app import create_app
+from tests.loopback import loopback_gate
 from tests.support import Api
 
 
@@ -27,7 +28,7 @@ async def test_the_document_has_every_route(api: Api) -> None:
 
     runner: Runner = Idle()  # type: ignore[assignment]
     routes: set[tuple[str, str]] = set()
-    for route in create_app(runner, llm=Llm()).routes:
+    for route in create_app(runner, llm=Llm(), gate=loopback_gate()).routes:
         if isinstance(route, Route) and route.path.startswith(("/api", "/healthz", "/readyz", "/metrics")):
             routes |= {(route.path_format, method.lower()) for method in route.methods or () if method != "HEAD"}
     described = {
@@ -60,6 +61,9 @@ async def test_every_good_answer_is_described(api: Api) -> None:
     await api.http.delete(f"/api/tasks/{task_id}")
     jsonl = {"Content-Type": exported.headers["content-type"]}
     assert (await api.http.post("/api/tasks/import", content=exported.content, headers=jsonl)).status_code == 201
+    await api.http.get("/api/login")
+    await api.http.post("/api/login", json={"token": "any"})
+    await api.http.delete("/api/login")
     await api.http.get("/healthz")
     await api.http.get("/readyz")
     await api.http.get("/api/admin/drain")

@@ -25,6 +25,7 @@ from server.hub import Hub
 from server.sockets import Session
 from server.stream import StreamProtocol
 from tests.children import told_supervisor
+from tests.loopback import loopback_gate
 from tests.support import DEADLINE, until
 from tests.world import World, running
 
@@ -99,8 +100,9 @@ async def test_a_stalled_peer_that_is_cut_off(tmp_path: Path) -> None:
         task = await supervisor.create_task(NewTask(input_prompt="x"))
         topic = hub.watch(task.id, _ignore)
         peer = StalledPeer(task.id)
-        scope = {"type": "websocket", "path": "/ws", "headers": []}
-        serving = asyncio.create_task(Session(WebSocket(scope, peer.receive, peer.send), hub, supervisor).serve())
+        websocket = WebSocket({"type": "websocket", "path": "/ws", "headers": []}, peer.receive, peer.send)
+        gate = loopback_gate()
+        serving = asyncio.create_task(Session(websocket, gate, gate.auth.admit(""), hub, supervisor).serve())
         await until(lambda: peer.asked, lambda asked: asked > 100)
         peer.cut()
         async with asyncio.timeout(DEADLINE / 2):
@@ -116,7 +118,7 @@ def _ignore() -> None:
 def _handshake(path: str) -> bytes:
     key = base64.b64encode(os.urandom(16)).decode()
     return (
-        f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
         f"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
     ).encode()
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from runner.base import Filter
 from runner.events import EventType
 from server import protocol
-from server.protocol import FRAME_LIMIT, BadFrame, CloseCode, Input, Message, Subscribe
+from server.protocol import BadFrame, CloseCode, Input, Message, Subscribe
 from server.schemas import CONTENT_LIMIT
+from server.settings import FRAME_LIMIT
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

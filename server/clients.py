@@ -1,0 +1,108 @@
+"""What one client may use: connections at the same time, requests a second, and frames a second on each connection.
+
+A client is an IP address; of IPv6 its /64 network, since whoever has one address has all of these.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Collection
+from functools import lru_cache
+from ipaddress import ip_address, ip_network
+
+BURST = 2.0  # seconds' worth of requests that may come at once
+_SWEEP = 10_000  # clients whose pace is known, before those are forgotten who are at rest
+_CACHE = 4096  # addresses
+
+
+class Pace:
+    """How fast somebody may ask: the generic cell rate algorithm, which is a token bucket in one number.
+
+    rate: per second, over `BURST`; 0 for no limit.
+    """
+
+    __slots__ = ("_interval", "_paid_until")
+
+    def __init__(self, rate: float) -> None:
+        self._interval = 1 / rate if rate else 0.0
+        self._paid_until = 0.0
+
+    def wait(self, now: float) -> float:
+        """Count something that is asked; how many seconds too early it comes, if it does, and then it is not counted.
+
+        now: by a monotonic clock.
+        """
+        paid_until = max(self._paid_until, now)
+        early = paid_until + self._interval - now - BURST
+        if self._interval and early > 0:
+            return early
+        self._paid_until = paid_until + self._interval
+        return 0.0
+
+    def is_at_rest(self, now: float) -> bool:
+        """Whether it is as if nothing had been asked."""
+        return self._paid_until <= now
+
+
+class Clients:
+    """Counts what clients use. connections, rate: what one may, rate per second; a rate of 0 is no limit.
+
+    proxies: addresses and networks of proxies, which are not clients. clock: monotonic, in seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        connections: int,
+        rate: float,
+        proxies: Collection[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.connections = connections
+        self.rate = rate
+        self._proxies = [ip_network(proxy) for proxy in proxies]
+        self._clock = clock
+        self._open: Counter[str] = Counter()
+        self._paces: dict[str, Pace] = {}
+        self._sweep = _SWEEP
+
+    def is_proxy(self, address: str) -> bool:
+        """Whether what comes from an address comes from others."""
+        return bool(self._proxies) and any(ip_address(address) in proxy for proxy in self._proxies)
+
+    def enter(self, address: str) -> bool:
+        """Count a connection more, until `leave`; False if it would be one too many, and is not counted."""
+        client = _client(address)
+        if self._open[client] >= self.connections:
+            return False
+        self._open[client] += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        client = _client(address)
+        self._open[client] -= 1
+        if not self._open[client]:
+            del self._open[client]
+
+    def wait(self, address: str) -> float:
+        """Count a request; how many seconds too early it comes, if it does, and then it is not counted."""
+        client, now = _client(address), self._clock()
+        pace = self._paces.get(client)
+        if pace is None:
+            pace = self._paces[client] = Pace(self.rate)
+            self._forget(now)
+        return pace.wait(now)
+
+    def _forget(self, now: float) -> None:
+        """Forget those at rest, when there are many more than the last time."""
+        if len(self._paces) > self._sweep:
+            self._paces = {client: pace for client, pace in self._paces.items() if not pace.is_at_rest(now)}
+            self._sweep = max(_SWEEP, 2 * len(self._paces))
+
+
+@lru_cache(maxsize=_CACHE)
+def _client(address: str) -> str:
+    if ":" not in address:
+        return address
+    found = ip_address(address)
+    mapped = found.ipv4_mapped if found.version == 6 else None
+    return str(mapped or ip_network((int(found), 64), strict=False))

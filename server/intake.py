@@ -1,0 +1,127 @@
+"""HTTP connections as uvicorn serves them, within limits: how many, how long a request may take to come, how large
+its head may be. Without, a client could hold connections and memory for nothing (slowloris).
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from server.clients import Clients
+from server.problems import MEDIA_TYPE, problem
+
+_LINGER = 1.0  # seconds for a refused client to read why
+_HEAD_LIMIT = 64 * 1024  # bytes of a request line and headers, about
+
+
+def intake(clients: Clients, *, timeout: float) -> Callable[..., asyncio.Protocol]:
+    """Makes the protocol of a connection. timeout: seconds in which a request must have come as a whole."""
+
+    def make(**options: Any) -> asyncio.Protocol:
+        return IntakeProtocol(clients, timeout, **options)
+
+    return make
+
+
+class IntakeProtocol(HttpToolsProtocol):
+    def __init__(self, clients: Clients, timeout: float, **options: Any) -> None:
+        super().__init__(**options)
+        self._clients = clients
+        self._timeout = timeout
+        self._timer: asyncio.TimerHandle | None = None
+        self._counted: str | None = None  # the address as which the connection is counted
+        self._refused = False
+        self._in_head = False
+        self._head_size = 0  # bytes
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        address = self.client[0] if self.client else ""
+        if not self._clients.is_proxy(address):
+            if not self._clients.enter(address):
+                limit = self._clients.connections
+                self._refuse(429, "too_many_connections", f"A client has at most {limit} connections.")
+                return
+            self._counted = address
+        self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        self._leave()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refused:
+            return
+        if self._timer is None:
+            self._start_timer()
+        super().data_received(data)
+        if self._in_head:
+            self._head_size += len(data)
+            if self._head_size > _HEAD_LIMIT and not self.transport.is_closing():
+                self._refuse(431, "head_too_large", f"A request's head has at most {_HEAD_LIMIT:,} bytes.")
+
+    def handle_websocket_upgrade(self) -> None:
+        self._stop_timer()
+        self._leave()  # it is counted on as a WebSocket
+        super().handle_websocket_upgrade()
+
+    def on_message_begin(self) -> None:
+        self._in_head = True
+        self._head_size = 0
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:  # otherwise it is a trailer, for which nobody asks
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._stop_timer()
+        super().on_message_complete()
+
+    def _start_timer(self) -> None:
+        self._timer = self.loop.call_later(self._timeout, self._time_out)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _time_out(self) -> None:
+        if self.flow.read_paused:  # it is we who are slow
+            self._start_timer()
+        elif self._in_head or (self.cycle is not None and not self.cycle.response_started):
+            self._refuse(408, "request_timeout", f"A request must have come as a whole in {self._timeout:g} seconds.")
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: int, code: str, detail: str) -> None:
+        """Answer, where no application is asked, and close."""
+        body = msgspec.json.encode(problem(status, code, detail))
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"connection", b"close"),
+        ]
+        head = b"".join(b"%b: %b\r\n" % header for header in headers)
+        self.transport.write(STATUS_LINE[status] + head + b"\r\n" + body)
+        self._refused = True
+        self._stop_timer()
+        # Closed at once, with a request of the client unread, the connection would be reset before it reads the answer.
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.loop.call_later(_LINGER, self.transport.abort)
+        else:
+            self.transport.close()
+
+    def _leave(self) -> None:
+        if self._counted is not None:
+            self._clients.leave(self._counted)
+            self._counted = None

@@ -1,0 +1,224 @@
+"""What is answered when a client uses more than it may, and that others do not suffer."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+
+from tests.support import DEADLINE, TERMINAL, Server, client, until, watch
+
+CONNECTIONS = 8
+BODY = 5000  # bytes
+TASKS = 10
+EVENTS = 40  # a run of the demo model has hundreds
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that allows little."""
+    with Server(
+        tmp_path_factory.mktemp("small") / "data",
+        BODY_LIMIT=BODY,
+        FRAME_LIMIT=2000,
+        PROMPT_LIMIT=100,
+        SUBSCRIPTION_LIMIT=2,
+        CONNECTION_LIMIT=CONNECTIONS,
+        REQUEST_TIMEOUT=0.5,
+        TASK_LIMIT=TASKS,
+        EVENT_LIMIT=EVENTS,
+    ) as server:
+        yield server
+
+
+@asynccontextmanager
+async def _connection(server: Server) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    host, port = server.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        yield reader, writer
+    finally:
+        writer.transport.abort()
+
+
+async def _answer(reader: asyncio.StreamReader) -> httpx.Response:
+    """What was answered by the time that the connection was closed."""
+    async with asyncio.timeout(DEADLINE):
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines[1:])]
+    return httpx.Response(int(lines[0].split()[1]), headers=headers, content=body)
+
+
+async def test_a_body(small: Server) -> None:
+    """A body above the limit is refused, whether its length was told or not; one at the limit is read."""
+
+    async def chunks(size: int) -> AsyncIterator[bytes]:
+        yield b" " * size
+
+    async with client(small) as api:
+        headers = {"Content-Type": "application/json"}
+        for content in (b" " * (BODY + 1), chunks(BODY + 1)):
+            response = await api.http.post("/api/tasks", content=content, headers=headers)
+            assert (response.status_code, response.json()["code"]) == (413, "body_too_large")
+        response = await api.http.post("/api/tasks", content=b" " * BODY, headers=headers)
+        assert response.json()["code"] == "bad_json"
+
+
+async def test_a_prompt(small: Server) -> None:
+    """A prompt above the limit is refused by the field and what is allowed; one at the limit is taken."""
+    async with client(small) as api:
+        response = await api.http.post("/api/tasks", json={"input_prompt": "x" * 101})
+        assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "input_prompt")
+        assert "100 characters" in response.json()["detail"]
+        await api.create("x" * 100)
+
+
+async def test_a_frame(small: Server) -> None:
+    """A frame above the limit closes the connection with 4413."""
+    async with watch(small) as watcher:
+        await watcher.send("ping", padding="x" * 2000)
+        assert await watcher.to_close() == 4413
+
+
+async def test_subscriptions(small: Server) -> None:
+    """A subscription too many is refused, and those that there are go on."""
+    async with client(small) as api, watch(small) as watcher:
+        tasks = [await api.create() for _ in range(3)]
+        for task_id in tasks:
+            await watcher.subscribe(task_id)
+        error = await watcher.until("error")
+        assert (error["code"], error["task_id"]) == ("too_many_subscriptions", tasks[2])
+        await watcher.send("unsubscribe", task_id=tasks[0])
+        await watcher.subscribe(tasks[2])
+        await watcher.until("caught_up", lambda frame: frame["task_id"] == tasks[2])
+
+
+async def test_connections(small: Server) -> None:
+    """A client with as many connections as it may have gets no other, of whatever kind, until it closes one."""
+    url = f"{small.url.replace('http', 'ws')}/ws"
+    sockets = [await connect(url) for _ in range(CONNECTIONS - 1)]
+    try:
+        async with _connection(small) as (reader, writer):  # the last one that it may have
+            async with _connection(small) as (refused, _):
+                answer = await _answer(refused)
+            assert (answer.status_code, answer.json()["code"]) == (429, "too_many_connections")
+            assert answer.headers["content-type"] == "application/problem+json"
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+            assert (await _answer(reader)).status_code == 200
+        await sockets.pop().close()
+        async with client(small) as api:
+
+            async def is_served() -> bool:
+                try:
+                    return (await api.http.get("/api/tasks")).status_code == 200
+                except httpx.RemoteProtocolError:
+                    return False
+
+            await until(is_served)
+    finally:
+        for connection in sockets:
+            await connection.close()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /api/tasks",
+        b"GET /api/tasks HTTP/1.1\r\nHost: 127.0.0.1\r\n",
+        b"POST /api/tasks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{",
+    ],
+    ids=["request line", "headers", "body"],
+)
+async def test_slowloris(small: Server, sent: bytes) -> None:
+    """A request that comes a byte at a time is given up, wherever it is, and nothing of it is kept."""
+    async with _connection(small) as (reader, writer):
+        writer.write(sent)
+
+        async def drip() -> None:
+            while True:
+                await asyncio.sleep(0.05)
+                writer.write(b"x")
+
+        dripping = asyncio.create_task(drip())
+        answer = await _answer(reader)
+        dripping.cancel()
+    assert (answer.status_code, answer.json()["code"]) == (408, "request_timeout")
+
+
+@pytest.mark.parametrize("sent", [b"", b"\r\n"])
+async def test_a_connection_that_asks_for_nothing(small: Server, sent: bytes) -> None:
+    """A connection over which nothing comes, or nothing more, is closed."""
+    async with _connection(small) as (reader, writer):
+        writer.write(sent)
+        async with asyncio.timeout(DEADLINE):
+            await reader.read()
+
+
+async def test_a_flood_of_requests(server: Server) -> None:
+    """A client that asks faster than it may is told when to come again, and is served then."""
+    with Server(server.data.parent / "paced", REQUEST_RATE=5) as paced:
+        async with httpx.AsyncClient(base_url=paced.url) as http:
+            responses = await asyncio.gather(*(http.get("/api/tasks") for _ in range(30)))
+            refused = [response for response in responses if response.status_code == 429]
+            assert 10 <= len(refused) < 30 and {r.status_code for r in responses} == {200, 429}
+            assert refused[0].json()["code"] == "too_many_requests"
+            await asyncio.sleep(int(refused[0].headers["retry-after"]))
+            assert (await http.get("/api/tasks")).status_code == 200
+            async with watch(paced) as watcher:
+                await watcher.until("hello")
+                began = time.monotonic()
+                for _ in range(20):
+                    await watcher.send("ping")
+                for _ in range(20):
+                    await watcher.until("pong")  # none is lost, and they are answered at the pace of the limit
+                assert time.monotonic() - began > 1
+
+
+async def test_a_flood_of_frames(server: Server) -> None:
+    """A client that sends without end and reads nothing holds nobody else up."""
+    async with connect(f"{server.url.replace('http', 'ws')}/ws", close_timeout=0.1) as flooding:
+        frame = json.dumps({"op": "subscribe", "task_id": "x"})
+
+        async def flood() -> None:
+            while True:
+                await flooding.send(frame)
+
+        task = asyncio.create_task(flood())
+        try:
+            async with client(server) as api, watch(server) as watcher:
+                task_id = await api.create()
+                await watcher.subscribe(task_id)
+                await api.run(task_id)
+                await watcher.until("end")
+        finally:
+            task.cancel()
+
+
+async def test_the_events_of_a_task(small: Server) -> None:
+    """A run that writes more events than it may is ended, and its log, with the reason, is within the limit."""
+    async with client(small) as api:
+        task_id = await api.started()
+        state = await api.until_status(task_id, *TERMINAL)
+        assert state["status"] == "FAILED"
+        assert "40 events" in state["reason"]
+        assert len(await api.events(task_id)) <= EVENTS + 1  # the terminal STATUS is told in any case
+
+
+async def test_tasks_in_all(small: Server) -> None:
+    """Where there are as many tasks as may be, also when many come at once, others are refused until one is deleted."""
+    async with client(small) as api:
+        responses = await asyncio.gather(
+            *(api.http.post("/api/tasks", json={"input_prompt": "x"}) for _ in range(TASKS))
+        )
+        refused = [response for response in responses if response.status_code != 201]
+        tasks = (await api.http.get("/api/tasks")).json()["tasks"]
+        assert len(tasks) == TASKS
+        assert (refused[0].status_code, refused[0].json()["code"]) == (409, "too_many_tasks")
+        assert refused[0].json()["limit"] == TASKS
+        await api.http.delete(f"/api/tasks/{tasks[0]['id']}")
+        await api.create()

@@ -1,0 +1,144 @@
+"""The server as it is reached: over TLS, behind a proxy, by whatever name and from whatever page."""
+
+import asyncio
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+
+from server.headers import SECURITY_HEADERS
+from tests.support import Api, Server, bearer, client, command, new_token, watch
+
+TLS = Path(__file__).parents[1] / "tls"  # a certificate of nobody's for localhost, and keys
+EVIL = "http://evil.example"
+
+
+@pytest.fixture(scope="module")
+def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
+    """A server that speaks TLS and believes a proxy on this machine, and a token."""
+    folder = tmp_path_factory.mktemp("proxied")
+    token = new_token(folder / "tokens.json")
+    settings = {"TOKEN_FILE": folder / "tokens.json", "FORWARDED_ALLOW": "127.0.0.1", "CONNECTION_LIMIT": 2}
+    tls = {"TLS_CERT": TLS / "cert.pem", "TLS_KEY": TLS / "key.pem"}
+    with Server(folder / "data", REQUEST_RATE=2, ALLOW_HOST="runs.example.org", **settings, **tls) as server:
+        yield server, token
+
+
+async def test_tls(proxied: tuple[Server, str]) -> None:
+    """With a certificate the server speaks HTTPS and WSS, and its cookie goes over nothing else."""
+    server, token = proxied
+    assert server.url.startswith("https://")
+    trust = ssl.create_default_context(cafile=TLS / "cert.pem")
+    forwarded = {"X-Forwarded-For": "192.0.2.1"}
+    async with httpx.AsyncClient(base_url=server.url, verify=trust, headers=forwarded) as http:
+        response = await http.post("/api/login", json={"token": token})
+        assert response.status_code == 200
+        assert "; Secure" in response.headers["set-cookie"]
+    url = f"{server.url.replace('http', 'ws', 1)}/ws"
+    async with connect(url, ssl=trust, additional_headers=bearer(token) | forwarded) as connection:
+        assert json.loads(await connection.recv())["op"] == "hello"
+
+
+@pytest.mark.parametrize("key", ["other.pem", "cert.pem"])
+def test_tls_that_does_not_fit(tmp_path: Path, key: str) -> None:
+    """A key that is another one's, or none: one line that names the files."""
+    arguments = ("--tls-cert", TLS / "cert.pem", "--tls-key", TLS / key)
+    done = command("serve", "--port", 0, "--data", tmp_path / "data", *arguments, home=tmp_path)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert str(TLS / key) in line
+
+
+async def test_the_word_of_a_proxy(proxied: tuple[Server, str]) -> None:
+    """A client is who the last proxy that is trusted says; what stands before that is the client's own word."""
+    server, token = proxied
+    async with client(server, token=token) as api:
+
+        async def statuses(forwarded: str) -> set[int]:
+            headers = {"X-Forwarded-For": forwarded}
+            return {(await api.http.get("/api/tasks", headers=headers)).status_code for _ in range(6)}
+
+        assert 429 in await statuses("192.0.2.10")
+        assert 429 in await statuses("192.0.2.99, 192.0.2.10")  # who claims to be another one is still who they are
+        assert 200 in await statuses("192.0.2.11")
+
+
+async def test_nobody_is_a_proxy_by_default(tmp_path: Path) -> None:
+    """Without a proxy that is trusted nobody's word is taken, also not that of this machine."""
+    with Server(tmp_path / "data", REQUEST_RATE=2) as server:
+        async with httpx.AsyncClient(base_url=server.url) as http:
+            headers = [{"X-Forwarded-For": f"192.0.2.{number}"} for number in range(6)]
+            assert 429 in {(await http.get("/api/tasks", headers=header)).status_code for header in headers}
+
+
+@pytest.mark.parametrize("path", ["/", "/api/tasks", "/static/app.js", "/openapi.json", "/nothing"])
+async def test_a_host_that_is_not_ours(server: Server, path: str) -> None:
+    """A name that was made to point here (DNS rebinding) reads nothing."""
+    async with httpx.AsyncClient(base_url=server.url) as http:
+        response = await http.get(path, headers={"Host": "evil.example:8000"})
+    assert (response.status_code, response.json()["code"]) == (403, "host_refused")
+    assert "--allow-host" in response.json()["detail"]
+
+
+async def test_a_page_that_is_not_ours(server: Server, api: Api) -> None:
+    """A page of another origin changes nothing, with whatever kind of request."""
+    task_id = await api.create()
+    for method, path in (
+        ("POST", f"/api/tasks/{task_id}/run"),
+        ("POST", "/api/tasks"),
+        ("DELETE", f"/api/tasks/{task_id}"),
+    ):
+        response = await api.http.request(method, path, headers={"Origin": EVIL})
+        assert (response.status_code, response.json()["code"]) == (403, "origin_refused")
+    assert (await api.state(task_id))["status"] == "PENDING"
+
+
+@pytest.mark.parametrize("headers", [{"Origin": EVIL}, {"Origin": "null"}, {"Host": "evil.example"}], ids=str)
+@pytest.mark.parametrize("path", ["/ws", "/api/tasks/x/events"])
+async def test_a_websocket_of_a_page_that_is_not_ours(server: Server, headers: dict[str, str], path: str) -> None:
+    """A WebSocket of another page is closed with 4403 before anything is told, whether there is such a task or not."""
+    async with watch(server, path, headers) as watcher:
+        assert await watcher.to_close() == 4403
+    assert [frame["op"] for frame in watcher.frames] == ["error"]
+
+
+async def test_our_own_page(server: Server, api: Api) -> None:
+    """The page that the server has served acts, and opens WebSockets."""
+    headers = {"Origin": server.url}
+    assert (await api.http.post("/api/tasks", json={"input_prompt": "x"}, headers=headers)).status_code == 201
+    async with watch(server, "/ws", headers) as watcher:
+        await watcher.until("hello")
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 200),
+        (b"GET /api/tasks HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 200),
+        (b"GET /nothing HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 404),
+        (b"PUT /api/tasks HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 405),
+        (b"POST /api/tasks HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\n\r\n{", 415),
+        (b"GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n", 403),
+        (b"this is no HTTP\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nX: " + b"x" * 200_000, 431),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+async def test_security_headers(server: Server, request_: bytes, status: int) -> None:
+    """Every answer has them, once, also one to what is no HTTP."""
+    host, port = server.url.removeprefix("http://").split(":")
+
+    def ask() -> bytes:
+        with socket.create_connection((host, int(port)), timeout=10) as connection:
+            connection.sendall(request_)
+            return connection.recv(65536)
+
+    head = (await asyncio.to_thread(ask)).partition(b"\r\n\r\n")[0].decode().lower().split("\r\n")
+    assert head[0].split()[1] == str(status)
+    for name, value in SECURITY_HEADERS:
+        assert [line for line in head if line.startswith(f"{name}:")] == [f"{name}: {value}".lower()]
