@@ -2,19 +2,44 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# What LLMs write is shown as text only; should markup ever slip in, nothing of it may load or run.
+# What LLMs write is shown as text only; should markup ever slip in, nothing of it may load or run. Trusted types
+# have the browser refuse every attempt to parse a string as HTML.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "font-src 'self'; frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'"
 )
 
-SECURITY_HEADERS = (
-    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
+# Mermaid parses HTML and writes styles, so it has a frame of its own, without an origin, that reaches nothing: what
+# would go wrong there stays there.
+FRAME_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'self'; sandbox allow-scripts"
 )
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+def _security_headers(policy: str, *, readers: str) -> Headers:
+    """readers: of which origins may load what is answered."""
+    return (
+        (b"content-security-policy", policy.encode()),
+        (b"x-content-type-options", b"nosniff"),
+        (b"referrer-policy", b"no-referrer"),
+        (b"cross-origin-opener-policy", b"same-origin"),
+        (b"cross-origin-resource-policy", readers.encode()),
+    )
+
+
+SECURITY_HEADERS = _security_headers(CONTENT_SECURITY_POLICY, readers="same-origin")
+
+# To a frame without an origin every origin is another one, also that of its scripts.
+_OPEN = _security_headers(CONTENT_SECURITY_POLICY, readers="cross-origin")
+_OF_FRAME: dict[str, Headers] = {
+    "/static/diagram-frame.html": _security_headers(FRAME_POLICY, readers="same-origin"),
+    "/static/diagram-frame.js": _OPEN,
+    "/static/vendor/mermaid/mermaid.tiny.js": _OPEN,
+}
 
 
 class SecurityHeaders:
@@ -25,10 +50,11 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        headers = _OF_FRAME.get(scope["path"], SECURITY_HEADERS)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *SECURITY_HEADERS]
+                message["headers"] = [*message.get("headers", ()), *headers]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
