@@ -19,6 +19,7 @@ from server import openapi, problems
 from server.entrances import Entrances
 from server.exports import Exports
 from server.gate import Gate, GatedApp
+from server.headers import Policies
 from server.hub import Hub
 from server.logins import Logins
 from server.metrics import Metrics
@@ -53,7 +54,7 @@ class LiveApp(Starlette):
         self._gate = gate
         self._hub = hub
         self._entrances = Entrances(gate, hub, runner)
-        self._http = GatedApp(Polls(super().__call__, hub), gate)
+        self._http = Policies(GatedApp(Polls(super().__call__, hub), gate))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await (self._entrances if scope["type"] == "websocket" else self._http)(scope, receive, send)

@@ -14,17 +14,17 @@ const FOLDED_CHARS = 3000;
 
 /**
  * @param {import("./feed-model.js").Entry & Record<string, any>} entry
- * @param {string} taskId
+ * @param {{taskId: string, diagrams: import("./diagrams.js").Diagrams}} context
  * @returns {{node: HTMLElement, update: () => void}}
  */
-export function card(entry, taskId) {
-  return CARDS[entry.kind](entry, taskId);
+export function card(entry, context) {
+  return CARDS[entry.kind](entry, context);
 }
 
 const CARDS = { step, message, files, error, status, question, result, gap };
 
-function step(entry, taskId) {
-  const passage = new Passage(entry, taskId);
+function step(entry, context) {
+  const passage = new Passage(entry, context);
   const file = el("span", { class: "card-file" });
   const state = el("span", { class: "card-state" });
   const chips = el("span", { class: "chips" });
@@ -52,8 +52,8 @@ function stepState(entry) {
   return entry.durationMs === null ? "" : duration(entry.durationMs);
 }
 
-function message(entry, taskId) {
-  const passage = new Passage(entry, taskId);
+function message(entry, context) {
+  const passage = new Passage(entry, context);
   const to = addressees(entry);
   const isFolded = entry.lead !== null;
   const node = frame(entry, {
@@ -74,8 +74,8 @@ function files(entry) {
   return { node, update: () => fill(chips, entry.files) };
 }
 
-function error(entry, taskId) {
-  const passage = new Passage(entry, taskId);
+function error(entry, context) {
+  const passage = new Passage(entry, context);
   const node = frame(entry, {
     kind: entry.fatal ? "error fatal" : "error",
     badge: icon("alert"),
@@ -89,8 +89,8 @@ function error(entry, taskId) {
   return { node, update: () => passage.update(false) };
 }
 
-function question(entry, taskId) {
-  const passage = new Passage(entry, taskId);
+function question(entry, context) {
+  const passage = new Passage(entry, context);
   const answer = el("p", { class: "answer" });
   const node = frame(entry, {
     kind: "question",
@@ -110,8 +110,8 @@ function question(entry, taskId) {
   };
 }
 
-function result(entry, taskId) {
-  const passage = new Passage(entry, taskId);
+function result(entry, context) {
+  const passage = new Passage(entry, context);
   const node = frame(entry, {
     kind: "result",
     badge: icon("check"),
@@ -163,15 +163,17 @@ export function avatar(role, badge = null) {
 /** A text that may be long: the end of it while it is written, its start when it is done, all of it when asked. */
 class Passage {
   #entry;
-  #prose = new Prose();
+  #prose;
   #isOpen = false;
   #isWriting = false;
-  #box = el("div", { class: "passage" }, this.#prose.node);
+  #box;
   #toggle = el("button", { type: "button", class: "link", hidden: true, "aria-expanded": "false", on: { click: () => this.#flip() } });
   #rest;
 
-  constructor(entry, taskId) {
+  constructor(entry, { taskId, diagrams }) {
     this.#entry = entry;
+    this.#prose = new Prose(diagrams);
+    this.#box = el("div", { class: "passage" }, this.#prose.node);
     this.#rest = el("a", { class: "rest", href: eventUrl(taskId, entry.key), target: "_blank", rel: "noopener", hidden: true });
     this.node = el("div", {}, this.#box, this.#toggle, this.#rest);
   }
@@ -181,7 +183,8 @@ class Passage {
     const { text: words, cut } = this.#entry;
     const isLong = words.length > LONG_CHARS || lineCount(words) > LONG_LINES;
     const isFolded = isLong && !this.#isOpen;
-    this.#prose.show(words, isFolded && !isWriting ? FOLDED_CHARS : Infinity);
+    if (isWriting) this.#prose.write(words);
+    else this.#prose.show(words, isFolded ? FOLDED_CHARS : Infinity);
     this.#box.classList.toggle("folded", isFolded && !isWriting);
     this.#box.classList.toggle("writing", isFolded && isWriting);
     this.#toggle.hidden = !isLong;

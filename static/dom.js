@@ -33,10 +33,17 @@ export function words(value, props = {}) {
 }
 
 const BIDI_CONTROLS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+/** Of a terminal, beside tab and line ends. */
+const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g;
 
-/** Bidirectional control characters made visible, for paths, names and code, where they serve only to deceive. */
+/** Control characters made visible, those of text direction too, for paths, names and code, where they serve only to deceive. */
 export function visible(value) {
-  return value.replace(BIDI_CONTROLS, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return printable(value).replace(BIDI_CONTROLS, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/** The control characters of terminals made visible: ESC as ␛. */
+export function printable(value) {
+  return value.replace(CONTROLS, (control) => String.fromCharCode(control === "\u007f" ? 0x2421 : 0x2400 + control.charCodeAt(0)));
 }
 
 /**

@@ -7,7 +7,7 @@ const DROP_AT_ONCE = 50;
 const TEXT_MAX = 100_000;
 const FILES_MAX = 50;
 /** MetaGPT's structured answers, and other JSON. */
-export const STRUCTURED = /^\s*[[{]/;
+export const STRUCTURED = /^\s*(?:\[CONTENT\]|\{|\[\s*(?:[[{"\]\d-]|$))/;
 
 /**
  * @typedef {object} Entry

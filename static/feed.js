@@ -1,6 +1,7 @@
 /** The live feed: as many cards as the model keeps, new ones below, following the end while the reader is there. */
 
 import { card } from "./cards.js";
+import { Diagrams } from "./diagrams.js";
 import { arrange, el, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { roleName, text } from "./text.js";
@@ -13,6 +14,7 @@ const NEAR_END = 120;
 export class Feed {
   #taskId;
   #cards = new Map();
+  #diagrams = new Diagrams();
   #drawn = -1;
   #role = null;
   /** Unknown until the first drawing: a page that scrolls as a whole begins at its top. @type {boolean | null} */
@@ -41,6 +43,7 @@ export class Feed {
   destroy() {
     removeEventListener("scroll", this.#onScroll);
     this.#onResize.disconnect();
+    this.#diagrams.destroy();
   }
 
   /** Says that the log is not shown from its start. */
@@ -76,7 +79,7 @@ export class Feed {
     const cards = new Map();
     const nodes = [];
     for (const entry of entries) {
-      const known = this.#cards.get(entry.key) ?? { ...card(entry, this.#taskId), version: -1 };
+      const known = this.#cards.get(entry.key) ?? { ...card(entry, { taskId: this.#taskId, diagrams: this.#diagrams }), version: -1 };
       if (known.version !== entry.version) {
         known.version = entry.version;
         known.update();

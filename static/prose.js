@@ -1,79 +1,86 @@
 /**
- * Text that a model or a person wrote, as it grows: plain paragraphs, and monospace where a code fence opens.
- * Only text nodes are made, and only what is new is appended, so that streaming costs what arrives.
+ * Text that a model or a person wrote, as it grows. While it is being written only what is new costs anything: a block of
+ * Markdown is read once, when it is complete, and the one that still grows is plain text until then.
  */
 
-import { el, visible } from "./dom.js";
+import { Blocks } from "./blocks.js";
+import { isDiagram } from "./diagrams.js";
+import { el, printable, visible } from "./dom.js";
 import { STRUCTURED } from "./feed-model.js";
-
-const FENCE = /^ {0,3}(```|~~~)[^`]*$/;
-/** The start of a line that may yet become a fence. */
-const MAYBE_FENCE = /^ {0,3}(`{0,2}|~{0,2}|(```|~~~)[^`\n]*)$/;
+import { block, markdown, plain } from "./markdown.js";
+import { structured } from "./structured.js";
 
 export class Prose {
   node = el("div", { class: "prose" });
-  #shown = 0;
-  #inCode = false;
-  #atLineStart = true;
-  #held = "";
-  /** @type {Text | null} */
-  #block = null;
-  #buffer = "";
+  #diagrams;
+  /** How much is shown for good, or null while it grows. @type {number | null} */
+  #whole = null;
+  #blocks = new Blocks();
+  /** The end of the text, that still grows. @type {{node: Element, words: Text, from: number, isCode: boolean} | null} */
+  #tail = null;
+  #written = 0;
 
-  /**
-   * Shows the first `limit` characters of a text that only ever grows.
-   * @param {string} text
-   * @param {number} limit
-   */
+  /** @param {import("./diagrams.js").Diagrams} diagrams */
+  constructor(diagrams) {
+    this.#diagrams = diagrams;
+  }
+
+  /** Shows a text that only ever grows between calls. @param {string} text */
+  write(text) {
+    if (this.#whole !== null || text.length < this.#written) this.#clear();
+    if (STRUCTURED.test(text)) return this.#grow(text, 0, true);
+    this.#blocks.read(text, (from, to) => {
+      this.#dropTail();
+      this.node.append(block(text.slice(from, to), this.#diagrams));
+    });
+    const { start, fence } = this.#blocks;
+    this.#grow(text, fence ? fence.code : start, fence !== null);
+  }
+
+  /** Shows the first `limit` characters of a text that will not change. */
   show(text, limit) {
     const end = Math.min(text.length, limit);
-    if (end === this.#shown) return;
-    if (end < this.#shown) this.#clear();
-    if (this.#shown === 0) this.#inCode = STRUCTURED.test(text);
-    this.#take(text.slice(this.#shown, end));
-    this.#shown = end;
+    if (this.#whole === end) return;
+    // What was written is good already, but for its end.
+    if (this.#whole === null && this.#written > 0 && end === text.length && !STRUCTURED.test(text) && !isDiagram(text)) {
+      this.write(text);
+      this.#dropTail();
+      this.node.append(block(text.slice(this.#blocks.start), this.#diagrams));
+    } else {
+      this.#clear();
+      this.node.append(this.#read(text, end));
+    }
+    this.#whole = end;
+  }
+
+  #read(text, end) {
+    if (STRUCTURED.test(text)) return structured(text, this.#diagrams);
+    return isDiagram(text) ? this.#diagrams.figure(text) : markdown(text.slice(0, end), this.#diagrams);
+  }
+
+  #grow(text, from, isCode) {
+    if (this.#tail?.from !== from || this.#tail.isCode !== isCode) {
+      this.#dropTail();
+      const words = document.createTextNode("");
+      const node = isCode ? el("pre", { class: "code", dir: "ltr" }, el("code", {}, words)) : plain(words);
+      this.#tail = { node, words, from, isCode };
+      this.#written = from;
+      this.node.append(node);
+    }
+    const addition = text.slice(this.#written);
+    if (addition) this.#tail.words.appendData(isCode ? visible(addition) : printable(addition));
+    this.#written = text.length;
+  }
+
+  #dropTail() {
+    this.#tail?.node.remove();
+    this.#tail = null;
   }
 
   #clear() {
     this.node.replaceChildren();
-    this.#shown = 0;
-    this.#inCode = false;
-    this.#atLineStart = true;
-    this.#held = "";
-    this.#block = null;
-  }
-
-  #take(addition) {
-    const lines = (this.#held + addition).split("\n");
-    const rest = lines.pop();
-    for (const line of lines) {
-      if (this.#atLineStart && FENCE.test(line)) this.#toggle();
-      else this.#buffer += `${line}\n`;
-      this.#atLineStart = true;
-    }
-    this.#held = this.#atLineStart && MAYBE_FENCE.test(rest) ? rest : "";
-    if (rest && !this.#held) {
-      this.#buffer += rest;
-      this.#atLineStart = false;
-    }
-    this.#flush();
-  }
-
-  #toggle() {
-    this.#flush();
-    this.#inCode = !this.#inCode;
-    this.#block = null;
-  }
-
-  #flush() {
-    if (!this.#buffer) return;
-    const addition = this.#inCode ? visible(this.#buffer) : this.#buffer;
-    this.#buffer = "";
-    if (this.#block) return this.#block.appendData(addition);
-    this.#block = document.createTextNode(addition);
-    const block = this.#inCode
-      ? el("pre", { class: "code", dir: "ltr" }, el("code", {}, this.#block))
-      : el("div", { class: "plain", dir: "auto" }, this.#block);
-    this.node.append(block);
+    this.#whole = this.#tail = null;
+    this.#blocks = new Blocks();
+    this.#written = 0;
   }
 }

@@ -201,6 +201,8 @@ export const text = {
     asked: "asks",
     answered: "Answer",
     noAnswer: "No answer yet",
+    nothing: "–",
+    more: (number) => `and ${number.toLocaleString("en")} more`,
     result: "The team has finished",
     resultFiles: (number) => count(number, "file", "files"),
     gap: (from, to) => `Events ${from} to ${to} were deleted by retention.`,
@@ -213,6 +215,15 @@ export const text = {
       RUNNING: "The team is getting ready.",
       other: "Nothing was recorded.",
     },
+  },
+
+  diagram: {
+    drawing: "Drawing…",
+    source: "Source",
+    alt: (kind) => `Diagram (${kind}); its source follows`,
+    failed: (error) => `This diagram could not be drawn: ${error}`,
+    late: "it took too long.",
+    frame: "Draws diagrams",
   },
 
   files: {

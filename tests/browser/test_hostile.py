@@ -1,6 +1,9 @@
 """What a model writes is untrusted: it is shown as text, it runs nowhere, and it cannot deform the page."""
 
-from playwright.async_api import Page, expect
+import re
+from urllib.parse import unquote
+
+from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import NewPage
 from tests.browser.pages import TASK_ID, Json, MadeUpTask, event, expect_status, overflow, start
@@ -11,6 +14,21 @@ MARKUP = (
     "<svg onload='globalThis.attacked = 3'></svg><a href='javascript:globalThis.attacked=4'>click</a>"
     "<iframe srcdoc='<script>parent.attacked = 5</script>'></iframe>"
 )
+# What only does harm once Markdown is read.
+MARKDOWN = (
+    "# <b>Heading</b>\n\n[click](javascript:globalThis.attacked=6) [data](data:text/html,<script>7</script>) "
+    "![image](https://example.com/pixel.png) <javascript:globalThis.attacked=8> [file](../../api/tasks)\n\n"
+    "| <img src=x onerror=globalThis.attacked=9> |\n|-|\n| `<script>globalThis.attacked = 10</script>` |\n\n"
+    "```html\n<script>globalThis.attacked = 11</script>\n```\n"
+)
+# Labels as HTML, links, styles that reach out, a configuration that would allow all of it.
+DIAGRAM = (
+    '%%{init: {"securityLevel": "loose", "htmlLabels": true, "themeCSS": "* {background: url(/api/tasks?pixel)}"}}%%\n'
+    "flowchart TD\n"
+    "  A[\"<img src=x onerror='parent.attacked = 12; top.attacked = 12'><script>attacked = 13</script>harmless\"]\n"
+    '  A --> B["b"]\n  click A "javascript:parent.attacked=14" _self\n  click B call alert(15)'
+)
+ANSI = "\x1b[31mred\x1b[0m\x1b]0;title\x07\x00"
 BIDI = "safe\u202egnp.exe\u2066 \u2069"
 LONG_LINE = "x" * 1_000_000
 
@@ -39,9 +57,13 @@ def hostile_log() -> list[Json]:
     ]
 
 
+def _said(event_id: int, content: str) -> Json:
+    return event(event_id, "MESSAGE", "Engineer", content=content, cause_by="", sent_from="", send_to=[])
+
+
 async def expect_unharmed(page: Page) -> None:
     assert await page.evaluate("() => globalThis.attacked") is None
-    for tag in ("script", "img", "iframe", "b", "a[href^=javascript]"):
+    for tag in ("script", "img", "iframe", "b", "a[href^=javascript]", "a[href^=data]"):
         assert await page.locator(f"body {tag}").count() == 0
     assert await overflow(page) <= 0
 
@@ -63,6 +85,66 @@ async def test_a_hostile_log_is_only_text(demo_server: Server, new_page: NewPage
         )
         await expect(page.locator(".rest").first).to_contain_text("more characters are in the log")
         await expect_unharmed(page)
+
+
+async def test_hostile_markdown_is_only_text(demo_server: Server, new_page: NewPage) -> None:
+    """Read as Markdown, markup stays text, links lead nowhere but out, images and scripts are not loaded."""
+    page = await new_page()
+    await MadeUpTask([_said(1, MARKDOWN), _said(2, ANSI), _said(3, "[" * 50_000)]).attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    card = page.locator(".card.message").first
+    await expect(card.locator("h3")).to_have_text("<b>Heading</b>")
+    await expect(card.locator("td code")).to_have_text("<script>globalThis.attacked = 10</script>")
+    await expect(card.locator("pre .hl-tag").first).to_contain_text("<script>")
+    links = await card.locator(".prose a[href]").evaluate_all("(links) => links.map((link) => [link.href, link.rel])")
+    assert links == [["https://example.com/pixel.png", "noopener noreferrer"]]
+    await expect(page.locator(".card.message").nth(1)).to_contain_text("␛[31mred␛[0m␛]0;title␇")
+    await expect_unharmed(page)
+
+
+async def test_a_hostile_diagram_is_only_a_picture(demo_server: Server, browser: Browser) -> None:
+    """Mermaid runs in a frame that reaches nothing, and what it draws is an image: in one, nothing runs or loads."""
+    page = await browser.new_page()  # not one that fails with errors: Chromium tells what it has refused the frame
+    answered: list[str] = []
+    page.on("response", lambda response: answered.append(response.url))
+    broken = "classDiagram\n  this is <b>no</b> diagram"
+    await MadeUpTask([_said(1, f"```mermaid\n{DIAGRAM}\n```"), _said(2, broken)]).attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    await expect(page.locator(".diagram img")).to_have_js_property("complete", True)
+    drawn = unquote(await page.locator(".diagram img").get_attribute("src") or "")
+    assert drawn.startswith("data:image/svg+xml") and "harmless" in drawn
+    for harm in ("<script", "onerror", "javascript:", "<iframe"):
+        assert harm not in drawn
+    await expect(page.locator(".card.message").nth(1)).to_contain_text(broken)
+    await expect(page.locator(".diagram-picture").nth(1)).to_contain_text("could not be drawn")
+    frame = page.frame(url=re.compile("diagram-frame"))
+    assert frame is not None
+    assert await frame.evaluate("() => [origin, globalThis.attacked]") == ["null", None]
+    assert await frame.evaluate("() => fetch('/healthz').then(() => 'reached', () => 'refused')") == "refused"
+    assert await page.evaluate("() => globalThis.attacked") is None
+    assert not [url for url in answered if "pixel" in url]
+    await page.close()
+
+
+async def test_a_diagram_that_hangs_is_given_up(demo_server: Server, new_page: NewPage) -> None:
+    """A frame that does not answer is told of, and replaced for the next diagram."""
+    page = await new_page()
+    await page.route("**/diagram-frame.js", lambda route: route.fulfill(body="", content_type="text/javascript"))
+    await MadeUpTask([_said(1, "classDiagram\n  class A")]).attach(page)
+    await page.clock.install()
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    await expect(page.locator("iframe")).to_be_attached()
+    await page.clock.fast_forward(30_000)
+    await expect(page.locator(".diagram-picture")).to_contain_text("it took too long")
+    await expect(page.locator("iframe")).to_have_count(0)
+
+
+async def test_a_string_is_never_parsed_as_html(demo_server: Server, browser: Browser) -> None:
+    """Were there a mistake in the page, the browser itself would refuse it."""
+    async with await browser.new_page() as page:
+        await page.goto(demo_server.url)
+        refused = "() => { try { document.body.innerHTML = '<i></i>' } catch (error) { return error.name } }"
+        assert await page.evaluate(refused) == "TypeError"
 
 
 async def test_bidi_controls_in_names_are_made_visible(demo_server: Server, new_page: NewPage) -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from server.headers import SECURITY_HEADERS
+from server.headers import CONTENT_SECURITY_POLICY, SECURITY_HEADERS
 from tests.support import Api, Server, bearer, client, command, new_token, watch
 
 TLS = Path(__file__).parents[1] / "tls"  # a certificate of nobody's for localhost, and keys
@@ -130,7 +130,7 @@ async def test_our_own_page(server: Server, api: Api) -> None:
     ids=lambda value: str(value)[:30],
 )
 async def test_security_headers(server: Server, request_: bytes, status: int) -> None:
-    """Every answer has them, once, also one to what is no HTTP."""
+    """Every answer has them, once, also one to what is no HTTP; what may be a page has its policy, too."""
     host, port = server.url.removeprefix("http://").split(":")
 
     def ask() -> bytes:
@@ -140,5 +140,6 @@ async def test_security_headers(server: Server, request_: bytes, status: int) ->
 
     head = (await asyncio.to_thread(ask)).partition(b"\r\n\r\n")[0].decode().lower().split("\r\n")
     assert head[0].split()[1] == str(status)
-    for name, value in SECURITY_HEADERS:
+    policies = () if status in (400, 431) else (("content-security-policy", CONTENT_SECURITY_POLICY),)
+    for name, value in (*SECURITY_HEADERS, *policies):
         assert [line for line in head if line.startswith(f"{name}:")] == [f"{name}: {value}".lower()]
