@@ -1,5 +1,6 @@
 /** A run that stands in the page itself, in blocks of JSON. It answers what is asked of the server, and is followed as a connection is. */
 
+import { find } from "./recorded-search.js";
 import { text } from "./text.js";
 
 const PAGE = 500;
@@ -65,6 +66,7 @@ export class Recording {
     const task = `/api/tasks/${this.taskId}`;
     if (method === "GET" && url.pathname === task) return json(this.#task);
     if (method === "GET" && url.pathname === `${task}/events`) return json(this.#page(url.searchParams));
+    if (method === "GET" && url.pathname === `${task}/search`) return json(this.#found(url.searchParams));
     const content = this.#files.get(fileOf(url, task));
     if (method === "GET" && content !== undefined) return new Response(content);
     return json({ title: text.recording.absent, detail: text.recording.absent, status: 404, code: "not_found" }, 404);
@@ -79,6 +81,11 @@ export class Recording {
       if (events.length === limit) break;
     }
     return { events, total: events.length, head: this.#task.head, terminal: true, gap: null };
+  }
+
+  #found(query) {
+    const before = Number(query.get("before") ?? Infinity);
+    return find(this.#after(0), { q: query.get("q"), limit: Number(query.get("limit")), before });
   }
 }
 

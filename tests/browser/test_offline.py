@@ -1,5 +1,6 @@
 """A run as one file that opens from a disk, without a server."""
 
+import re
 from pathlib import Path
 
 from playwright.async_api import Browser, Page, expect
@@ -46,6 +47,9 @@ async def test_a_run_opens_from_a_disk(demo_server: Server, new_page: NewPage, t
     await expect(page.locator(".card.message").first).to_contain_text("A snake game")
     await expect(page.locator(".card.result")).to_be_attached()
     await expect(page.locator(".agent[data-role=Engineer]")).to_have_attribute("data-state", "done")
+    await page.locator(".search summary").click()
+    await page.get_by_label("Search in this task").fill('snake "game"')
+    await expect(page.locator(".finding mark").first).to_have_text(re.compile("^(snake|game)$", re.IGNORECASE))
     await page.locator("button.file", has_text="snake.py").click()
     await expect(page.locator(".viewer .code")).to_contain_text("class Snake")
     async with page.expect_download() as download:
