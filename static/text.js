@@ -306,10 +306,10 @@ export const text = {
     question: "The team asks a question.",
   },
 
-  recording: {
-    name: "Recording",
-    hint: "This file holds a run as it was recorded. There is no server behind it.",
-    absent: "This is not in the recording.",
+  offline: {
+    name: "A copy",
+    hint: "This file holds a run as it was when it was saved. There is no server behind it.",
+    absent: "This is not in the copy.",
   },
 
   errors: {

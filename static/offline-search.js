@@ -1,4 +1,4 @@
-/** Search in the events of a recording, as the server does it but for accents. No DOM here. */
+/** Search in the events of a run that is in the page, as the server does it but for accents. No DOM here. */
 
 /** The types that are searched, and the fields of their payload; the same as the server's. */
 const FIELDS = {
