@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from runner.base import Runner
 from runner.errors import ArtifactNotFound
+from runner.files import File
 from server import offline, schemas
 from server.problems import BadRequest
 from server.routes import Operation
@@ -91,21 +92,25 @@ class Exports:
         yield offline.block("header", await anext(chunks))
         async for chunk in chunks:
             yield offline.events(chunk.splitlines())
-        async for file in self._files(task_id):
+        files = await self._runner.get_task_artifacts(task_id)
+        yield offline.block("files", msgspec.json.encode(schemas.ArtifactList(artifacts=files)))
+        async for file in self._contents(task_id, files):
             yield offline.block("file", msgspec.json.encode(file))
         yield page.tail
 
-    async def _files(self, task_id: str) -> AsyncIterator[_File]:
-        """The files that are text, as long as there is room."""
+    async def _contents(self, task_id: str, files: Sequence[File]) -> AsyncIterator[_File]:
+        """What is text of all versions of files, as long as there is room: first the files as they are now."""
         room = FILES_BYTES
-        for known in await self._runner.get_task_artifacts(task_id):
-            if not known.current or known.size > min(room, FILE_BYTES):
+        every = [(file.path, version) for file in files for version in file.versions]
+        newest = {(file.path, file.version) for file in files}
+        for path, version in sorted(every, key=lambda one: (one[0], one[1].version) not in newest):
+            if version.size > min(room, FILE_BYTES):
                 continue
             with contextlib.suppress(ArtifactNotFound, UnicodeDecodeError):  # it is gone, or no text
-                artifact, file = await self._runner.open_artifact(task_id, known.path, known.version)
-                content = await asyncio.to_thread(_read, file)
+                _, opened = await self._runner.open_artifact(task_id, path, version.version)
+                content = await asyncio.to_thread(_read, opened)
                 room -= len(content)
-                yield _File(artifact.path, artifact.version, content.decode())
+                yield _File(path, version.version, content.decode())
 
 
 def _read(file: BinaryIO) -> bytes:

@@ -66,6 +66,12 @@ async function problem(response) {
 
 const LOGIN = "/api/login";
 const json = async (path, options) => (await request(path, options)).json();
+/** A query without what is not set. */
+function parameters(query) {
+  const set = Object.entries(query).filter(([, value]) => value);
+  return new URLSearchParams(set.map(([name, value]) => [name, String(value)]));
+}
+
 const task = (id) => `/api/tasks/${encodeURIComponent(id)}`;
 
 export const fileUrl = (id, path, version) =>
@@ -85,9 +91,7 @@ export const api = {
 
   /** @param {{status?: string, q?: string, limit?: number, cursor?: string}} query */
   tasks(query, signal) {
-    const params = new URLSearchParams();
-    for (const [name, value] of Object.entries(query)) if (value) params.set(name, String(value));
-    return json(`/api/tasks?${params}`, { signal });
+    return json(`/api/tasks?${parameters(query)}`, { signal });
   },
 
   /** Creating twice with one key creates once. */
@@ -101,6 +105,11 @@ export const api = {
   answer: (id, requestId, answer) => json(`${task(id)}/input`, { method: "POST", body: { request_id: requestId, answer } }),
   say: (id, content, sendTo) =>
     json(`${task(id)}/messages`, { method: "POST", body: sendTo ? { content, send_to: sendTo } : { content } }),
+
+  /** The last events, below `before` if given, that have the words of `q`. */
+  search(id, query, signal) {
+    return json(`${task(id)}/search?${parameters(query)}`, { signal });
+  },
 
   /** A page of events; waits on the server up to `wait` seconds when there are none yet. */
   events: (id, { since, limit, wait }, signal) =>

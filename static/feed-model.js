@@ -43,6 +43,11 @@ export class FeedModel {
     return entry;
   }
 
+  /** The entry that an event is told in, or the one before it; null when it is not kept. */
+  entryOf(eventId) {
+    return this.entries.findLast(({ key }) => key <= eventId) ?? null;
+  }
+
   message(event) {
     const { message, content, cause_by: cause, sent_from: from, send_to: to } = event.payload;
     // What one role hands to the next is often JSON: then the sentence about it is what a person reads.

@@ -17,6 +17,8 @@ export class Feed {
   #diagrams = new Diagrams();
   #drawn = -1;
   #role = null;
+  /** The key of the card that is marked. */
+  #selected = null;
   /** Unknown until the first drawing: a page that scrolls as a whole begins at its top. @type {boolean | null} */
   #isFollowing = null;
   #onShowAll;
@@ -59,6 +61,25 @@ export class Feed {
     this.#drawn = -1;
     this.#filter.hidden = role === null;
     if (role !== null) this.#filter.replaceChildren(text.feed.onlyRole(roleName(role)), el("span", {}, text.feed.showAll));
+  }
+
+  /**
+   * Marks the card of an event and brings it into view, or marks none.
+   * @param {import("./feed-model.js").Entry | null} entry
+   */
+  select(entry) {
+    this.#cards.get(this.#selected)?.node.removeAttribute("aria-current");
+    this.#selected = entry?.key ?? null;
+    const node = this.#cards.get(this.#selected)?.node;
+    if (!node) return;
+    if (node.hidden) this.#onShowAll();
+    this.#isFollowing = false;
+    node.hidden = false;
+    node.setAttribute("aria-current", "true");
+    const box = this.#box();
+    const ground = box === this.#scroller ? box.getBoundingClientRect() : { top: 0, height: innerHeight };
+    const { top, height } = node.getBoundingClientRect();
+    box.scrollTop += top - ground.top - Math.max(0, ground.height - height) / 2;
   }
 
   /** @param {import("./model.js").TaskModel} model */

@@ -4,6 +4,7 @@ import { api, serverNow } from "./api.js";
 import { arrange, el, setText, visible } from "./dom.js";
 import { age, cost } from "./format.js";
 import { ACTIVE } from "./model.js";
+import { snippet } from "./snippet.js";
 import { text } from "./text.js";
 
 const PAGE = 50;
@@ -162,7 +163,9 @@ function newRow(taskId) {
   const spent = el("span", { class: "row-cost" });
   const when = el("time", { class: "row-age" });
   const bar = el("div", { class: "bar thin", "aria-hidden": "true" }, el("div", { class: "bar-fill" }));
-  const link = el("a", { class: "row", href: `/tasks/${taskId}`, data: { link: "" } }, title, el("span", { class: "row-line" }, status, demo, spent, when), bar);
+  const found = el("span", { hidden: true });
+  const line = el("span", { class: "row-line" }, status, demo, spent, when);
+  const link = el("a", { class: "row", href: `/tasks/${taskId}`, data: { link: "" } }, title, found, line, bar);
   return {
     task: null,
     heardAt: 0,
@@ -180,8 +183,16 @@ function newRow(taskId) {
       bar.hidden = !isActive;
       bar.classList.toggle("unknown", isActive && task.progress === null);
       bar.style.setProperty("--share", String(task.progress ?? 0));
+      // A task that is told of live does not say where the words stand: it is known already.
+      if (task.snippet !== undefined) showFound(found, task);
     },
   };
+}
+
+/** Where a task has the words that are looked for, unless that is all of its title. */
+function showFound(node, { title, snippet: parts }) {
+  node.hidden = !parts || parts.join("") === title;
+  node.replaceChildren(...(node.hidden ? [] : [snippet(parts)]));
 }
 
 function skeleton() {

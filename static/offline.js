@@ -1,30 +1,30 @@
 /** Shows the run that is in this page, without a server. */
 
 import { answerFrom } from "./api.js";
-import { el } from "./dom.js";
+import { announce, el } from "./dom.js";
 import { icon } from "./icons.js";
-import { Recording } from "./recording.js";
+import { OfflineRun } from "./offline-run.js";
 import { TaskView } from "./task.js";
 import { text } from "./text.js";
 
 /** How long a browser may take to begin to save a file. */
 const SAVING_MS = 10_000;
 
-const recording = new Recording();
-answerFrom(async (path, options) => recording.answer(path, options));
+const run = new OfflineRun();
+answerFrom(async (path, options) => run.answer(path, options));
 
 document.getElementById("skip").textContent = text.skip;
 document.getElementById("tasks").remove();
-document.getElementById("shell").dataset.page = "recording";
+document.getElementById("shell").dataset.page = "offline";
 document
   .getElementById("topbar")
   .append(
     el("span", { class: "brand" }, icon("pulse"), el("span", {}, text.brand)),
-    el("span", { class: "connection", title: text.recording.hint }, text.recording.name),
+    el("span", { class: "connection", title: text.offline.hint }, text.offline.name),
   );
 document.addEventListener("click", follow);
 
-const view = new TaskView({ taskId: recording.taskId, connection: recording, onStarted() {}, onDeleted() {} });
+const view = new TaskView({ taskId: run.taskId, connection: run, onStarted() {}, onDeleted() {} });
 document.getElementById("main").replaceChildren(view.node);
 
 /** Saves a file that came along where a link would download it; other links lead to the server, which is not there. */
@@ -32,8 +32,8 @@ async function follow(event) {
   const link = event.target.closest('a[href^="/"]');
   if (!link) return;
   event.preventDefault();
-  const answer = recording.answer(link.getAttribute("href"));
-  if (!answer.ok) return;
+  const answer = run.answer(link.getAttribute("href"));
+  if (!answer.ok) return announce(text.offline.absent);
   const name = decodeURIComponent(link.getAttribute("href").split("?")[0].split("/").at(-1));
   const url = URL.createObjectURL(await answer.blob());
   el("a", { href: url, download: name }).click();

@@ -12,6 +12,7 @@ import { icon } from "./icons.js";
 import { Log } from "./log.js";
 import { ACTIVE, TaskModel } from "./model.js";
 import { Question } from "./question.js";
+import { Search } from "./search.js";
 import { Summary } from "./summary.js";
 import { text } from "./text.js";
 
@@ -51,6 +52,11 @@ export class TaskView {
     // A person who has gone elsewhere meanwhile is not fetched back.
     this.#followUp = new FollowUp({ taskId, onStarted: (id) => this.#isGone || this.#onStarted(id) });
     this.#load();
+  }
+
+  /** Marks an event everywhere. @param {number} eventId */
+  select(eventId) {
+    this.#parts.feed.select(this.#model.feed.entryOf(eventId));
   }
 
   destroy() {
@@ -153,10 +159,11 @@ export class TaskView {
       feed: new Feed({ taskId, onShowAll: () => agents.clearFilter() }),
       composer: new Composer(taskId),
       followUp: this.#followUp,
+      search: new Search({ taskId, onSelect: (eventId) => this.select(eventId) }),
       files: new Files(taskId),
       log: new Log(() => this.#redraw()),
     };
-    const { summary, question, feed, composer, followUp, files, log } = this.#parts;
+    const { summary, question, feed, composer, followUp, search, files, log } = this.#parts;
     // On a phone the files stand above the feed, which is long: folded, so that the feed is near.
     files.node.open = matchMedia("(min-width: 75rem)").matches;
     this.node.setAttribute("aria-busy", "true");
@@ -165,7 +172,7 @@ export class TaskView {
       question.node,
       agents.node,
       this.#replay,
-      el("div", { class: "columns" }, el("div", { class: "side" }, files.node, log.node), el("div", { class: "live" }, feed.node, composer.node, followUp.node)),
+      el("div", { class: "columns" }, el("div", { class: "side" }, search.node, files.node, log.node), el("div", { class: "live" }, feed.node, composer.node, followUp.node)),
     );
   }
 

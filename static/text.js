@@ -164,6 +164,26 @@ export const text = {
     stats: "Figures of this run",
   },
 
+  search: {
+    heading: "Search",
+    label: "Search in this task",
+    placeholder: 'Words, or a "phrase"',
+    whole: "The whole event",
+    found: (number, more) => (number ? `${more ? "The last " : ""}${count(number, "event", "events")}` : "Nothing was found."),
+    types: {
+      STATUS: "Status",
+      AGENT_COMPLETE: "Turn",
+      ACTION_COMPLETE: "Action",
+      MESSAGE: "Message",
+      ARTIFACT: "File",
+      LOG: "Log",
+      INPUT_REQUEST: "Question",
+      INPUT_RESPONSE: "Answer",
+      ERROR: "Error",
+      RESULT: "Result",
+    },
+  },
+
   downloads: {
     heading: "Download",
     files: "Files",
@@ -286,10 +306,10 @@ export const text = {
     question: "The team asks a question.",
   },
 
-  recording: {
-    name: "Recording",
-    hint: "This file holds a run as it was recorded. There is no server behind it.",
-    absent: "This is not in the recording.",
+  offline: {
+    name: "A copy",
+    hint: "This file holds a run as it was when it was saved. There is no server behind it.",
+    absent: "This is not in the copy.",
   },
 
   errors: {

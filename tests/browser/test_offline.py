@@ -1,5 +1,6 @@
 """A run as one file that opens from a disk, without a server."""
 
+import re
 from pathlib import Path
 
 from playwright.async_api import Browser, Page, expect
@@ -16,8 +17,10 @@ async def _exported(server: Server, idea: str, folder: Path) -> Path:
     """The page of a finished run whose main.py has become an attack."""
     async with client(server) as api:
         task_id = await api.finished(idea)
-        (main,) = (server.data / "tasks" / task_id).glob("workspace/**/main.py")
-        main.write_text(ATTACK)
+        files = (await api.http.get(f"/api/tasks/{task_id}/artifacts")).json()["artifacts"]
+        (main,) = [file for file in files if file["path"].endswith("/main.py")]
+        (kept,) = (server.data / "tasks" / task_id).glob(f"*/{main['sha256']}")
+        kept.write_text(ATTACK)
         response = await api.http.get(f"/api/tasks/{task_id}/export.html")
     assert response.headers["content-disposition"] == f'attachment; filename="{task_id}.html"'
     path = folder / "run.html"
@@ -46,8 +49,14 @@ async def test_a_run_opens_from_a_disk(demo_server: Server, new_page: NewPage, t
     await expect(page.locator(".card.message").first).to_contain_text("A snake game")
     await expect(page.locator(".card.result")).to_be_attached()
     await expect(page.locator(".agent[data-role=Engineer]")).to_have_attribute("data-state", "done")
+    await page.locator(".search summary").click()
+    await page.get_by_label("Search in this task").fill('snake "game"')
+    await expect(page.locator(".finding mark").first).to_have_text(re.compile("^(snake|game)$", re.IGNORECASE))
     await page.locator("button.file", has_text="snake.py").click()
     await expect(page.locator(".viewer .code")).to_contain_text("class Snake")
+    await expect(page.locator(".viewer .about")).to_contain_text("Engineer · WriteCode")
+    await page.get_by_label("Compare with").select_option("0")
+    await expect(page.locator(".viewer-body tr", has_text="class Snake").first).to_be_visible()
     async with page.expect_download() as download:
         await page.get_by_role("link", name="Download", exact=True).click()
     assert (await download.value).suggested_filename == "snake.py"
@@ -55,6 +64,31 @@ async def test_a_run_opens_from_a_disk(demo_server: Server, new_page: NewPage, t
     for name in ("Run", "Delete", "Continue"):
         await expect(page.get_by_role("button", name=name)).to_be_hidden()
     assert asked == []
+
+
+async def test_the_diff_of_a_copy(demo_server: Server, new_page: NewPage) -> None:
+    """Without a server, what has changed between two texts leads from one to the other, and is not more than that."""
+    page = await new_page()
+    await page.goto(demo_server.url)
+    found = await page.evaluate(
+        """async () => {
+          const { unifiedDiff } = await import("/static/offline-diff.js");
+          const { parse } = await import("/static/diff.js");
+          const line = (row) => row.text + (row.bare ? "" : "\\n");
+          const whole = (rows, kind) => rows.filter((row) => [kind, "same"].includes(row.kind)).map(line).join("");
+          const texts = ["", "a\\n", "a", "a\\nb\\nc\\n", "b\\na\\nc", "\\n\\na\\n", "x\\ny\\nb\\nc\\n"];
+          const wrong = [];
+          for (const before of texts)
+            for (const after of texts) {
+              const rows = parse(unifiedDiff(before, after));
+              const leads = whole(rows, "old") === before && whole(rows, "now") === after;
+              if (before !== after && !leads) wrong.push([before, after]);
+            }
+          const kinds = parse(unifiedDiff("a\\nb\\nc\\nd\\n", "a\\nx\\nc\\nd\\ne\\n")).map((row) => row.kind);
+          return [wrong, kinds, unifiedDiff("a", "a")];
+        }"""
+    )
+    assert found == [[], ["hunk", "same", "old", "now", "same", "same", "now"], ""]
 
 
 async def test_a_hostile_run_opens_as_text(demo_server: Server, new_page: NewPage, tmp_path: Path) -> None:
