@@ -103,7 +103,7 @@ class Log:
                 connection.execute(statement)
         connection.execute(sql.INSERT_TASK, _task("a1"))
         row = self.row | {name: json.dumps(self.row[name]) for name in ("details", "final_result")}
-        connection.execute(sql.INSERT_STATE, row | {"id": "a1"})
+        connection.execute(sql.INSERT_STATE, row | {"id": "a1", "first": 1})
         connection.execute(sql.UPDATE_STATE, row | {"seq": 1})
         connection.execute(sql.EXPIRE_STATE, {"seq": 1, "first": self.first})
         digest = bytes(32)
