@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection
 from functools import lru_cache
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 BURST = 2.0  # seconds' worth of requests that may come at once
 _SWEEP = 10_000  # clients whose pace is known, before those are forgotten who are at rest
@@ -67,7 +67,8 @@ class Clients:
 
     def is_proxy(self, address: str) -> bool:
         """Whether what comes from an address comes from others."""
-        return bool(self._proxies) and any(ip_address(address) in proxy for proxy in self._proxies)
+        found = _parsed(address)
+        return found is not None and any(found in proxy for proxy in self._proxies)
 
     def enter(self, address: str) -> bool:
         """Count a connection more, until `leave`; False if it would be one too many, and is not counted."""
@@ -101,8 +102,14 @@ class Clients:
 
 @lru_cache(maxsize=_CACHE)
 def _client(address: str) -> str:
-    if ":" not in address:
+    found = _parsed(address)
+    if not isinstance(found, IPv6Address):
         return address
-    found = ip_address(address)
-    mapped = found.ipv4_mapped if found.version == 6 else None
-    return str(mapped or ip_network((int(found), 64), strict=False))
+    return str(found.ipv4_mapped or ip_network((int(found), 64), strict=False))
+
+
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(address)
+    except ValueError:  # a proxy may call a client what it likes
+        return None

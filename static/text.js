@@ -17,7 +17,7 @@ export const text = {
 
   login: {
     heading: "Log in",
-    lead: "This server lets in who has a token. Whoever runs it makes one with `metagpt-live token create`.",
+    lead: "This server lets in who has a token. Whoever runs it makes one with “metagpt-live token create”.",
     token: "Token",
     submit: "Log in",
     none: "Paste your token here.",

@@ -23,7 +23,7 @@ STILLBORN_SHARE = 0.1  # of servers, that are killed while they start
 STARTING = 1.0  # seconds, about
 GONE = 2.0  # seconds after the end of a server in which its processes are gone; a run would go on for longer
 RESTING = 120.0  # seconds that the last runs have to come to their ends
-SETTINGS = {"DEMO_PACE": 0.015, "CONCURRENCY": 3, "STOP_GRACE": 0.5}
+SETTINGS = {"DEMO_PACE": 0.015, "CONCURRENCY": 3, "STOP_GRACE": 0.5, "REQUEST_RATE": 0}
 
 
 class Chaos:

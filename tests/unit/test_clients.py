@@ -66,6 +66,8 @@ def test_clients_at_rest_are_forgotten() -> None:
         ("2001:db8::1", "2001:db8:0:1::1", False),
         ("::ffff:192.0.2.1", HERE, True),
         (HERE, THERE, False),
+        ("unknown", "unknown", True),
+        ("_hidden:1", "", False),
     ],
 )
 def test_who_is_one_client(first: str, second: str, same: bool) -> None:
@@ -77,6 +79,7 @@ def test_who_is_one_client(first: str, second: str, same: bool) -> None:
 
 def test_proxies() -> None:
     """Proxies are known by address or network."""
+    assert not Clients(connections=1, rate=0, proxies=["10.0.0.0/8"]).is_proxy("")
     clients = Clients(connections=1, rate=0, proxies=["10.0.0.0/8", "::1"])
     assert [clients.is_proxy(address) for address in ("10.1.2.3", "::1", "11.0.0.1", HERE)] == [
         True,
