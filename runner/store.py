@@ -148,6 +148,7 @@ class SqliteStore:
         return await self._reader.transaction(_count)
 
     async def delete_task(self, task_id: str) -> None:
+        await self.get_task(task_id)  # what is no task's id names no file either
         async with self._search.dropped(task_id):
             await self._writer.transaction(partial(_hide, task_id))
         self._ends.forget(task_id)
