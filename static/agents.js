@@ -16,9 +16,9 @@ export class Agents {
     this.#onFilter = onFilter;
   }
 
-  /** Shows the cards of all roles again. */
-  clearFilter() {
-    this.#filter(this.#role);
+  /** Shows only one role in the feed, or all when null. */
+  choose(role) {
+    if (role !== this.#role) this.#filter(role ?? this.#role);
   }
 
   /** @param {import("./model.js").TaskModel} model */

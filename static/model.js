@@ -6,7 +6,7 @@
  * newer events: they are right at once, and also where a long log is not read from its start.
  */
 
-import { FeedModel, append } from "./feed-model.js";
+import { FeedModel } from "./feed-model.js";
 
 export const ROLES = ["ProductManager", "Architect", "ProjectManager", "Engineer", "QaEngineer"];
 export const ACTIVE = new Set(["QUEUED", "RUNNING", "WAITING", "STOPPING"]);
@@ -205,7 +205,7 @@ const FOLDS = {
   ERROR(model, event) {
     const { message, error_type: type, traceback, fatal } = event.payload;
     const entry = model.feed.add(event, "error", { type, traceback, fatal, text: "", cut: 0 });
-    append(entry, message);
+    model.feed.append(entry, message);
   },
 
   RESULT(model, event) {

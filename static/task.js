@@ -156,7 +156,7 @@ export class TaskView {
       summary: new Summary({ taskId, actions: { stop: () => this.#stop(), run: () => this.#run("checkpoint"), anew: () => this.#run("start"), remove: () => this.#remove() } }),
       question: new Question(taskId),
       agents,
-      feed: new Feed({ taskId, onShowAll: () => agents.clearFilter() }),
+      feed: new Feed({ taskId, onRole: (role) => agents.choose(role) }),
       composer: new Composer(taskId),
       followUp: this.#followUp,
       search: new Search({ taskId, onSelect: (eventId) => this.select(eventId) }),

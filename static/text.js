@@ -227,14 +227,25 @@ export const text = {
     resultFiles: (number) => count(number, "file", "files"),
     gap: (from, to) => `Events ${from} to ${to} were deleted by retention.`,
     file: "wrote",
-    onlyRole: (name) => `Only ${name}`,
-    showAll: "Show everyone",
     empty: {
       PENDING: "Not started yet. Press Run, and the team begins.",
       QUEUED: "Queued. It starts as soon as there is a free place.",
       RUNNING: "The team is getting ready.",
       other: "Nothing was recorded.",
     },
+  },
+
+  filter: {
+    heading: "Filter the feed",
+    words: "Find in the feed",
+    role: "Role",
+    everyone: "Everyone",
+    kind: "Kind",
+    everything: "Everything",
+    kinds: { messages: "Messages", work: "Work", files: "Files", questions: "Questions", problems: "Problems", status: "Status" },
+    count: (shown, all) => `${shown.toLocaleString("en")} of ${all.toLocaleString("en")}`,
+    clear: "Show all",
+    none: "Nothing matches the filter.",
   },
 
   diagram: {

@@ -5,7 +5,7 @@ import re
 from playwright.async_api import expect
 
 from tests.browser.conftest import NewPage
-from tests.browser.pages import expect_every_id, expect_status, record_ids, see, start
+from tests.browser.pages import TALL, expect_every_id, expect_status, record_ids, see, start
 from tests.support import Server
 
 ROLES = ("ProductManager", "Architect", "ProjectManager", "Engineer", "QaEngineer")
@@ -13,7 +13,7 @@ ROLES = ("ProductManager", "Architect", "ProjectManager", "Engineer", "QaEnginee
 
 async def test_an_idea_becomes_files_before_the_eyes(demo_server: Server, new_page: NewPage) -> None:
     """Typed in the form, an idea runs to its end with every role, their messages and their files shown."""
-    page = await new_page()
+    page = await new_page(viewport=TALL)
     await page.goto(demo_server.url)
     await record_ids(page)
     await start(page, "A snake game for the terminal", options=["Write and run tests"])
