@@ -21,6 +21,12 @@ export class Agents {
     if (role !== this.#role) this.#filter(role ?? this.#role);
   }
 
+  /** Shows only one role, by its place from 0 on; the same again shows all. */
+  chooseAt(index) {
+    const role = [...this.#cards.keys()][index];
+    if (role) this.#filter(role);
+  }
+
   /** @param {import("./model.js").TaskModel} model */
   render(model) {
     const nodes = [];

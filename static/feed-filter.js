@@ -1,7 +1,8 @@
 /** Which entries of the feed are shown: by role, by kind, by words. */
 
-import { el, setText } from "./dom.js";
+import { el, setText, visible } from "./dom.js";
 import { roleName, text } from "./text.js";
+import { isBetween, PERSON } from "./traffic.js";
 
 const TYPING_MS = 150;
 
@@ -17,8 +18,11 @@ const KINDS = {
 
 export class FeedFilter {
   #role = null;
+  /** Only what one said to the other. @type {{from: string, to: string} | null} */
+  #edge = null;
   #words = "";
   #onRole;
+  #onEdge;
   #onChange;
   #typing = 0;
   /** What was found of each entry, with the version of it that was looked at. */
@@ -31,13 +35,18 @@ export class FeedFilter {
     ...Object.keys(KINDS).map((kind) => el("option", { value: kind }, text.filter.kinds[kind])),
   );
   #search = el("input", { type: "search", class: "input", placeholder: text.filter.words, "aria-label": text.filter.words, autocomplete: "off" });
+  #between = el("span", { class: "filter-between", hidden: true });
   #count = el("span", { class: "filter-count" });
   #clear = el("button", { type: "button", class: "link", hidden: true, on: { click: () => this.reset() } }, text.filter.clear);
-  node = el("div", { class: "feed-filter", role: "search", "aria-label": text.filter.heading }, this.#search, this.#roles, this.#kinds, this.#count, this.#clear);
+  node = el("div", { class: "feed-filter", role: "search", "aria-label": text.filter.heading }, this.#search, this.#roles, this.#kinds, this.#between, this.#count, this.#clear);
 
-  /** @param {{onRole: (role: string | null) => void, onChange: () => void}} options onRole: a person chose one, or all when null */
-  constructor({ onRole, onChange }) {
+  /**
+   * @param {{onRole: (role: string | null) => void, onEdge: (edge: null) => void, onChange: () => void}} options
+   *   onRole: a person chose one, or all when null; onEdge: no longer only what one said to the other
+   */
+  constructor({ onRole, onEdge, onChange }) {
     this.#onRole = onRole;
+    this.#onEdge = onEdge;
     this.#onChange = onChange;
     this.#roles.addEventListener("change", () => onRole(this.#roles.value || null));
     this.#kinds.addEventListener("change", () => this.#changed());
@@ -54,10 +63,19 @@ export class FeedFilter {
     this.#changed();
   }
 
+  /** Shows only what one said to the other, or everything when null. */
+  between(edge) {
+    this.#edge = edge;
+    this.#between.hidden = edge === null;
+    if (edge !== null) setText(this.#between, text.graph.between(nameOf(edge.from), nameOf(edge.to)));
+    this.#changed();
+  }
+
   /** Shows everything again. */
   reset() {
     this.#kinds.value = this.#search.value = "";
     if (this.#role !== null) this.#onRole(null);
+    if (this.#edge !== null) this.#onEdge(null);
     this.#changed();
   }
 
@@ -71,7 +89,7 @@ export class FeedFilter {
   }
 
   get isActive() {
-    return this.#role !== null || this.#kinds.value !== "" || this.#words !== "";
+    return this.#role !== null || this.#edge !== null || this.#kinds.value !== "" || this.#words !== "";
   }
 
   /** @param {import("./feed-model.js").Entry[]} entries @returns {readonly import("./feed-model.js").Entry[]} the same array when all are shown */
@@ -86,6 +104,7 @@ export class FeedFilter {
   }
 
   #shows(entry) {
+    if (this.#edge !== null && !isBetween(entry, this.#edge)) return false;
     if (this.#role !== null && entry.role !== this.#role && entry.role !== null) return false;
     if (this.#kinds.value && !KINDS[this.#kinds.value].includes(entry.kind) && !(this.#kinds.value === "files" && entry.files?.length)) return false;
     if (!this.#words) return true;
@@ -99,3 +118,5 @@ export class FeedFilter {
     return [words, lead, action, file, cause, type, project, answer, role && roleName(role), ...paths].some((said) => said?.toLowerCase().includes(this.#words));
   }
 }
+
+const nameOf = (name) => visible(name === PERSON ? text.human : roleName(name));

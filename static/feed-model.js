@@ -138,6 +138,21 @@ export class FeedModel {
     this.#questions.clear();
   }
 
+  /** A copy that what is added to this one does not change. */
+  clone() {
+    const copies = new Map();
+    const copied = (entry) => {
+      if (!copies.has(entry)) copies.set(entry, { ...entry, ...(entry.files && { files: [...entry.files] }) });
+      return copies.get(entry);
+    };
+    const copy = Object.assign(new FeedModel(), this, { entries: this.entries.map(copied) });
+    copy.#chars = this.#chars;
+    copy.#open = new Map([...this.#open].map(([role, steps]) => [role, steps.map(copied)]));
+    copy.#calls = new Map([...this.#calls].map(([call, entry]) => [call, copied(entry)]));
+    copy.#questions = new Map([...this.#questions].map(([id, entry]) => [id, copied(entry)]));
+    return copy;
+  }
+
   #openStep(role) {
     return this.#open.get(role)?.at(-1);
   }

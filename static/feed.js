@@ -26,11 +26,13 @@ export class Feed {
   #layout = new Layout();
   /** The first entry that has a card, and the one after the last. */
   #range = [0, 0];
-  /** The entry that is marked. @type {import("./feed-model.js").Entry | null} */
+  /** The key of the entry that is marked. @type {number | null} */
   #selected = null;
   /** What is held still: a card, and where it stood. @type {{node: Element, top: number} | null} */
   #anchor = null;
   #model = null;
+  /** What was drawn last, and in which version. */
+  #drawnFeed = null;
   #drawn = -1;
   /** What scrolled last, and to where. */
   #scrolledIn = null;
@@ -45,7 +47,7 @@ export class Feed {
   #started = el("p", { class: "note", hidden: true });
   #nothing = el("p");
   #blank = el("div", { class: "blank", hidden: true }, icon("pulse"), this.#nothing);
-  #latest = el("button", { type: "button", class: "latest", hidden: true, on: { click: () => this.#follow() } }, icon("down"), text.feed.latest);
+  #latest = el("button", { type: "button", class: "latest", hidden: true, on: { click: () => this.follow() } }, icon("down"), text.feed.latest);
   #scroller = el("div", { class: "feed-scroll", tabIndex: 0, role: "region", "aria-label": text.feed.heading }, this.#started, this.#dropped, this.#blank, this.#list);
   node;
   #onScroll = () => this.#scrolled();
@@ -54,10 +56,13 @@ export class Feed {
   #sizes = new ResizeObserver((sizes) => this.#resized(sizes));
   #redraw = perFrame(() => this.#model && this.render(this.#model));
 
-  /** @param {{taskId: string, onRole: (role: string | null) => void}} options onRole: the reader wants to see one role, or all when null */
-  constructor({ taskId, onRole }) {
+  /**
+   * @param {{taskId: string, onRole: (role: string | null) => void, onEdge: (edge: null) => void}} options
+   *   onRole: the reader wants to see one role, or all when null; onEdge: no longer only what one said to the other
+   */
+  constructor({ taskId, onRole, onEdge }) {
     this.#context = { taskId, diagrams: this.#diagrams, folds: new WeakMap() };
-    this.#filter = new FeedFilter({ onRole, onChange: () => this.#filtered() });
+    this.#filter = new FeedFilter({ onRole, onEdge, onChange: () => this.#filtered() });
     this.node = el("section", { class: "feed" }, this.#filter.node, this.#scroller, this.#latest);
     this.#scroller.addEventListener("scroll", this.#onScroll, { passive: true });
     addEventListener("scroll", this.#onScroll, { passive: true });
@@ -85,12 +90,28 @@ export class Feed {
     this.#filter.only(role);
   }
 
+  /** Shows only what one said to the other, or everything when null. @param {{from: string, to: string} | null} edge */
+  between(edge) {
+    this.#filter.between(edge);
+  }
+
+  showAll() {
+    this.#filter.reset();
+  }
+
+  /** The event of the card that is so many cards away from the marked one, of those that are shown; the last one's if none is marked. */
+  neighbour(by) {
+    const { entries } = this.#layout;
+    const at = entries.findIndex(({ key }) => key === this.#selected);
+    return entries[at < 0 ? entries.length - 1 : Math.min(entries.length - 1, Math.max(0, at + by))]?.key ?? null;
+  }
+
   /**
    * Marks the card of an entry and brings it into view, or marks none.
    * @param {import("./feed-model.js").Entry | null} entry
    */
   select(entry) {
-    this.#selected = entry;
+    this.#selected = entry?.key ?? null;
     if (entry && !this.#layout.entries.includes(entry)) this.#filter.reset();
     if (this.#model) this.render(this.#model);
     const index = entry ? this.#layout.entries.indexOf(entry) : -1;
@@ -109,7 +130,8 @@ export class Feed {
   /** @param {import("./model.js").TaskModel} model */
   render(model) {
     const { feed } = (this.#model = model);
-    const isChanged = feed.version !== this.#drawn;
+    const isChanged = feed !== this.#drawnFeed || feed.version !== this.#drawn;
+    this.#drawnFeed = feed;
     this.#drawn = feed.version;
     if (isChanged) this.#layout.set(this.#filter.of(feed.entries));
     const shown = this.#layout.entries.length;
@@ -161,7 +183,7 @@ export class Feed {
       known.update();
     }
     known.index = index;
-    known.node.ariaCurrent = entry === this.#selected ? "true" : null;
+    known.node.ariaCurrent = entry.key === this.#selected ? "true" : null;
     known.node.ariaPosInSet = String(index + 1);
     known.node.ariaSetSize = String(this.#layout.entries.length);
     return known;
@@ -206,7 +228,8 @@ export class Feed {
     this.#anchor = null;
   }
 
-  #follow() {
+  /** Shows the end, and goes on with it. */
+  follow() {
     this.#isFollowing = true;
     this.#latest.hidden = true;
     this.#place();
