@@ -7,15 +7,15 @@ import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 from starlette.routing import Mount, Route
-from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from runner.attempt import Llm
 from runner.base import Runner
 from runner.errors import LimitReached, RunnerError
 from server import openapi, problems
+from server.assets import Assets
 from server.entrances import Entrances
 from server.exports import Exports
 from server.gate import Gate, GatedApp
@@ -34,13 +34,18 @@ class LiveApp(Starlette):
     """Starlette behind the gate, with the WebSocket entrances and the shortcut for polls in front of it."""
 
     def __init__(self, gate: Gate, runner: Runner, hub: Hub, operations: Sequence[Operation]) -> None:
+        assets = Assets(STATIC)
+
+        async def page(request: Request) -> Response:
+            return await assets.get_response("index.html", request.scope)
+
         super().__init__(
             routes=[
                 *_rest(operations),
                 Route("/openapi.json", _constant(msgspec.json.encode(openapi.document(operations)))),
-                Route("/", _page),
-                Route("/tasks/{task_id}", _page),
-                Mount("/static", StaticFiles(directory=STATIC)),
+                Route("/", page),
+                Route("/tasks/{task_id}", page),
+                Mount("/static", assets),
             ],
             exception_handlers={
                 problems.BadRequest: problems.on_bad_request,
@@ -84,10 +89,6 @@ def create_app(runner: Runner, *, llm: Llm, gate: Gate) -> LiveApp:
         Metrics(runner, hub).operation(),
     ]
     return LiveApp(gate, runner, hub, operations)
-
-
-async def _page(_: Request) -> Response:
-    return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
 
 def _constant(content: bytes) -> Handler:

@@ -16,9 +16,15 @@ export class Agents {
     this.#onFilter = onFilter;
   }
 
-  /** Shows the cards of all roles again. */
-  clearFilter() {
-    this.#filter(this.#role);
+  /** Shows only one role in the feed, or all when null. */
+  choose(role) {
+    if (role !== this.#role) this.#filter(role ?? this.#role);
+  }
+
+  /** Shows only one role, by its place from 0 on; the same again shows all. */
+  chooseAt(index) {
+    const role = [...this.#cards.keys()][index];
+    if (role) this.#filter(role);
   }
 
   /** @param {import("./model.js").TaskModel} model */

@@ -1,9 +1,11 @@
-/** Wires the parts together and shows what the address says: `/` or `/tasks/{id}`. */
+/** Wires the parts together and shows what the address says: the form, a task, an event of a task. */
 
+import { addressOf, parseAddress } from "./address.js";
 import { api, onLocked } from "./api.js";
 import { Connection } from "./connection.js";
 import { el } from "./dom.js";
 import { TaskForm } from "./form.js";
+import { Keyboard } from "./keyboard.js";
 import { TaskList } from "./list.js";
 import { Login } from "./login.js";
 import { TaskView } from "./task.js";
@@ -22,27 +24,35 @@ const connection = new Connection({
     if (mode === "live" || mode === "polling") showModel();
   },
 });
+const keyboard = new Keyboard(() => ({ newTask, search: () => list.focus(), ...view?.commands }));
 const topbar = new Topbar({
   bar: document.getElementById("topbar"),
   strip: document.getElementById("connection-strip"),
   onRetry: () => connection.open(),
+  help: keyboard.node,
   onLogOut: () => api.logOut().finally(() => location.reload()),
 });
 const list = new TaskList();
-const form = new TaskForm({ onStarted: (taskId) => go(`/tasks/${taskId}`) });
+const form = new TaskForm({ onStarted: (taskId) => go(addressOf(taskId)) });
 /** @type {TaskView | null} */
 let view = null;
 let shownId = null;
 let isLocked = false;
 
-document.getElementById("skip").textContent = text.skip;
+const skip = document.getElementById("skip");
+skip.textContent = text.skip;
+// Its address would take the place of the one that says what is shown.
+skip.addEventListener("click", (event) => {
+  event.preventDefault();
+  main.focus();
+});
 document.getElementById("tasks").append(list.node);
 connection.watchTasks({
   state(taskId, state) {
     list.state(taskId, state);
     if (taskId !== shownId) return;
     if (state === null) view.gone();
-    else view.placed(state.queue);
+    else view.told(state);
   },
   reload: () => Promise.all([list.reload(), view?.reload()]),
 });
@@ -87,32 +97,46 @@ function follow(event) {
   const link = event.target.closest("a[data-link]");
   if (!link || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   event.preventDefault();
-  go(link.pathname);
-  if (link.dataset.link === "new") form.focus();
+  if (link.dataset.link === "new") newTask();
+  else go(link.pathname + link.hash);
 }
 
-function go(path) {
-  if (path !== location.pathname) {
-    history.pushState(null, "", path);
-    show();
-    scrollTo(0, 0);
-    main.focus({ preventScroll: true });
-  }
+function newTask() {
+  go("/");
+  form.focus();
+}
+
+function go(address) {
+  if (address === location.pathname + location.hash) return;
+  history.pushState(null, "", address);
+  const isOther = parseAddress(location).taskId !== shownId;
+  show();
+  if (!isOther) return;
+  scrollTo(0, 0);
+  main.focus({ preventScroll: true });
 }
 
 function show() {
   if (isLocked) return;
-  const match = /^\/tasks\/([^/]+)\/?$/.exec(location.pathname);
+  const { taskId, eventId } = parseAddress(location);
+  if (view && taskId === shownId && !view.isGone) return view.select(eventId);
   view?.destroy();
   view = null;
-  shownId = match && match[1];
-  shell.dataset.page = shownId ? "task" : "home";
-  list.select(shownId);
-  if (!shownId) {
+  shownId = taskId;
+  shell.dataset.page = taskId ? "task" : "home";
+  list.select(taskId);
+  if (!taskId) {
     document.title = text.brand;
     return main.replaceChildren(form.node, el("p", { class: "viewer-note blank" }, text.viewer.home));
   }
-  view = new TaskView({ taskId: shownId, connection, onStarted: (taskId) => go(`/tasks/${taskId}`), onDeleted: () => go("/") });
+  view = new TaskView({
+    taskId,
+    eventId,
+    connection,
+    onStarted: (started) => go(addressOf(started)),
+    onDeleted: () => go("/"),
+    onSelect: (selected) => history.replaceState(null, "", addressOf(taskId, selected)),
+  });
   main.replaceChildren(view.node);
 }
 

@@ -14,7 +14,8 @@ const FOLDED_CHARS = 3000;
 
 /**
  * @param {import("./feed-model.js").Entry & Record<string, any>} entry
- * @param {{taskId: string, diagrams: import("./diagrams.js").Diagrams}} context
+ * @param {{taskId: string, diagrams: import("./diagrams.js").Diagrams, folds: WeakMap<any, Record<string, boolean>>}} context folds: what a reader
+ *   has unfolded of each entry, for when its card comes into view again
  * @returns {{node: HTMLElement, update: () => void}}
  */
 export function card(entry, context) {
@@ -62,7 +63,7 @@ function message(entry, context) {
     who: sender(entry),
     what: [to && el("span", { class: "card-to" }, `${text.feed.to} `, words(to)), entry.cause && words(lastPart(entry.cause), { class: "card-what" })],
     body: isFolded
-      ? [el("p", { class: "lead-line", dir: "auto" }, entry.lead), entry.text && el("details", {}, el("summary", {}, text.feed.content), passage.node)]
+      ? [el("p", { class: "lead-line", dir: "auto" }, entry.lead), entry.text && folding(entry, context, text.feed.content, passage.node)]
       : [passage.node],
   });
   return { node, update: () => passage.update(false) };
@@ -83,7 +84,7 @@ function error(entry, context) {
     what: [entry.role && roleName(entry.role), entry.type && words(entry.type, { class: "card-what" })],
     body: [
       passage.node,
-      entry.traceback && el("details", {}, el("summary", {}, text.feed.traceback), el("pre", { class: "code", dir: "ltr" }, visible(entry.traceback))),
+      entry.traceback && folding(entry, context, text.feed.traceback, el("pre", { class: "code", dir: "ltr" }, visible(entry.traceback))),
     ],
   });
   return { node, update: () => passage.update(false) };
@@ -164,14 +165,15 @@ export function avatar(role, badge = null) {
 class Passage {
   #entry;
   #prose;
-  #isOpen = false;
+  #fold;
   #isWriting = false;
   #box;
   #toggle = el("button", { type: "button", class: "link", hidden: true, "aria-expanded": "false", on: { click: () => this.#flip() } });
   #rest;
 
-  constructor(entry, { taskId, diagrams }) {
+  constructor(entry, { taskId, diagrams, folds }) {
     this.#entry = entry;
+    this.#fold = foldOf(entry, folds);
     this.#prose = new Prose(diagrams);
     this.#box = el("div", { class: "passage" }, this.#prose.node);
     this.#rest = el("a", { class: "rest", href: eventUrl(taskId, entry.key), target: "_blank", rel: "noopener", hidden: true });
@@ -182,23 +184,35 @@ class Passage {
     this.#isWriting = isWriting;
     const { text: words, cut } = this.#entry;
     const isLong = words.length > LONG_CHARS || lineCount(words) > LONG_LINES;
-    const isFolded = isLong && !this.#isOpen;
+    const isFolded = isLong && !this.#fold.all;
     if (isWriting) this.#prose.write(words);
     else this.#prose.show(words, isFolded ? FOLDED_CHARS : Infinity);
     this.#box.classList.toggle("folded", isFolded && !isWriting);
     this.#box.classList.toggle("writing", isFolded && isWriting);
     this.#toggle.hidden = !isLong;
-    setText(this.#toggle, this.#isOpen ? text.feed.less : text.feed.all);
-    this.#toggle.setAttribute("aria-expanded", String(this.#isOpen));
+    setText(this.#toggle, this.#fold.all ? text.feed.less : text.feed.all);
+    this.#toggle.setAttribute("aria-expanded", String(Boolean(this.#fold.all)));
     this.#rest.hidden = !cut || isFolded;
     if (cut) setText(this.#rest, text.feed.rest(cut));
     if (isFolded) this.#box.scrollTop = isWriting ? this.#box.scrollHeight : 0;
   }
 
   #flip() {
-    this.#isOpen = !this.#isOpen;
+    this.#fold.all = !this.#fold.all;
     this.update(this.#isWriting);
   }
+}
+
+/** Something that is shown when asked, and stays so when the card is made again. */
+function folding(entry, { folds }, name, content) {
+  const fold = foldOf(entry, folds);
+  const node = el("details", { open: fold[name] ?? false, on: { toggle: () => (fold[name] = node.open) } }, el("summary", {}, name), content);
+  return node;
+}
+
+function foldOf(entry, folds) {
+  if (!folds.has(entry)) folds.set(entry, {});
+  return folds.get(entry);
 }
 
 /** Lines, counted no further than what is long. */

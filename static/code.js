@@ -38,7 +38,7 @@ export function codeBlock(source, language) {
   const code = el("code", {}, shown);
   const name = NAMES.get(language.toLowerCase());
   if (name && isShort(shown)) colour(code, shown, name);
-  return el("pre", { class: "code", dir: "ltr", tabIndex: 0 }, code);
+  return el("pre", { class: "code", dir: "ltr" }, code);
 }
 
 function isShort(source) {

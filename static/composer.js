@@ -21,6 +21,11 @@ export class Composer {
     this.#taskId = taskId;
   }
 
+  /** Has the next key go into the message. */
+  focus() {
+    this.#field.focus();
+  }
+
   /** @param {import("./model.js").TaskModel} model */
   render(model) {
     this.node.hidden = !LISTENING.has(model.status);

@@ -18,6 +18,10 @@ const DRAW_MS = 20_000;
 const KEPT_MAX = 40;
 const THEME = ["text", "muted", "surface", "sunken", "line-strong", "accent", "accent-soft", "warn-soft"];
 
+/** What comes of a diagram that takes too long, and of those that waited for it in the same frame. */
+const LATE = { error: text.diagram.late };
+const CLOSED = {};
+
 /** Whether a text is a diagram. @param {string} source @param {string} [language] of its code fence */
 export function isDiagram(source, language = "") {
   return source.length <= SOURCE_MAX && (language.toLowerCase() === "mermaid" || (!language && KINDS.test(source)));
@@ -26,6 +30,7 @@ export function isDiagram(source, language = "") {
 export class Diagrams {
   /** @type {Frame | null} */
   #frame = null;
+  #isOver = false;
   #kept = new Map();
   #dark = matchMedia("(prefers-color-scheme: dark)");
   #seen = new IntersectionObserver((entries) => entries.forEach((entry) => entry.isIntersecting && this.#show(entry.target)), { rootMargin: "400px" });
@@ -48,25 +53,23 @@ export class Diagrams {
   }
 
   destroy() {
+    this.#isOver = true;
     this.#seen.disconnect();
     this.#frame?.close();
-    this.#frame = null;
   }
 
   async #show(picture) {
     this.#seen.unobserve(picture);
     const source = this.#sources.get(picture);
-    this.#frame ??= new Frame();
-    const frame = this.#frame;
+    const frame = (this.#frame ??= new Frame());
     const drawn = await frame.draw(source, theme(), this.#dark.matches);
-    if (drawn === null) {
-      // It hangs: whatever else was asked of it goes to a new one.
+    if (this.#isOver) return;
+    if (drawn === CLOSED) return this.#show(picture);
+    if (drawn === LATE) {
       frame.close();
-      if (this.#frame === frame) this.#frame = null;
-    }
-    const outcome = drawn ?? { error: text.diagram.late };
-    this.#keep(this.#key(source), outcome);
-    put(picture, outcome, source);
+      this.#frame = null;
+    } else this.#keep(this.#key(source), drawn);
+    put(picture, drawn, source);
   }
 
   #key(source) {
@@ -86,7 +89,7 @@ function put(picture, { svg, width, height, error }, source) {
     picture.nextElementSibling.open = true;
     return;
   }
-  const [kind] = source.trim().split(/\s/);
+  const kind = /^\s*([A-Za-z][\w-]*)/m.exec(source)?.[1] ?? "";
   const image = el("img", { alt: text.diagram.alt(kind), width, height, src: `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}` });
   picture.replaceChildren(el("div", { class: "diagram-scroll", tabIndex: 0, role: "group", "aria-label": text.diagram.alt(kind) }, image));
 }
@@ -121,20 +124,20 @@ class Frame {
     document.body.append(this.#node);
   }
 
-  /** @returns {Promise<any>} what came of it, or null when nothing came in time */
+  /** @returns {Promise<{svg?: string, width?: number, height?: number, error?: string}>} LATE or CLOSED when nothing came */
   draw(source, colours, isDark) {
     const id = ++this.#count;
     this.#port.postMessage({ id, source, colours, isDark });
     return new Promise((resolve) => {
       this.#asked.set(id, resolve);
-      setTimeout(() => this.#answer(id, null), DRAW_MS);
+      setTimeout(() => this.#answer(id, LATE), DRAW_MS);
     });
   }
 
   close() {
     this.#node.remove();
     this.#port.close();
-    for (const id of [...this.#asked.keys()]) this.#answer(id, null);
+    for (const id of [...this.#asked.keys()]) this.#answer(id, CLOSED);
   }
 
   #answer(id, drawn) {

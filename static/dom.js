@@ -22,9 +22,26 @@ export function el(tag, props = {}, ...children) {
   return node;
 }
 
+const SVG = "http://www.w3.org/2000/svg";
+
+/** An SVG element with attributes and children. */
+export function svg(tag, attributes = {}, ...children) {
+  const node = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
+  node.append(...children);
+  return node;
+}
+
 /** Sets text only when it differs, so that an unchanged frame touches nothing. */
 export function setText(node, value) {
   if (node.textContent !== value) node.textContent = value;
+}
+
+/** Puts an element on an axis: its left end and, where it has one, its length, both in pixels. */
+export function place(node, x, length = null) {
+  node.style.setProperty("--x", `${x.toFixed(1)}px`);
+  if (length !== null) node.style.setProperty("--length", `${length.toFixed(1)}px`);
+  return node;
 }
 
 /** Words from outside (a title, a name): isolated, so that right-to-left text cannot reorder what stands beside it. */

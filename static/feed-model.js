@@ -1,8 +1,9 @@
 /** The story of a run as a bounded list of entries, oldest first. No DOM here. */
 
-/** Beyond this many entries the oldest are dropped; some at once, so that it costs little per event. */
-const ENTRIES_MAX = 300;
-const DROP_AT_ONCE = 50;
+/** Beyond this many entries, or characters in them, the oldest are dropped; some at once, so that it costs little per event. */
+const ENTRIES_MAX = 25_000;
+const CHARS_MAX = 20_000_000;
+const DROP_AT_ONCE = 500;
 /** Characters kept per entry; the log on the server has all. */
 const TEXT_MAX = 100_000;
 const FILES_MAX = 50;
@@ -26,6 +27,7 @@ export class FeedModel {
   dropped = 0;
   version = 0;
 
+  #chars = 0;
   /** The steps that each role has open, innermost last. @type {Map<string | null, Entry[]>} */
   #open = new Map();
   #calls = new Map();
@@ -35,12 +37,24 @@ export class FeedModel {
   add(event, kind, fields = {}) {
     const entry = { key: event.event_id, kind, role: event.agent_role, at: event.timestamp, version: 0, ...fields };
     this.entries.push(entry);
-    if (this.entries.length >= ENTRIES_MAX + DROP_AT_ONCE) {
-      this.entries.splice(0, DROP_AT_ONCE);
-      this.dropped += DROP_AT_ONCE;
-    }
+    if (this.entries.length > ENTRIES_MAX || this.#chars > CHARS_MAX) this.#drop();
     this.version += 1;
     return entry;
+  }
+
+  #drop() {
+    const gone = this.entries.splice(0, Math.min(DROP_AT_ONCE, this.entries.length - 1));
+    this.dropped += gone.length;
+    for (const { text } of gone) this.#chars -= text?.length ?? 0;
+  }
+
+  /** Adds to an entry's text, which is bounded. */
+  append(entry, addition) {
+    const room = Math.max(0, TEXT_MAX - entry.text.length);
+    const taken = addition.length > room ? addition.slice(0, room) : addition;
+    entry.text += taken;
+    entry.cut += addition.length - taken.length;
+    this.#chars += taken.length;
   }
 
   /** The entry that an event is told in, or the one before it; null when it is not kept. */
@@ -53,7 +67,7 @@ export class FeedModel {
     // What one role hands to the next is often JSON: then the sentence about it is what a person reads.
     const lead = !content || STRUCTURED.test(content) ? message : null;
     const entry = this.add(event, "message", { cause, from, to, lead, text: "", cut: 0 });
-    append(entry, content ?? "");
+    this.append(entry, content ?? "");
   }
 
   startStep(event) {
@@ -78,10 +92,10 @@ export class FeedModel {
     let entry = this.#calls.get(call);
     if (!entry) {
       entry = this.#openStep(event.agent_role) ?? this.add(event, "step", { ...newStep(), alone: true });
-      if (entry.text) append(entry, "\n\n");
+      if (entry.text) this.append(entry, "\n\n");
       this.#calls.set(call, entry);
     }
-    append(entry, delta);
+    this.append(entry, delta);
     this.#change(entry);
   }
 
@@ -105,7 +119,7 @@ export class FeedModel {
 
   question(event) {
     const entry = this.add(event, "question", { role: event.payload.role ?? event.agent_role, text: "", cut: 0, answer: null });
-    append(entry, event.payload.question);
+    this.append(entry, event.payload.question);
     this.#questions.set(event.payload.request_id, entry);
   }
 
@@ -124,6 +138,21 @@ export class FeedModel {
     this.#questions.clear();
   }
 
+  /** A copy that what is added to this one does not change. */
+  clone() {
+    const copies = new Map();
+    const copied = (entry) => {
+      if (!copies.has(entry)) copies.set(entry, { ...entry, ...(entry.files && { files: [...entry.files] }) });
+      return copies.get(entry);
+    };
+    const copy = Object.assign(new FeedModel(), this, { entries: this.entries.map(copied) });
+    copy.#chars = this.#chars;
+    copy.#open = new Map([...this.#open].map(([role, steps]) => [role, steps.map(copied)]));
+    copy.#calls = new Map([...this.#calls].map(([call, entry]) => [call, copied(entry)]));
+    copy.#questions = new Map([...this.#questions].map(([id, entry]) => [id, copied(entry)]));
+    return copy;
+  }
+
   #openStep(role) {
     return this.#open.get(role)?.at(-1);
   }
@@ -133,13 +162,6 @@ export class FeedModel {
     entry.version += 1;
     this.version += 1;
   }
-}
-
-/** An entry's text, bounded. */
-export function append(entry, addition) {
-  const room = TEXT_MAX - entry.text.length;
-  entry.text += room < addition.length ? addition.slice(0, Math.max(0, room)) : addition;
-  entry.cut += Math.max(0, addition.length - Math.max(0, room));
 }
 
 const newStep = () => ({ state: "running", action: null, file: null, text: "", cut: 0, files: [], durationMs: null });

@@ -46,6 +46,11 @@ export class TaskList {
     setInterval(() => this.#rows.forEach((row) => row.update(row.task)), AGES_MS);
   }
 
+  /** Has the next key go into the search. */
+  focus() {
+    this.#search.focus();
+  }
+
   /** Marks the row of the task that is open, or none. */
   select(taskId) {
     this.#rows.get(this.#selected)?.node.firstElementChild.removeAttribute("aria-current");

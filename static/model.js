@@ -6,7 +6,9 @@
  * newer events: they are right at once, and also where a long log is not read from its start.
  */
 
-import { FeedModel, append } from "./feed-model.js";
+import { Consumption } from "./consumption.js";
+import { FeedModel } from "./feed-model.js";
+import { Traffic } from "./traffic.js";
 
 export const ROLES = ["ProductManager", "Architect", "ProjectManager", "Engineer", "QaEngineer"];
 export const ACTIVE = new Set(["QUEUED", "RUNNING", "WAITING", "STOPPING"]);
@@ -14,6 +16,7 @@ export const TERMINAL = new Set(["SUCCEEDED", "FAILED", "CANCELLED"]);
 
 const LOG_MAX = 200;
 const AGENTS_MAX = 12;
+const NOTHING_USED = { llm_calls: 0, prompt_tokens: 0, completion_tokens: 0, cost_usd: null, unpriced_calls: 0 };
 /** The end of what a role is writing, shown on its card. */
 const TAIL_CHARS = 60;
 
@@ -33,12 +36,16 @@ export class TaskModel {
   startedAt = null;
   completedAt = null;
   progress = null;
-  usage = { llm_calls: 0, prompt_tokens: 0, completion_tokens: 0, cost_usd: null, unpriced_calls: 0 };
+  usage = { ...NOTHING_USED, by_role: {} };
+  /** What a person has raised budgets to. */
+  raised = {};
   waiting = null;
   /** Where it stands while it is queued; of this no event tells. */
   queue = null;
   resources = null;
   head = 0;
+  /** The time, in milliseconds, that this is a picture of; null: now. */
+  asOf = null;
   /** @type {Map<string, ReturnType<typeof newAgent>>} */
   agents = new Map();
   /** @type {Map<string, {path: string, version: number, size: number}>} */
@@ -46,6 +53,8 @@ export class TaskModel {
   /** @type {{key: number, at: string, level: string, message: string}[]} */
   log = [];
   feed = new FeedModel();
+  traffic = new Traffic();
+  consumption = new Consumption();
   /** The attempt that the folded events are in. */
   foldedAttempt = 0;
   #seededTo = 0;
@@ -57,11 +66,7 @@ export class TaskModel {
 
   /** @param {any} task the task as REST or a `state` frame gives it */
   seed(task) {
-    this.title = task.title || this.title;
-    this.prompt = task.input_prompt ?? this.prompt;
-    this.options = task.options ?? this.options;
-    this.continues = task.continues ?? this.continues;
-    this.importedAt = task.imported_at ?? this.importedAt;
+    this.describe(task);
     if (task.head < this.#seededTo) return;
     this.#seededTo = this.head = task.head;
     this.status = task.status;
@@ -73,9 +78,33 @@ export class TaskModel {
     this.completedAt = task.completed_at;
     this.progress = task.progress;
     this.usage = { ...this.usage, ...task.usage };
+    this.raised = task.raised ?? {};
     this.waiting = task.waiting;
     this.queue = task.queue;
+  }
+
+  /** Takes over what of a task no event tells, because it was so before the first one. @param {any} task */
+  describe(task) {
+    this.title = task.title || this.title;
+    this.prompt = task.input_prompt ?? this.prompt;
+    this.options = task.options ?? this.options;
+    this.continues = task.continues ?? this.continues;
+    this.importedAt = task.imported_at ?? this.importedAt;
+    this.status ??= "PENDING";
     if (!this.agents.size) for (const role of ROLES) if (role !== "QaEngineer" || task.options?.run_tests) this.agent(role);
+    return this;
+  }
+
+  /** A copy that what is folded into this one does not change. */
+  clone() {
+    return Object.assign(new TaskModel(this.taskId), this, {
+      agents: new Map([...this.agents].map(([role, agent]) => [role, { ...agent }])),
+      artifacts: new Map(this.artifacts),
+      log: [...this.log],
+      feed: this.feed.clone(),
+      traffic: this.traffic.clone(),
+      consumption: this.consumption.clone(),
+    });
   }
 
   /** @param {import("./cursor.js").Event} event */
@@ -121,6 +150,7 @@ const FOLDS = {
   },
 
   AGENT_START(model, event) {
+    model.traffic.begin(event);
     const agent = model.agent(event.agent_role);
     rest(agent, "working");
     agent.turns += 1;
@@ -147,7 +177,10 @@ const FOLDS = {
     model.feed.endStep(event);
   },
 
-  MESSAGE: (model, event) => model.feed.message(event),
+  MESSAGE(model, event) {
+    model.traffic.message(event);
+    model.feed.message(event);
+  },
 
   TOKEN(model, event) {
     if (event.agent_role) {
@@ -158,17 +191,15 @@ const FOLDS = {
   },
 
   LLM_CALL(model, event, news) {
-    const { prompt_tokens: prompt = 0, completion_tokens: completion = 0, cost_usd: cost } = event.payload;
+    const { prompt_tokens: prompt = 0, completion_tokens: completion = 0 } = event.payload;
     if (event.agent_role) model.agent(event.agent_role).tokens += prompt + completion;
+    model.consumption.call(event);
     if (news) {
       model.demo = event.payload.demo;
       model.model = event.payload.model;
-      const usage = model.usage;
-      usage.llm_calls += event.payload.replayed ? 0 : 1;
-      usage.prompt_tokens += prompt;
-      usage.completion_tokens += completion;
-      if (cost === null || cost === undefined) usage.unpriced_calls += 1;
-      else usage.cost_usd = (usage.cost_usd ?? 0) + cost;
+      const { by_role: byRole } = model.usage;
+      const role = event.agent_role;
+      model.usage = { ...withCall(model.usage, event.payload), by_role: role ? { ...byRole, [role]: withCall(byRole[role] ?? NOTHING_USED, event.payload) } : byRole };
     }
     model.feed.endCall(event);
   },
@@ -186,6 +217,7 @@ const FOLDS = {
 
   RESOURCE(model, event) {
     model.resources = { cpu: event.payload.cpu_percent, memory: event.payload.rss_bytes };
+    model.consumption.process(event);
   },
 
   INPUT_REQUEST(model, event, news) {
@@ -193,19 +225,24 @@ const FOLDS = {
     if (news) model.waiting = { request_id, question, choices, deadline, role: role ?? event.agent_role };
     for (const agent of model.agents.values())
       if (agent.role === (role ?? event.agent_role)) Object.assign(agent, { state: "waiting", before: agent.state });
+    model.traffic.ask(event);
     model.feed.question(event);
   },
 
   INPUT_RESPONSE(model, event, news) {
     if (news && model.waiting?.request_id === event.payload.request_id) model.waiting = null;
-    for (const agent of model.agents.values()) if (agent.state === "waiting") agent.state = agent.before;
+    for (const agent of model.agents.values()) {
+      if (agent.state !== "waiting") continue;
+      agent.state = agent.before;
+      model.traffic.answer(event, agent.role);
+    }
     model.feed.answer(event);
   },
 
   ERROR(model, event) {
     const { message, error_type: type, traceback, fatal } = event.payload;
     const entry = model.feed.add(event, "error", { type, traceback, fatal, text: "", cut: 0 });
-    append(entry, message);
+    model.feed.append(entry, message);
   },
 
   RESULT(model, event) {
@@ -214,6 +251,18 @@ const FOLDS = {
     model.feed.add(event, "result", { project, fileCount: artifacts.length, text: event.payload.message, cut: 0 });
   },
 };
+
+/** A usage, and one call of the model more. */
+function withCall(usage, { prompt_tokens: prompt = 0, completion_tokens: completion = 0, cost_usd: cost, replayed }) {
+  const isPriced = cost !== null && cost !== undefined;
+  return {
+    llm_calls: usage.llm_calls + (replayed ? 0 : 1),
+    prompt_tokens: usage.prompt_tokens + prompt,
+    completion_tokens: usage.completion_tokens + completion,
+    cost_usd: isPriced ? (usage.cost_usd ?? 0) + cost : usage.cost_usd,
+    unpriced_calls: usage.unpriced_calls + (isPriced ? 0 : 1),
+  };
+}
 
 function rest(agent, state) {
   Object.assign(agent, { state, action: null, file: null, tail: "" });

@@ -1,8 +1,10 @@
 /** Shows the run that is in this page, without a server. */
 
+import { hashOf, parseAddress } from "./address.js";
 import { answerFrom } from "./api.js";
 import { announce, el } from "./dom.js";
 import { icon } from "./icons.js";
+import { Keyboard } from "./keyboard.js";
 import { OfflineRun } from "./offline-run.js";
 import { TaskView } from "./task.js";
 import { text } from "./text.js";
@@ -21,10 +23,19 @@ document
   .append(
     el("span", { class: "brand" }, icon("pulse"), el("span", {}, text.brand)),
     el("span", { class: "connection", title: text.offline.hint }, text.offline.name),
+    new Keyboard(() => view.commands).node,
   );
 document.addEventListener("click", follow);
 
-const view = new TaskView({ taskId: run.taskId, connection: run, onStarted() {}, onDeleted() {} });
+const view = new TaskView({
+  taskId: run.taskId,
+  eventId: parseAddress(location).eventId,
+  connection: run,
+  onStarted() {},
+  onDeleted() {},
+  onSelect: (eventId) => history.replaceState(null, "", hashOf(run.taskId, eventId)),
+});
+addEventListener("popstate", () => view.select(parseAddress(location).eventId));
 document.getElementById("main").replaceChildren(view.node);
 
 /** Saves a file that came along where a link would download it; other links lead to the server, which is not there. */

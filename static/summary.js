@@ -87,7 +87,7 @@ export class Summary {
 
   /** The figures alone, for the clock. */
   renderFigures(model) {
-    const end = model.completedAt ? Date.parse(model.completedAt) : serverNow();
+    const end = model.completedAt ? Date.parse(model.completedAt) : (model.asOf ?? serverNow());
     const { llm_calls: calls, prompt_tokens: prompt, completion_tokens: completion, unpriced_calls: unpriced } = model.usage;
     this.#figure("elapsed", model.startedAt ? stopwatch(end - Date.parse(model.startedAt)) : "–");
     this.#figure("tokens", amount(prompt + completion), text.task.tokensHint(prompt, completion));

@@ -2,19 +2,24 @@
 
 import { api } from "./api.js";
 import { Agents } from "./agents.js";
+import { Charts } from "./charts.js";
 import { Composer } from "./composer.js";
 import { confirmed } from "./dialog.js";
 import { announce, el, perFrame, setText } from "./dom.js";
 import { Feed } from "./feed.js";
 import { Files } from "./files.js";
 import { FollowUp } from "./followup.js";
+import { Graph } from "./graph.js";
 import { icon } from "./icons.js";
+import { Lanes } from "./lanes.js";
 import { Log } from "./log.js";
 import { ACTIVE, TaskModel } from "./model.js";
 import { Question } from "./question.js";
+import { Replay } from "./replay.js";
 import { Search } from "./search.js";
 import { Summary } from "./summary.js";
 import { text } from "./text.js";
+import { Timeline } from "./timeline.js";
 
 /** A log longer than this is shown from near its end, so that the first screen comes at once whatever its length. */
 const LONG_LOG = 20_000;
@@ -29,8 +34,14 @@ export class TaskView {
   /** One for all loads: what is typed into it stays. */
   #followUp;
   #onDeleted;
-  /** @type {TaskModel | null} */
+  /** The task as it is now. @type {TaskModel | null} */
   #model = null;
+  /** The task as it was before its first event. @type {() => TaskModel} */
+  #newModel;
+  #timeline = new Timeline();
+  /** The event that is marked everywhere, by its event_id. */
+  #selected;
+  #onSelect;
   #parts = null;
   #unwatch = () => {};
   #clock = 0;
@@ -41,11 +52,17 @@ export class TaskView {
   #isGone = false;
   #announced = "";
   #redraw = perFrame(() => this.#draw());
-  #replay = el("p", { class: "replay", hidden: true });
+  #loading = el("p", { class: "note", hidden: true });
 
-  /** @param {{taskId: string, connection: import("./connection.js").Connection, onStarted: (taskId: string) => void, onDeleted: () => void}} options */
-  constructor({ taskId, connection, onStarted, onDeleted }) {
+  /**
+   * @param {{taskId: string, eventId: number | null, connection: import("./connection.js").Connection, onStarted: (taskId: string) => void,
+   *          onDeleted: () => void, onSelect: (eventId: number | null) => void}} options
+   *   eventId: the event to show at first; onSelect: another one was chosen
+   */
+  constructor({ taskId, eventId, connection, onStarted, onDeleted, onSelect }) {
     this.#taskId = taskId;
+    this.#selected = eventId;
+    this.#onSelect = onSelect;
     this.#connection = connection;
     this.#onStarted = onStarted;
     this.#onDeleted = onDeleted;
@@ -54,9 +71,42 @@ export class TaskView {
     this.#load();
   }
 
-  /** Marks an event everywhere. @param {number} eventId */
+  get isGone() {
+    return this.#isGone;
+  }
+
+  /** What the keyboard can do, by name. */
+  get commands() {
+    if (this.#isGone || !this.#model || this.#isFailed) return {};
+    const { agents, composer, feed, graph, lanes, replay } = this.#parts;
+    const choose = (by) => this.select(feed.neighbour(by) ?? this.#selected);
+    return {
+      next: () => choose(1),
+      previous: () => choose(-1),
+      clear: () => (this.#selected === null ? replay.live() : this.select(null)),
+      timeline: () => lanes.focus(),
+      graph: () => graph.focus(),
+      message: () => composer.focus(),
+      zoomIn: () => lanes.zoomBy(2),
+      zoomOut: () => lanes.zoomBy(0.5),
+      fit: () => lanes.zoomBy(0),
+      everyone: () => feed.showAll(),
+      role: (digit) => agents.chooseAt(digit - 1),
+      play: () => replay.toggle(),
+      back: () => replay.step(-1),
+      forth: () => replay.step(1),
+      slower: () => replay.faster(-1),
+      faster: () => replay.faster(1),
+      live: () => replay.live(),
+    };
+  }
+
+  /** Marks an event everywhere, or none. @param {number | null} eventId */
   select(eventId) {
-    this.#parts.feed.select(this.#model.feed.entryOf(eventId));
+    this.#selected = eventId;
+    this.#onSelect(eventId);
+    this.#draw();
+    this.#showSelected();
   }
 
   destroy() {
@@ -69,16 +119,16 @@ export class TaskView {
     if (this.#isFailed && (mode === "live" || mode === "polling")) this.#load();
   }
 
-  /** Shows where the task stands in the queue. */
-  placed(queue) {
+  /** Takes over from the task's state what no event tells: its place in the queue, and raised budgets. */
+  told({ queue, raised }) {
     if (!this.#model) return;
-    this.#model.queue = queue;
+    Object.assign(this.#model, { queue, raised: raised ?? {} });
     this.#redraw();
   }
 
   /** The place in the queue may be another by now. */
   async reload() {
-    if (!this.#isGone && this.#model?.status === "QUEUED") this.placed((await api.task(this.#taskId)).queue);
+    if (!this.#isGone && this.#model?.status === "QUEUED") this.told(await api.task(this.#taskId));
   }
 
   /** The task was deleted, by whomever. */
@@ -103,9 +153,15 @@ export class TaskView {
     if (this.#isGone || load !== this.#loads) return;
     this.#model = new TaskModel(this.#taskId);
     this.#model.seed(task);
+    this.#newModel = () => new TaskModel(this.#taskId).describe(task);
+    this.#timeline = new Timeline();
+    for (const role of this.#model.agents.keys()) this.#timeline.lane(role);
     this.#build();
     const start = since ?? (task.head > LONG_LOG ? task.head - TAIL_EVENTS : 0);
-    if (start > 0) this.#parts.feed.startsLate(start + 1, () => this.#load(0));
+    if (start > 0) {
+      this.#parts.feed.startsLate(start + 1, () => this.#load(0));
+      this.#parts.lanes.startsLate(() => this.#load(0));
+    }
     this.#follow(start);
   }
 
@@ -114,10 +170,13 @@ export class TaskView {
     const target = this.#model.head;
     this.#unwatch = this.#connection.watchTask(this.#taskId, start, {
       events: (events, head) => {
-        for (const event of events) this.#model.fold(event);
+        for (const event of events) {
+          this.#model.fold(event);
+          this.#timeline.fold(event);
+        }
         const at = events.at(-1).event_id;
-        this.#replay.hidden = this.#isCaughtUp || head - start < TAIL_EVENTS;
-        if (!this.#replay.hidden) setText(this.#replay, text.task.replaying(at, head));
+        this.#loading.hidden = this.#isCaughtUp || head - start < TAIL_EVENTS;
+        if (!this.#loading.hidden) setText(this.#loading, text.task.replaying(at, head));
         // Everything up to the state that the page began with is there: what comes now is news.
         if (at >= target) this.#caughtUp();
         this.#redraw();
@@ -137,9 +196,25 @@ export class TaskView {
   #caughtUp() {
     if (this.#isCaughtUp) return;
     this.#isCaughtUp = true;
-    this.#replay.hidden = true;
+    this.#loading.hidden = true;
     this.node.setAttribute("aria-busy", "false");
-    this.#redraw();
+    if (this.#selected === null) return this.#redraw();
+    this.#draw();
+    this.#showSelected();
+  }
+
+  #showSelected() {
+    if (!this.#isCaughtUp || this.#isGone) return;
+    this.#parts.lanes.select(this.#selected);
+    const entry = this.#selected === null ? null : this.#entryOf(this.#selected);
+    this.#parts.feed.select(entry);
+    // What the feed does not hold, before it or after it, is seen at its own time.
+    if (this.#selected !== null && !entry) this.#parts.replay.seek(this.#selected);
+  }
+
+  #entryOf(eventId) {
+    const { feed, head } = this.#shown;
+    return eventId <= head ? feed.entryOf(eventId) : null;
   }
 
   #end() {
@@ -147,42 +222,66 @@ export class TaskView {
     this.#unwatch = () => {};
     clearInterval(this.#clock);
     this.#parts?.feed.destroy();
+    this.#parts?.lanes.destroy();
+    this.#parts?.replay.destroy();
   }
 
   #build() {
     const taskId = this.#taskId;
     const agents = new Agents({ onFilter: (role) => this.#filter(role) });
+    const replay = new Replay({ taskId, live: () => this.#model, newModel: this.#newModel, begin: () => this.#selected, onChange: (isJump) => this.#moved(isJump) });
+    const graph = new Graph({ onChoose: (edge) => this.#between(edge) });
     this.#parts = {
       summary: new Summary({ taskId, actions: { stop: () => this.#stop(), run: () => this.#run("checkpoint"), anew: () => this.#run("start"), remove: () => this.#remove() } }),
       question: new Question(taskId),
       agents,
-      feed: new Feed({ taskId, onShowAll: () => agents.clearFilter() }),
+      lanes: new Lanes({ timeline: this.#timeline, onSelect: (eventId) => this.select(eventId), onSeek: (eventId) => replay.seek(eventId) }),
+      replay,
+      graph,
+      charts: new Charts(this.#timeline),
+      feed: new Feed({ taskId, onRole: (role) => agents.choose(role), onEdge: (edge) => graph.choose(edge) }),
       composer: new Composer(taskId),
       followUp: this.#followUp,
       search: new Search({ taskId, onSelect: (eventId) => this.select(eventId) }),
       files: new Files(taskId),
       log: new Log(() => this.#redraw()),
     };
-    const { summary, question, feed, composer, followUp, search, files, log } = this.#parts;
-    // On a phone the files stand above the feed, which is long: folded, so that the feed is near.
-    files.node.open = matchMedia("(min-width: 75rem)").matches;
+    const { summary, question, lanes, charts, feed, composer, followUp, search, files, log } = this.#parts;
+    // On a phone these stand above the feed, which is long: folded, so that the feed is near.
+    for (const { node } of [files, graph, charts]) node.open = matchMedia("(min-width: 75rem)").matches;
     this.node.setAttribute("aria-busy", "true");
     this.node.replaceChildren(
       summary.node,
       question.node,
       agents.node,
-      this.#replay,
-      el("div", { class: "columns" }, el("div", { class: "side" }, search.node, files.node, log.node), el("div", { class: "live" }, feed.node, composer.node, followUp.node)),
+      el("div", { class: "stage" }, lanes.node, replay.node),
+      this.#loading,
+      el("div", { class: "columns" }, el("div", { class: "side" }, search.node, files.node, graph.node, charts.node, log.node), el("div", { class: "live" }, feed.node, composer.node, followUp.node)),
     );
   }
 
   #draw() {
     if (this.#isGone || !this.#model || this.#isFailed) return;
     const model = this.#model;
-    for (const part of Object.values(this.#parts)) part.render(model);
+    this.node.toggleAttribute("data-replaying", this.#parts.replay.model !== null);
+    for (const part of Object.values(this.#parts)) part.render(this.#shown);
     const status = text.statuses[model.status] ?? model.status;
     document.title = `${status} · ${model.title} · ${text.brand}`;
     this.#announce(status);
+  }
+
+  /** The task as it is to be seen: now, or as it was. */
+  get #shown() {
+    return this.#parts.replay.model ?? this.#model;
+  }
+
+  /** Another moment is to be shown; after a jump its end is what one looks for. */
+  #moved(isJump) {
+    if (this.#isGone) return;
+    if (!isJump) return this.#redraw();
+    this.#draw();
+    if (this.#selected === this.#shown.head) this.#parts.feed.select(this.#entryOf(this.#selected));
+    else this.#parts.feed.follow();
   }
 
   #announce(status) {
@@ -194,12 +293,21 @@ export class TaskView {
 
   #tick() {
     if (!ACTIVE.has(this.#model.status)) return;
-    this.#parts.summary.renderFigures(this.#model);
+    this.#parts.summary.renderFigures(this.#shown);
     this.#parts.question.renderClock();
+    this.#parts.lanes.render(this.#shown);
   }
 
   #filter(role) {
+    if (role !== null) this.#parts.graph.choose(null);
     this.#parts.feed.only(role);
+    this.#redraw();
+  }
+
+  /** Shows in the feed only what one said to the other, or everything when null. */
+  #between(edge) {
+    if (edge !== null) this.#parts.agents.choose(null);
+    this.#parts.feed.between(edge);
     this.#redraw();
   }
 

@@ -12,14 +12,15 @@ export class Topbar {
   #new = el("a", { class: "button primary new acts", href: "/", data: { link: "new" } }, icon("plus"), el("span", {}, text.newTask));
   #logOut;
 
-  /** @param {{bar: HTMLElement, strip: HTMLElement, onRetry: () => void, onLogOut: () => void}} options */
-  constructor({ bar, strip, onRetry, onLogOut }) {
+  /** @param {{bar: HTMLElement, strip: HTMLElement, onRetry: () => void, help: HTMLElement, onLogOut: () => void}} options */
+  constructor({ bar, strip, onRetry, help, onLogOut }) {
     this.#logOut = el("button", { type: "button", class: "button quiet", hidden: true, on: { click: onLogOut } }, text.login.out);
     this.#strip = strip;
     this.#pill.append(el("span", { class: "dot", "aria-hidden": "true" }), this.#label);
     bar.append(
       el("a", { class: "brand", href: "/", "aria-label": text.home, data: { link: "" } }, icon("pulse"), el("span", {}, text.brand)),
       this.#pill,
+      help,
       this.#logOut,
       this.#new,
     );

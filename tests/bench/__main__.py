@@ -33,6 +33,7 @@ BENCHMARKS = (
     "stalled_readers",
     "log_length",
     "loop_stall",
+    "dashboard",
 )
 
 

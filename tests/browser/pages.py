@@ -12,6 +12,8 @@ Json = dict[str, Any]
 TASK_ID = "made-up"
 EPOCH = "an-epoch"
 FRAME_EVENTS = 512
+# A window in which all cards of a short run are in view: those that are not are not there.
+TALL = {"width": 1280, "height": 6_000}
 
 # Chromium's own words for requests that could not be made; expected only where a test cuts connections.
 NETWORK_ERROR = re.compile(r"net::ERR_|WebSocket connection to|Failed to load resource")
@@ -97,11 +99,42 @@ def event(event_id: int, event_type: str, agent: str | None = None, **payload: o
     }
 
 
+def busy_log(first: int, last: int) -> list[Json]:
+    """A team that writes file after file: of ten events one begins an action, one ends it, one is a message."""
+    kinds = {0: "ACTION_START", 8: "ACTION_COMPLETE", 9: "MESSAGE"}
+    events = []
+    for number in range(first, last + 1):
+        kind = kinds.get(number % 10, "TOKEN")
+        file = f"file_{number // 10}.py"
+        payload: Json = {"call": f"call-{number // 10}", "delta": "def do():\n    return 1\n"}
+        if kind == "MESSAGE":
+            payload = {"content": f"{file} is written", "cause_by": "WriteCode", "sent_from": "Engineer", "send_to": []}
+        elif kind != "TOKEN":
+            payload = {"action": "WriteCode", "file": file, "duration_ms": 12}
+        events.append(event(number, kind, "Engineer", **payload))
+    return events
+
+
+async def scroll_feed(page: Page, share: float) -> None:
+    """Scroll the feed: 0 is its beginning, 1 its end."""
+    await page.locator(".feed-scroll").evaluate("(box, share) => (box.scrollTop = share * box.scrollHeight)", share)
+
+
+async def heap(page: Page) -> int:
+    """Bytes that the page's scripts hold, garbage excluded."""
+    devtools = await page.context.new_cdp_session(page)
+    await devtools.send("HeapProfiler.collectGarbage")
+    used: int = (await devtools.send("Runtime.getHeapUsage"))["usedSize"]
+    await devtools.detach()
+    return used
+
+
 class MadeUpTask:
     """A task that exists only between a page and this test: REST and WebSocket are answered from here."""
 
     def __init__(self, events: Sequence[Json], **task: object) -> None:
-        self.events = events
+        self.events = list(events)
+        self._sockets: list[WebSocketRoute] = []
         self.subscribed_from: list[int] = []
         self.task: Json = {
             "id": TASK_ID,
@@ -143,7 +176,15 @@ class MadeUpTask:
     async def _files(self, route: Route) -> None:
         await route.fulfill(json={"artifacts": []})
 
+    def push(self, *events: Json) -> None:
+        """Append events, and send them at once to the pages that are there."""
+        self.events += events
+        self.task["head"] = events[-1]["event_id"]
+        for socket in self._sockets:
+            self._send(socket, events)
+
     def _socket(self, socket: WebSocketRoute) -> None:
+        self._sockets.append(socket)
         socket.on_message(lambda text: self._answer(socket, json.loads(text)))
         socket.send(json.dumps({"op": "hello", "epoch": EPOCH}))
 
@@ -152,10 +193,12 @@ class MadeUpTask:
             return
         since = frame["since_event_id"]
         self.subscribed_from.append(since)
-        head = self.task["head"]
-        for events in self.frames([known for known in self.events if known["event_id"] > since]):
-            socket.send(json.dumps({"op": "events", "task_id": TASK_ID, "events": events, "head": head}))
-        socket.send(json.dumps({"op": "caught_up", "task_id": TASK_ID, "event_id": head}))
+        self._send(socket, [known for known in self.events if known["event_id"] > since])
+        socket.send(json.dumps({"op": "caught_up", "task_id": TASK_ID, "event_id": self.task["head"]}))
+
+    def _send(self, socket: WebSocketRoute, events: Sequence[Json]) -> None:
+        for frame in self.frames(events):
+            socket.send(json.dumps({"op": "events", "task_id": TASK_ID, "events": frame, "head": self.task["head"]}))
 
     def frames(self, events: Sequence[Json]) -> list[Sequence[Json]]:
         return [events[at : at + FRAME_EVENTS] for at in range(0, len(events), FRAME_EVENTS)]

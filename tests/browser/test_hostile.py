@@ -6,7 +6,7 @@ from urllib.parse import unquote
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import NewPage
-from tests.browser.pages import TASK_ID, Json, MadeUpTask, event, expect_status, overflow, start
+from tests.browser.pages import TALL, TASK_ID, Json, MadeUpTask, event, expect_status, overflow, start
 from tests.support import Server
 
 MARKUP = (
@@ -72,8 +72,8 @@ async def test_a_hostile_log_is_only_text(demo_server: Server, new_page: NewPage
     """Markup in every field of every event, in names of roles and files, is shown as it was written."""
     waiting = {"request_id": "1", "question": MARKUP, "choices": [MARKUP], "deadline": None, "role": MARKUP}
     task = MadeUpTask(hostile_log(), title=MARKUP + BIDI, input_prompt=MARKUP, waiting=waiting, status="WAITING")
-    for size in ((1280, 800), (360, 740)):
-        page = await new_page(viewport={"width": size[0], "height": size[1]})
+    for width in (1280, 360):
+        page = await new_page(viewport=TALL | {"width": width})
         await task.attach(page)
         await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
         await expect(page.locator(".card.error.fatal")).to_contain_text(MARKUP)
@@ -104,7 +104,7 @@ async def test_hostile_markdown_is_only_text(demo_server: Server, new_page: NewP
 
 async def test_a_hostile_diagram_is_only_a_picture(demo_server: Server, browser: Browser) -> None:
     """Mermaid runs in a frame that reaches nothing, and what it draws is an image: in one, nothing runs or loads."""
-    page = await browser.new_page()  # not one that fails with errors: Chromium tells what it has refused the frame
+    page = await browser.new_page(viewport=TALL)  # type: ignore[arg-type] # not one that fails with errors: Chromium tells what it has refused the frame
     answered: list[str] = []
     page.on("response", lambda response: answered.append(response.url))
     broken = "classDiagram\n  this is <b>no</b> diagram"
@@ -179,7 +179,7 @@ async def test_a_hostile_file_is_shown_as_text(demo_server: Server, new_page: Ne
 
 async def test_a_hostile_idea_runs_as_text(demo_server: Server, new_page: NewPage) -> None:
     """The same through the real server: an idea full of markup goes through the whole team."""
-    page = await new_page()
+    page = await new_page(viewport=TALL)
     await page.goto(demo_server.url)
     await start(page, MARKUP + BIDI)
     await expect_status(page, "SUCCEEDED")

@@ -12,18 +12,32 @@ from tests.support import Server
 
 SCREENSHOTS = Path(__file__).parents[1] / "screenshots"
 SIZES = {"phone": (360, 740), "tablet": (820, 1100), "desktop": (1440, 900), "wide": (2200, 1200)}
+AXE_SIZES = ("phone", "desktop")  # the others have the same elements
 CONTRAST_MIN = 4.5  # WCAG 2.2 AA, text of normal size
 
 _LOW_CONTRAST = Path(__file__).with_name("contrast.js").read_text()
+_AXE = Path(__file__).with_name("vendor").joinpath("axe", "axe.min.js").read_text()
+_VIOLATIONS = """async (tags) => {
+  // What a model writes has headings of any level.
+  const rules = { "heading-order": { enabled: false } };
+  const { violations } = await axe.run(document, { rules, runOnly: { type: "tag", values: tags } });
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 200)).join(" ")}`);
+}"""
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
 async def shoot(page: Page, screen: str) -> None:
-    """A picture in each size, and what can be checked without looking: nothing sticks out, every text can be read."""
+    """A picture in each size, and what can be checked without looking: nothing sticks out, every text can be read,
+    and axe finds nothing that would keep somebody out.
+    """
     SCREENSHOTS.mkdir(exist_ok=True)
     for size, (width, height) in SIZES.items():
         await page.set_viewport_size({"width": width, "height": height})
         assert await overflow(page) <= 0, f"{screen} at {size}"
         assert await page.evaluate(_LOW_CONTRAST, CONTRAST_MIN) == [], f"{screen} at {size}"
+        if size in AXE_SIZES:
+            await page.evaluate(_AXE)
+            assert await page.evaluate(_VIOLATIONS, WCAG) == [], f"{screen} at {size}"
         await page.screenshot(path=SCREENSHOTS / f"{screen}-{size}.png")
 
 

@@ -5,7 +5,7 @@ import re
 from playwright.async_api import expect
 
 from tests.browser.conftest import NewPage
-from tests.browser.pages import expect_every_id, expect_status, record_ids, see, start
+from tests.browser.pages import TALL, expect_every_id, expect_status, record_ids, see, start
 from tests.support import Server
 
 ROLES = ("ProductManager", "Architect", "ProjectManager", "Engineer", "QaEngineer")
@@ -13,7 +13,7 @@ ROLES = ("ProductManager", "Architect", "ProjectManager", "Engineer", "QaEnginee
 
 async def test_an_idea_becomes_files_before_the_eyes(demo_server: Server, new_page: NewPage) -> None:
     """Typed in the form, an idea runs to its end with every role, their messages and their files shown."""
-    page = await new_page()
+    page = await new_page(viewport=TALL)
     await page.goto(demo_server.url)
     await record_ids(page)
     await start(page, "A snake game for the terminal", options=["Write and run tests"])
@@ -57,14 +57,14 @@ async def test_stop_run_again_and_delete(slow_server: Server, new_page: NewPage)
     task_id = await start(page, "Something that takes long")
     await expect_status(page, "RUNNING")
     await expect(page.locator(".bar").first).to_have_class(re.compile("unknown"))
-    await page.get_by_role("button", name="Stop").click()
+    await page.get_by_role("button", name="Stop", exact=True).click()
     await expect(page.locator(".notice")).to_contain_text("Stopped")
     await expect_status(page, "CANCELLED")
-    await expect(page.get_by_role("button", name="Stop")).to_be_hidden()
+    await expect(page.get_by_role("button", name="Stop", exact=True)).to_be_hidden()
     await page.get_by_role("button", name="Go on").click()
     await expect_status(page, "RUNNING")
     await expect(page.locator(".attempt")).to_have_text("Attempt 2")
-    await page.get_by_role("button", name="Stop").click()
+    await page.get_by_role("button", name="Stop", exact=True).click()
     await expect_status(page, "CANCELLED")
     await page.get_by_role("button", name="Delete").click()
     await page.locator("dialog").get_by_role("button", name="Delete").click()

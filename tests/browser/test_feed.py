@@ -1,0 +1,114 @@
+"""Reading along in the feed: what grows, what stands still, what is found."""
+
+from playwright.async_api import Locator, expect
+
+from tests.browser.conftest import NewPage
+from tests.browser.pages import TASK_ID, Json, MadeUpTask, busy_log, event, scroll_feed
+from tests.support import Server
+
+PRD = (
+    '{"Language": "en_us", "Goals": ["Fast", "Small"], "Pool": [["P0", "Must"], ["P1", "May"]], '
+    '"Chart": "classDiagram\\n  class Snake"}'
+)
+CODE = "## Code: main.py\n\nIt **starts** here.\n\n```python\ndef main() -> None:\n    return None\n```\n"
+
+
+def _token(event_id: int, delta: str) -> Json:
+    return event(event_id, "TOKEN", "Engineer", call="call-1", delta=delta)
+
+
+async def test_markdown_while_it_is_written(demo_server: Server, new_page: NewPage) -> None:
+    """Blocks that are complete are read as they come, once each; what is left is read when the step ends."""
+    task = MadeUpTask([event(1, "ACTION_START", "Engineer", action="WriteCode", file="main.py")])
+    page = await new_page()
+    await task.attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    card = page.locator(".card.step")
+    await expect(card).to_be_visible()
+    task.push(*[_token(number, character) for number, character in enumerate(CODE[:-4], 2)])
+    head = len(task.events)
+    await expect(card.locator("h4")).to_have_text("Code: main.py")
+    await card.locator("h4").evaluate("(node) => (node.dataset.kept = 'yes')")
+    await expect(card.locator("strong")).to_have_text("starts")
+    await expect(card.locator("pre code")).to_have_text("def main() -> None:\n    return None\n")
+    finished = event(head + 2, "ACTION_COMPLETE", "Engineer", action="WriteCode", duration_ms=3)
+    task.push(_token(head + 1, "```\n"), finished)
+    await expect(card.locator("pre .hl-keyword").first).to_have_text("def")
+    await expect(card.locator("h4[data-kept]")).to_have_count(1)
+    await expect(card.locator(".prose")).not_to_contain_text("```")
+
+
+async def test_a_document_and_its_diagram(demo_server: Server, new_page: NewPage) -> None:
+    """MetaGPT's JSON is shown as a document, and the mermaid in it as a picture."""
+    page = await new_page()
+    log = [
+        event(1, "ACTION_START", "ProductManager", action="WritePRD"),
+        event(2, "TOKEN", "ProductManager", call="call-1", delta=f"[CONTENT]\n{PRD}\n[/CONTENT]"),
+        event(3, "ACTION_COMPLETE", "ProductManager", action="WritePRD", duration_ms=3),
+    ]
+    await MadeUpTask(log).attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    card = page.locator(".card.step")
+    await expect(card.locator(".part.short")).to_contain_text(["Languageen_us"])
+    await expect(card.locator("li", has_text="Small")).to_be_visible()
+    await expect(card.locator("tr").nth(1)).to_contain_text("P1May")
+    picture = card.get_by_role("img", name="Diagram (classDiagram)")
+    await expect(picture).to_be_attached()
+    assert await picture.evaluate("(image) => image.decode().then(() => image.naturalWidth)") > 20
+
+
+async def _top(card: Locator) -> float:
+    top: float = await card.evaluate("(node) => node.getBoundingClientRect().top")
+    return top
+
+
+async def test_what_is_read_stands_still(demo_server: Server, new_page: NewPage) -> None:
+    """Whoever has scrolled up stays there while the run goes on, until they want the latest."""
+    task = MadeUpTask(busy_log(1, 1_000))
+    page = await new_page()
+    await task.attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    await expect(page.locator(".card.message").last).to_contain_text("file_99.py")
+    await scroll_feed(page, 0.4)
+    await expect(page.get_by_role("button", name="Latest")).to_be_visible()
+    seen = page.locator(".card.message", has_text="file_4").first
+    await expect(seen).to_be_visible()
+    name, top = await seen.inner_text(), await _top(seen)
+    task.push(*busy_log(1_001, 1_500))
+    await expect(page.locator("[data-figure=events] dd")).to_have_text("1,500")
+    there = page.locator(".card.message", has_text=name.splitlines()[-1])
+    assert abs(await _top(there) - top) < 2
+    await page.get_by_role("button", name="Latest").click()
+    await expect(page.locator(".card.message").last).to_contain_text("file_149.py")
+    task.push(*busy_log(1_501, 1_600))
+    await expect(page.locator(".card.message").last).to_contain_text("file_159.py")
+
+
+async def test_the_feed_is_filtered(demo_server: Server, new_page: NewPage) -> None:
+    """By role, by kind and by words, each with the others; the number of what is left is said."""
+    said = {"cause_by": "", "sent_from": "", "send_to": []}
+    log = [
+        event(1, "MESSAGE", "Architect", content="a snake in a box", **said),
+        event(2, "MESSAGE", "Engineer", content="the snake is written", **said),
+        event(3, "ERROR", "Engineer", message="the snake bit", error_type="Bite", fatal=False),
+        event(4, "MESSAGE", "Engineer", content="done", **said),
+    ]
+    page = await new_page()
+    await MadeUpTask(log).attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    cards = page.locator(".card")
+    await expect(cards).to_have_count(4)
+    await page.get_by_label("Find in the feed").fill("SNAKE")
+    await expect(cards).to_have_count(3)
+    await expect(page.locator(".filter-count")).to_have_text("3 of 4")
+    await page.locator(".agent[data-role=Engineer]").click()
+    await expect(page.get_by_label("Role", exact=True)).to_have_value("Engineer")
+    await expect(cards).to_have_count(2)
+    await page.get_by_label("Kind", exact=True).select_option("Problems")
+    await expect(cards).to_have_count(1)
+    await expect(cards).to_contain_text("the snake bit")
+    await page.get_by_label("Find in the feed").fill("elephant")
+    await expect(page.get_by_text("Nothing matches the filter.")).to_be_visible()
+    await page.get_by_role("button", name="Show all").click()
+    await expect(cards).to_have_count(4)
+    await expect(page.locator(".agent[data-role=Engineer]")).to_have_attribute("aria-pressed", "false")

@@ -1,0 +1,127 @@
+"""What each role did when: bars, marks and waits over time, by mouse and keyboard, tied to the feed and the address."""
+
+import re
+
+from playwright.async_api import expect
+
+from tests.browser.conftest import NewPage
+from tests.browser.pages import TASK_ID, Json, MadeUpTask, event, expect_status, start
+from tests.support import Server
+
+ROLES = ("ProductManager", "Architect", "ProjectManager", "Engineer")
+DAY_S = 86_400
+LONG = 4_500
+ITEMS_MAX = 1_500
+
+# Of a run that the engineer is asked about for a day: the lanes' own fold and scale, without a page to draw them.
+_FOLD = """async (events) => {
+  const { Timeline } = await import("/static/timeline.js");
+  const { Timescale } = await import("/static/timescale.js");
+  const timeline = new Timeline();
+  for (const role of ["ProductManager", "Engineer"]) timeline.lane(role);
+  for (const event of events) timeline.fold(event);
+  const { start, end } = timeline;
+  const scale = new Timescale({ start, end, pauses: timeline.pauses(), width: 1000 });
+  const engineer = timeline.lane("Engineer");
+  return {
+    waits: engineer.waits.map(({ waitsFor, from, to }) => [waitsFor, (from - start) / 1000, (to - start) / 1000]),
+    actions: engineer.actions.map(({ action, state, tokens }) => [action, state, tokens]),
+    pauseWidth: scale.x(engineer.waits[1].to) - scale.x(engineer.waits[1].from),
+    backAgain: scale.time(scale.x(end - 1000)) - (end - 1000),
+    eventAtEnd: timeline.eventAt(end),
+  };
+}"""
+
+
+def at(seconds: float, made: Json) -> Json:
+    minutes, rest = divmod(seconds, 60)
+    day, minutes = divmod(int(minutes), 1440)
+    made["timestamp"] = f"2026-01-{1 + day:02}T{minutes // 60:02}:{minutes % 60:02}:{rest:09.6f}Z"
+    return made
+
+
+def told(number: int, sender: str, to: str) -> Json:
+    return event(number, "MESSAGE", sender, content="x", cause_by="", sent_from=sender, send_to=[to])
+
+
+async def test_a_wait_is_for_whom_it_ended_with(demo_server: Server, new_page: NewPage) -> None:
+    """A role waited for the sender of what it then began with, or for a person; a day of that is drawn short."""
+    page = await new_page()
+    await page.goto(demo_server.url)
+    folded = await page.evaluate(
+        _FOLD,
+        [
+            at(0, event(1, "STATUS", status="RUNNING", attempt=1)),
+            at(0, event(2, "AGENT_START", "ProductManager")),
+            at(9, told(3, "ProductManager", "<all>")),
+            at(10, event(4, "AGENT_START", "Engineer")),
+            at(10, event(5, "ACTION_START", "Engineer", action="WriteCode", file="a.py")),
+            at(11, event(6, "INPUT_REQUEST", "Engineer", request_id="1", question="?")),
+            at(11, event(7, "STATUS", status="WAITING", attempt=1)),
+            at(DAY_S, event(8, "INPUT_RESPONSE", request_id="1", answer="yes")),
+            at(DAY_S, event(9, "STATUS", status="RUNNING", attempt=1)),
+            at(DAY_S + 1, event(10, "LLM_CALL", "Engineer", call="1", prompt_tokens=5, completion_tokens=2)),
+            at(DAY_S + 2, event(11, "ACTION_COMPLETE", "Engineer", action="WriteCode", file="a.py", failed=False)),
+            at(DAY_S + 3, event(12, "ACTION_START", "Engineer", action="WriteCode", file="b.py")),
+            at(DAY_S + 9, event(13, "STATUS", status="CANCELLED", attempt=1)),
+        ],
+    )
+    assert folded["waits"] == [["ProductManager", 0, 10], ["Human", 11, DAY_S]]
+    assert folded["actions"] == [["WriteCode", "done", 7], ["WriteCode", "interrupted", 0]]
+    assert 20 < folded["pauseWidth"] < 60
+    assert abs(folded["backAgain"]) < 1
+    assert folded["eventAtEnd"] == 13
+
+
+async def test_a_run_is_seen_in_lanes(demo_server: Server, new_page: NewPage) -> None:
+    """A chosen bar marks its card and gives its address, by mouse and by keyboard; the address marks it again."""
+    page = await new_page()
+    await page.goto(demo_server.url)
+    task_id = await start(page, "A snake game for the terminal")
+    await expect_status(page, "SUCCEEDED")
+    for role in ROLES:
+        await expect(page.locator(f".lane[data-role={role}] .action").first).to_be_attached()
+    await expect(page.locator(".lane[data-role=Engineer] .wait").first).to_have_text("waits for Project manager")
+    bar = page.locator(".lane[data-role=Architect] .action").first
+    await bar.hover()
+    await expect(page.locator(".tip")).to_contain_text("Architect: WriteDesign")
+    await bar.click()
+    card = page.locator(".card[aria-current]")
+    await expect(card).to_have_attribute("data-role", "Architect")
+    await expect(card).to_be_in_viewport()
+    chosen = await bar.get_attribute("data-key")
+    assert page.url.endswith(f"#/tasks/{task_id}/events/{chosen}")
+
+    await page.reload()
+    await expect(bar).to_have_attribute("aria-current", "true")
+    await expect(card).to_have_attribute("data-role", "Architect")
+    await expect(card).to_be_in_viewport()
+
+    await bar.focus()
+    await page.keyboard.press("ArrowUp")
+    await expect(page.locator(".tip")).to_contain_text("product manager tells")
+    await page.keyboard.press("End")
+    await page.keyboard.press("Enter")
+    await expect(card).to_have_attribute("data-role", "ProductManager")
+    await expect(card).to_have_class(re.compile("message"))
+    assert await page.locator(".lanes .item[tabindex='0']").count() == 1
+
+
+async def test_lanes_of_thousands_are_bounded(demo_server: Server, new_page: NewPage) -> None:
+    """Bars too small to be told apart are one, that says how many it stands for; zooming in tells them apart."""
+    kinds = ("ACTION_START", "ACTION_COMPLETE", "ERROR")
+    events = [
+        at(number, event(number, kinds[number % 3], "Engineer", action="WriteCode", file=None, message="no"))
+        for number in range(1, LONG + 1)
+    ]
+    page = await new_page()
+    await MadeUpTask(events, status="SUCCEEDED").attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    joined = page.locator(".lane[data-role=Engineer] .action[data-state=many]")
+    await expect(joined.first).to_have_attribute("aria-label", re.compile(r"[\d,]+ actions"))
+    assert await page.locator(".lanes .item").count() < ITEMS_MAX
+    for _ in range(10):
+        await page.get_by_role("button", name="Zoom in", exact=True).click()
+    await expect(page.locator(".lane[data-role=Engineer] .action[data-state=done]").first).to_be_attached()
+    await expect(joined).to_have_count(0)
+    assert await page.locator(".lanes .item").count() < ITEMS_MAX

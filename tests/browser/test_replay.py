@@ -1,0 +1,104 @@
+"""A run as it was at any of its moments: scrubbed, played, and left again for now."""
+
+import re
+
+from playwright.async_api import Page, expect
+
+from tests.browser.conftest import NewPage
+from tests.browser.pages import event, expect_status, start
+from tests.support import Server
+
+# Seeks to and fro over a log of 3 500 events, each compared with the fold of exactly the events up to there.
+_SEEK = """async (kinds) => {
+  const { Playback } = await import("/static/playback.js");
+  const { TaskModel } = await import("/static/model.js");
+  const events = Array.from({ length: 3500 }, (_, index) => {
+    const event = structuredClone(kinds[index % kinds.length]);
+    if ("call" in event.payload) event.payload.call = `call ${Math.floor(index / kinds.length)}`;
+    return { ...event, event_id: index + 1 };
+  });
+  const after = async (eventId) => events.slice(eventId, eventId + 300);
+  const newModel = () => new TaskModel("made-up").describe({ options: {} });
+  const playback = new Playback({ recording: { after }, newModel });
+  const plain = (_, value) => (value instanceof Map ? [...value] : value);
+  const written = (model) => JSON.stringify({ ...model, asOf: 0 }, plain);
+  const wrong = [];
+  for (const cursor of [3499, 1204, 1205, 2001, 1000, 17, 3500, 2999]) {
+    await playback.seek(cursor);
+    const model = newModel();
+    for (const event of events.slice(0, cursor)) model.fold(event);
+    if (written(playback.model) !== written(model)) wrong.push(cursor);
+  }
+  return wrong;
+}"""
+
+
+async def scrub(page: Page, share: float) -> None:
+    """Put the cursor at a share of the run."""
+    await page.get_by_label("Moment of the run").evaluate(
+        """(range, share) => {
+          range.value = String(Math.round(Number(range.max) * share));
+          range.dispatchEvent(new Event("input"));
+        }""",
+        share,
+    )
+
+
+async def test_every_moment_is_what_was_folded_up_to_it(demo_server: Server, new_page: NewPage) -> None:
+    """Forth and back, from pictures taken on the way: the model is that of the events up to the cursor."""
+    page = await new_page()
+    await page.goto(demo_server.url)
+    role = "Engineer"
+    kinds = [
+        event(0, "AGENT_START", role),
+        event(0, "ACTION_START", role, action="WriteCode", file="a.py"),
+        event(0, "TOKEN", role, call="", delta="pass\n"),
+        event(0, "ARTIFACT", role, path="a.py", version=1, size=5),
+        event(0, "TOKEN", role, call="", delta="pass\n"),
+        event(0, "LLM_CALL", role, call="", model="m", prompt_tokens=3, completion_tokens=2, cost_usd=0.25),
+        event(0, "ACTION_COMPLETE", role, action="WriteCode", file="a.py", duration_ms=1),
+        event(0, "MESSAGE", role, content="done", cause_by="WriteCode", sent_from=role, send_to=["<all>"]),
+        event(0, "INPUT_REQUEST", role, request_id="1", question="?", choices=[]),
+        event(0, "INPUT_RESPONSE", request_id="1", answer="yes"),
+        event(0, "RESOURCE", cpu_percent=5.0, rss_bytes=1_000),
+    ]
+    assert await page.evaluate(_SEEK, kinds) == []
+
+
+async def test_a_run_is_replayed(demo_server: Server, new_page: NewPage) -> None:
+    """Everything shows the moment of the cursor, what acts on the task is away, and the end of it all is now."""
+    page = await new_page()
+    await page.goto(demo_server.url)
+    await start(page, "A snake game for the terminal")
+    await expect_status(page, "SUCCEEDED")
+    files = page.locator(".panel", has=page.get_by_role("heading", name="Files")).locator(".file")
+    written = await files.count()
+    follow_up = page.get_by_label("What the team should change or add")
+    await expect(follow_up).to_be_visible()
+
+    await scrub(page, 0.4)
+    await expect_status(page, "RUNNING")
+    await expect(page.locator(".agent[data-role=Engineer]")).to_have_attribute("data-state", "idle")
+    await expect(page.locator(".agent[data-role=ProductManager]")).to_have_attribute("data-state", "done")
+    await expect(page.locator(".card[data-role=Engineer]")).to_have_count(0)
+    await expect(page.locator(".playhead")).to_be_visible()
+    await expect(follow_up).to_be_hidden()
+    assert await files.count() < written
+
+    await page.get_by_role("button", name="One event back").click()
+    where = page.locator(".replay-where")
+    before = int(re.search(r"([\d,]+) of", await where.inner_text())[1])  # type: ignore[index]
+    await page.get_by_role("button", name="One event on").click()
+    await expect(where).to_contain_text(f"{before + 1} of")
+
+    await page.get_by_label("Speed").select_option("50")
+    await page.get_by_role("button", name="Play", exact=True).click()
+    await expect_status(page, "SUCCEEDED")
+    await expect(page.locator(".task")).not_to_have_attribute("data-replaying", "")
+    await expect(files).to_have_count(written)
+    await expect(follow_up).to_be_visible()
+
+    await scrub(page, 0.1)
+    await expect_status(page, "RUNNING")
+    await page.get_by_role("button", name="Latest").and_(page.locator(".replay-now")).click()
+    await expect_status(page, "SUCCEEDED")

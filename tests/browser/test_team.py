@@ -1,0 +1,85 @@
+"""Who tells whom, who uses what, and the keys: on a task that a test makes up."""
+
+from playwright.async_api import expect
+
+from tests.browser.conftest import NewPage
+from tests.browser.pages import TASK_ID, Json, MadeUpTask, event
+from tests.support import Server
+
+
+def team_log() -> list[Json]:
+    """A person and the product manager tell everyone, and the next begins; the architect tells one role, twice."""
+    manager, architect = "ProductManager", "Architect"
+
+    def told(number: int, sender: str | None, to: str, content: str) -> Json:
+        said = {"content": content, "cause_by": "", "sent_from": sender or "Human", "send_to": [to]}
+        return event(number, "MESSAGE", sender, **said)
+
+    spent: Json = {"call": "1", "model": "m", "prompt_tokens": 700, "completion_tokens": 100, "cost_usd": 0.5}
+    return [
+        event(1, "STATUS", status="RUNNING", attempt=1),
+        told(2, None, "<all>", "An idea"),
+        event(3, "AGENT_START", manager),
+        event(4, "LLM_CALL", manager, **spent),
+        event(5, "RESOURCE", cpu_percent=12.0, rss_bytes=80_000_000),
+        told(6, manager, "<all>", "The requirements"),
+        event(7, "AGENT_COMPLETE", manager),
+        event(8, "AGENT_START", architect),
+        event(9, "LLM_CALL", architect, **spent),
+        told(10, architect, "Engineer", "The design"),
+        told(11, architect, "Engineer", "More of it"),
+    ]
+
+
+async def test_arrows_and_figures(demo_server: Server, new_page: NewPage) -> None:
+    """An arrow counts what passed and shows it in the feed; tokens and cost are told by role and against the budget."""
+    page = await new_page(viewport={"width": 1600, "height": 1000})
+    spent = {"llm_calls": 1, "prompt_tokens": 700, "completion_tokens": 100, "cost_usd": 0.5}
+    by_role = {"ProductManager": spent, "Architect": spent}
+    usage = {"llm_calls": 2, "prompt_tokens": 1400, "completion_tokens": 200, "cost_usd": 1.0, "by_role": by_role}
+    await MadeUpTask(team_log(), usage=usage, options={"budget_usd": 4, "budget_tokens": 2000}).attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    arrows = page.locator(".graph .edge")
+    await expect(arrows).to_have_count(3)
+    await expect(page.get_by_role("button", name="A person to Product manager: 1 message")).to_be_attached()
+    await page.get_by_role("button", name="Architect to Engineer: 2 messages").press("Enter")
+    cards = page.locator(".card.message:visible")
+    await expect(cards).to_have_count(2)
+    await expect(cards.first).to_contain_text("The design")
+    await page.get_by_role("search", name="Filter the feed").get_by_role("button", name="Show all").click()
+    await expect(cards).to_have_count(4)
+    charts = page.locator(".charts")
+    await expect(charts.get_by_role("meter", name="Tokens")).to_have_attribute("aria-valuetext", "1,600 of 2,000")
+    await expect(charts.get_by_role("meter", name="Cost")).to_have_attribute("aria-valuenow", "25")
+    await expect(charts.locator("li[data-role=Architect]")).to_contain_text("800 tokens")
+    await expect(charts.get_by_role("img", name="Memory: now 76.3 MB")).to_be_visible()
+
+
+async def test_keys(demo_server: Server, new_page: NewPage) -> None:
+    """Keys do what the sheet says, not while one writes, and not when they are turned off."""
+    page = await new_page()
+    await MadeUpTask(team_log()).attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    marked = page.locator(".card[aria-current]")
+    await expect(page.locator(".card.message").last).to_contain_text("More of it")
+    await page.keyboard.press("k")
+    await page.keyboard.press("k")
+    await expect(marked).to_contain_text("The design")
+    await page.keyboard.press("Escape")
+    await expect(marked).to_have_count(0)
+    assert "#" not in page.url
+    await page.keyboard.press("2")
+    await expect(page.locator(".agent[data-role=Architect]")).to_have_attribute("aria-pressed", "true")
+    await page.keyboard.press("m")
+    await page.keyboard.type("k0?")
+    await expect(page.get_by_label("Message to the team")).to_have_value("k0?")
+    await page.get_by_role("button", name="Keyboard").click()
+    sheet = page.get_by_role("dialog", name="Keyboard")
+    await expect(sheet).to_contain_text("Play, pause")
+    await sheet.get_by_label("Use these keys").uncheck()
+    await page.keyboard.press("Escape")
+    await expect(sheet).to_be_hidden()
+    await page.keyboard.press("?")
+    await page.keyboard.press("k")
+    await expect(sheet).to_be_hidden()
+    await expect(marked).to_have_count(0)
