@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-BURST = 2.0  # seconds' worth of requests that may come at once
+BURST = 2.0  # seconds' worth of requests that may come at once; one at the least
 _SWEEP = 10_000  # clients whose pace is known, before those are forgotten who are at rest
 _CACHE = 4096  # addresses
 
@@ -20,10 +20,11 @@ class Pace:
     rate: per second, over `BURST`; 0 for no limit.
     """
 
-    __slots__ = ("_interval", "_paid_until")
+    __slots__ = ("_ahead", "_interval", "_paid_until")
 
     def __init__(self, rate: float) -> None:
         self._interval = 1 / rate if rate else 0.0
+        self._ahead = max(BURST, self._interval)  # seconds: one may always come
         self._paid_until = 0.0
 
     def wait(self, now: float) -> float:
@@ -32,7 +33,7 @@ class Pace:
         now: by a monotonic clock.
         """
         paid_until = max(self._paid_until, now)
-        early = paid_until + self._interval - now - BURST
+        early = paid_until + self._interval - now - self._ahead
         if self._interval and early > 0:
             return early
         self._paid_until = paid_until + self._interval

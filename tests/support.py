@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -27,6 +28,10 @@ from server.tokens import AccessRole, TokenFile
 METAGPT_LIVE = Path(sys.executable).with_name("metagpt-live")
 TERMINAL = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 DEADLINE = 20.0  # seconds after which a test gives up waiting
+
+_UNVERIFIED = ssl.create_default_context()
+_UNVERIFIED.check_hostname = False
+_UNVERIFIED.verify_mode = ssl.CERT_NONE
 
 Json = dict[str, Any]
 _T = TypeVar("_T")
@@ -401,7 +406,12 @@ async def watch(
     encoded = str(httpx.QueryParams({name: str(value) for name, value in query.items()}))
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(
-            connect(f"{server.url.replace('http', 'ws', 1)}{path}?{encoded}", max_size=None, additional_headers=headers)
+            connect(
+                f"{server.url.replace('http', 'ws', 1)}{path}?{encoded}",
+                max_size=None,
+                ssl=_UNVERIFIED if server.url.startswith("https") else None,
+                additional_headers=headers,
+            )
         )
         yield Watcher(connection)
 

@@ -12,9 +12,10 @@ import pytest
 from websockets.asyncio.client import connect
 
 from server.headers import CONTENT_SECURITY_POLICY, SECURITY_HEADERS
-from tests.support import Api, Server, bearer, client, command, new_token, watch
+from tests.support import Api, Server, bearer, command, new_token, watch
 
 TLS = Path(__file__).parents[1] / "tls"  # a certificate of nobody's for localhost, and keys
+RARE = 0.001  # requests a second
 EVIL = "http://evil.example"
 
 
@@ -25,7 +26,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
     token = new_token(folder / "tokens.json")
     settings = {"TOKEN_FILE": folder / "tokens.json", "FORWARDED_ALLOW": "127.0.0.1", "CONNECTION_LIMIT": 2}
     tls = {"TLS_CERT": TLS / "cert.pem", "TLS_KEY": TLS / "key.pem"}
-    with Server(folder / "data", REQUEST_RATE=2, ALLOW_HOST="runs.example.org", **settings, **tls) as server:
+    with Server(folder / "data", ALLOW_HOST="runs.example.org", **settings, **tls) as server:
         yield server, token
 
 
@@ -54,26 +55,37 @@ def test_tls_that_does_not_fit(tmp_path: Path, key: str) -> None:
     assert str(TLS / key) in line
 
 
-async def test_the_word_of_a_proxy(proxied: tuple[Server, str]) -> None:
+async def test_the_word_of_a_proxy(tmp_path: Path) -> None:
     """A client is who the last proxy that is trusted says; what stands before that is the client's own word."""
+    token = new_token(tmp_path / "tokens.json")
+    settings = {"TOKEN_FILE": tmp_path / "tokens.json", "FORWARDED_ALLOW": "127.0.0.1", "REQUEST_RATE": RARE}
+    with Server(tmp_path / "data", **settings) as server:
+        async with httpx.AsyncClient(base_url=server.url, headers=bearer(token)) as http:
+            for forwarded, status in [("A", 200), ("A", 429), ("B, A", 429), ("B", 200)]:
+                response = await http.get("/api/tasks", headers={"X-Forwarded-For": forwarded})
+                assert response.status_code == status, forwarded
+
+
+async def test_websockets_behind_a_proxy(proxied: tuple[Server, str]) -> None:
+    """The connections that a proxy makes are counted as those of its clients: one too many is closed with 1013."""
     server, token = proxied
-    async with client(server, token=token) as api:
-
-        async def statuses(forwarded: str) -> set[int]:
-            headers = {"X-Forwarded-For": forwarded}
-            return {(await api.http.get("/api/tasks", headers=headers)).status_code for _ in range(6)}
-
-        assert 429 in await statuses("192.0.2.10")
-        assert 429 in await statuses("192.0.2.99, 192.0.2.10")  # who claims to be another one is still who they are
-        assert 200 in await statuses("192.0.2.11")
+    headers = bearer(token) | {"X-Forwarded-For": "192.0.2.20"}
+    async with watch(server, "/ws", headers) as first, watch(server, "/ws", headers):
+        await first.until("hello")
+        async with watch(server, "/ws", headers) as third:
+            assert await third.to_close() == 1013
+        assert third.frames[0]["code"] == "too_many_connections"
+        async with watch(server, "/ws", bearer(token) | {"X-Forwarded-For": "192.0.2.21"}) as other:
+            await other.until("hello")
 
 
 async def test_nobody_is_a_proxy_by_default(tmp_path: Path) -> None:
     """Without a proxy that is trusted nobody's word is taken, also not that of this machine."""
-    with Server(tmp_path / "data", REQUEST_RATE=2) as server:
+    with Server(tmp_path / "data", REQUEST_RATE=RARE) as server:
         async with httpx.AsyncClient(base_url=server.url) as http:
-            headers = [{"X-Forwarded-For": f"192.0.2.{number}"} for number in range(6)]
-            assert 429 in {(await http.get("/api/tasks", headers=header)).status_code for header in headers}
+            for forwarded, status in [("A", 200), ("B", 429)]:
+                response = await http.get("/api/tasks", headers={"X-Forwarded-For": forwarded})
+                assert response.status_code == status, forwarded
 
 
 @pytest.mark.parametrize("path", ["/", "/api/tasks", "/static/app.js", "/openapi.json", "/nothing"])

@@ -43,6 +43,15 @@ def test_the_pace() -> None:
     assert [clients.wait(HERE) > 0 for _ in range(burst + 1)] == [False] * burst + [True]
 
 
+def test_a_slow_pace() -> None:
+    """A rate of less than one in the time of a burst is possible."""
+    clock = Clock()
+    clients = _clients(clock, 0.125)
+    assert [clients.wait(HERE) for _ in range(2)] == [0, 8]
+    clock.now += 8
+    assert clients.wait(HERE) == 0
+
+
 def test_no_pace() -> None:
     """A rate of 0 is no limit."""
     clients = _clients(Clock(), 0)
