@@ -6,7 +6,7 @@ replacement tells the channel what happens and then does what the original did.
     Role._act                     the turn has started; ARTIFACT of files that bypass FileRepository
     Action.run, per subclass      ACTION_START, ACTION_COMPLETE, and between them ARTIFACT of such files
     Environment.publish_message   MESSAGE; holds messages back that wait for approval
-    FileRepository.save           the guard; ARTIFACT
+    FileRepository.save           the guard; replaces secrets; ARTIFACT
     FileRepository.get, .delete   the guard
     GitRepository.rename_root     the guard
     GitRepository.get_files       follows no links, which may lead anywhere, or round in circles
@@ -248,7 +248,7 @@ def _saving(run: Run, original: AsyncMethod) -> AsyncMethod:
     async def save(repository: Any, filename: Any, content: Any, dependencies: Any = None) -> Any:
         path = run.guard.inside(repository.workdir / filename)
         # Half of a surrogate pair in a model's answer could not be written.
-        encoded = (content or "").encode("utf-8", "replace")
+        encoded = run.channel.redactor.known(content or "").encode("utf-8", "replace")
         document = await original(repository, filename, encoded.decode(), dependencies)
         run.artifacts.written(path, encoded)
         return document
