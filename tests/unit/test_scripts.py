@@ -2,6 +2,9 @@
 
 import os
 import socket
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,8 @@ from runner.confinement import Cell
 from runner.metagpt.parentage import Orphans
 from runner.metagpt.scripts import Scripts
 
+ROOT = Path(__file__).parents[2]
+
 CONNECT = """
 import socket
 for family, address in ((socket.AF_INET, ("127.0.0.1", {port})), (socket.AF_UNIX, {path!r})):
@@ -21,6 +26,21 @@ for family, address in ((socket.AF_INET, ("127.0.0.1", {port})), (socket.AF_UNIX
         print("connected")
     except PermissionError as error:
         print("refused")
+"""
+
+# By itself, since what the environment says of pip is looked up once.
+INSTALL = """
+import asyncio, sys
+from pathlib import Path
+from tests.unit.test_scripts import scripts
+
+async def main():
+    folder = Path(sys.argv[1])
+    programs = scripts(folder, allow_network=True)
+    print(await programs.install("tiny"))
+    print(*await programs.run(["python", "-c", "import tiny; print(tiny.word)"], folder, []))
+
+asyncio.run(main())
 """
 
 
@@ -62,3 +82,20 @@ async def test_nothing_is_installed_without_a_network(tmp_path: Path) -> None:
     assert "--allow-network" in (await programs.install("pygame\n") or "")
     assert await programs.install("pygame\n") is None
     assert not os.listdir(tmp_path)
+
+
+def test_packages_are_installed(tmp_path: Path) -> None:
+    """With a network pip works: what it has installed can be imported by the programs that follow."""
+    wheels, folder = tmp_path / "wheels", tmp_path / "workspace"
+    wheels.mkdir()
+    folder.mkdir()
+    with zipfile.ZipFile(wheels / "tiny-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("tiny.py", "word = 'installed'")
+        wheel.writestr("tiny-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: tiny\nVersion: 1.0\n")
+        wheel.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr("tiny-1.0.dist-info/RECORD", "")
+    env = os.environ | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels)}
+    done = subprocess.run(
+        [sys.executable, "-c", INSTALL, str(folder)], capture_output=True, text=True, env=env, cwd=ROOT
+    )
+    assert done.stdout.split() == ["None", "installed"], done.stderr
