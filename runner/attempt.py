@@ -140,6 +140,17 @@ def answered_key(role: str, kind: str) -> str:
     return f"answer {role} {kind}"
 
 
+class Confinement(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a run is held in, beyond that it writes in its workspace only (see `runner.confinement`).
+
+    hidden: absolute path of the folder that holds the workspace and much that the run may not even read.
+    allow_network: whether the programs that it starts have the network.
+    """
+
+    hidden: str
+    allow_network: bool = False
+
+
 class AttemptSpec(msgspec.Struct, frozen=True, kw_only=True):
     """All that a child process is told.
 
@@ -153,6 +164,7 @@ class AttemptSpec(msgspec.Struct, frozen=True, kw_only=True):
     input_prompt: str
     options: Options
     workspace: str
+    confinement: Confinement
     llm: Llm
     project: str | None = None
     checkpoint: Checkpoint = Checkpoint()

@@ -348,5 +348,8 @@ class Runner(Protocol):
     def ready(self) -> bool:
         """Whether runs can be started."""
 
+    def weaknesses(self) -> Sequence[str]:
+        """What runs are not kept from here, though they should be: a sentence each."""
+
     async def stats(self) -> RunnerStats:
         """How the runner does, as of this moment."""

@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from runner.attempt import SPEC_SIZE_BYTES, AttemptSpec, Command
+from runner.environment import for_runs
 from runner.errors import AttemptLost, ChildLost, RunnerError
 from runner.leftovers import end_leftovers, mark
 
@@ -205,7 +206,8 @@ class ForkServer:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=printed.fileno(),
                     stderr=printed.fileno(),
-                    env=_environment() | mark(self._scratch),
+                    # The order of a set is the same in every child: a later attempt is to come to the same prompts.
+                    env=for_runs() | {"PYTHONHASHSEED": "0"} | mark(self._scratch),
                     start_new_session=True,  # Ctrl-C in the terminal is for the server alone
                 )
             reading = asyncio.create_task(_log_output(output), name="output of the fork server")
@@ -325,12 +327,3 @@ async def _reaped(process: asyncio.subprocess.Process) -> None:
 def _refuse(forked: asyncio.Future[Child], error: RunnerError) -> None:
     if not forked.cancelled():
         forked.set_exception(error)
-
-
-def _environment() -> dict[str, str]:
-    """Our own settings are not for the children: the LLM's key is among them.
-
-    The order of a set is the same in every child: a later attempt is to come to the same prompts.
-    """
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("METAGPT_LIVE_")}
-    return ours | {"PYTHONHASHSEED": "0"}

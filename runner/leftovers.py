@@ -1,7 +1,7 @@
 """What a fork server has left behind: programs that its runs had started, when it was killed and could not end them.
 
 Every process of a run carries a mark in its environment, the scratch folder of its fork server. A program that has
-cleared its environment, and has left its process group too, is ended only by a fork server that lives.
+cleared its environment, and has left its parent too, is ended only by a fork server that lives.
 """
 
 import contextlib

@@ -1,5 +1,6 @@
 """Keeps secrets out of what leaves a process: a child's events, the server's log."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -30,19 +31,30 @@ class Redactor:
 
     @classmethod
     def of_config(cls, config: Mapping[str, Any] | None) -> "Redactor":
-        """A redactor of the secrets in an LLMConfig's fields."""
+        """A redactor of the secrets in an LLMConfig's fields, and of the passwords of this process's proxies."""
         config = config or {}
         values = [config.get(field) for field in SECRET_FIELDS]
         values.append(urlsplit(str(config.get("base_url", ""))).password)
+        values += [urlsplit(value).password for name, value in os.environ.items() if name.lower().endswith("_proxy")]
         return cls(value for value in values if isinstance(value, str))
 
     def suspects(self, line: bytes) -> bool:
         """Whether there may be a secret in encoded JSON: far quicker than to look into every string."""
         return any(hint in line for hint in self._hints)
 
-    def text(self, text: str) -> str:
+    def known(self, text: str) -> str:
+        """`text` with the given secrets replaced, and nothing that only looks like one."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
+        return text
+
+    def begun(self, text: str) -> str:
+        """The end of `text` that may be the beginning of a secret, which goes on in what follows."""
+        beginnings = (secret[:size] for secret in self._secrets for size in range(1, len(secret)))
+        return max(filter(text.endswith, beginnings), key=len, default="")
+
+    def text(self, text: str) -> str:
+        text = self.known(text)
         if any(hint in text for hint in TOKEN_HINTS):
             text = TOKEN_SHAPES.sub(HIDDEN, text)
         return text

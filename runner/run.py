@@ -17,7 +17,20 @@ from uuid import uuid4
 import msgspec
 import psutil
 
-from runner.attempt import Answer, AttemptSpec, BudgetRaised, Checkpoint, Command, Llm, Note, Options, Origin, Role, Say
+from runner.attempt import (
+    Answer,
+    AttemptSpec,
+    BudgetRaised,
+    Checkpoint,
+    Command,
+    Confinement,
+    Llm,
+    Note,
+    Options,
+    Origin,
+    Role,
+    Say,
+)
 from runner.base import Entry, Stopped, Store
 from runner.blobs import Blobs
 from runner.checkpoint import read_checkpoint
@@ -105,6 +118,7 @@ class Run:
         llm: Llm,
         workspace: Path,
         blobs: Blobs,
+        confinement: Confinement,
         grace: float,
         silence_limit: float,
         event_limit: int = EVENT_LIMIT,
@@ -120,6 +134,7 @@ class Run:
         self._redactor = Redactor.of_config(llm.config)
         self._workspace = workspace
         self._blobs = blobs
+        self._confinement = confinement
         self._grace = grace
         self._working = WorkClock(task.options.timeout_s)
         self._silence = SilenceClock(silence_limit)
@@ -303,6 +318,7 @@ class Run:
             input_prompt=self.task.input_prompt,
             options=_with_raised_budgets(self.task),
             workspace=str(self._workspace),
+            confinement=self._confinement,
             llm=self._llm,
             project=self.task.project,
             checkpoint=checkpoint,

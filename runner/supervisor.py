@@ -16,7 +16,7 @@ import msgspec
 from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from runner.artifacts import Artifacts
-from runner.attempt import Llm, Origin, Role
+from runner.attempt import Confinement, Llm, Origin, Role
 from runner.base import (
     Commit,
     Deleted,
@@ -35,6 +35,7 @@ from runner.base import (
     TaskPage,
 )
 from runner.blobs import Blobs
+from runner.confinement import weaknesses
 from runner.errors import Conflict, NotInTeam, TaskNotFound, TasksFull
 from runner.events import EVENT_LIMIT, now
 from runner.files import File
@@ -81,6 +82,7 @@ class Supervisor:
         forks: ForkServer,
         llm: Llm,
         folder: Path,
+        confinement: Confinement,
         queue: Queue,
         concurrency: int,
         grace: float,
@@ -94,6 +96,7 @@ class Supervisor:
         self._forks = forks
         self._llm = llm
         self._folder = folder
+        self._confinement = confinement
         self._queue = queue
         self._concurrency = concurrency
         self._grace = grace
@@ -134,6 +137,9 @@ class Supervisor:
 
     def load(self) -> Load:
         return Load(draining=self._queue.draining, running=len(self._attempts), queued=len(self._queue))
+
+    def weaknesses(self) -> list[str]:
+        return weaknesses(self._confinement)
 
     def ready(self) -> bool:
         return self._forks.ready
@@ -389,6 +395,7 @@ class Supervisor:
             llm=self._llm,
             workspace=self._workspace(task.id),
             blobs=self._blobs(task.id),
+            confinement=self._confinement,
             grace=self._grace,
             silence_limit=self._silence_limit,
             event_limit=self._event_limit,
@@ -459,13 +466,14 @@ async def open_supervisor(
     keep_days: float | None = None,
     task_limit: int = TASK_LIMIT,
     event_limit: int = EVENT_LIMIT,
+    allow_network: bool = False,
 ) -> AsyncIterator[Supervisor]:
     """A supervisor over the folder `data`, with everything it needs; closed in order at the end.
 
     Attempts that the last server left open are ended; what it left queued waits for `resume_queue`.
 
     queue_limit: tasks that may wait. task_limit: in all. event_limit: events of a task. keep_days: days after its end
-    that a run's events are kept; None for ever.
+    that a run's events are kept; None for ever. allow_network: whether the programs of runs have the network.
     Raises `DataFolderBusy` and `DatabaseUnusable`.
     """
     with hold(data):
@@ -478,6 +486,7 @@ async def open_supervisor(
                     forks=forks,
                     llm=llm,
                     folder=data / "tasks",
+                    confinement=Confinement(hidden=str(data), allow_network=allow_network),
                     queue=Queue(limit=queue_limit),
                     concurrency=concurrency,
                     grace=grace,

@@ -23,7 +23,12 @@ def lay_out(workspace: Path) -> None:
 
 
 def keep_base(workspace: Path, project: Path) -> None:
-    """Have the workspace begin with a copy of another task's project. Raises `FileNotFoundError` if that is gone."""
+    """Have the workspace begin with a copy of another task's project. Raises `FileNotFoundError` if that is gone.
+
+    Programs of that task may have put a link to anywhere in its place, which the copying would follow.
+    """
+    if project.is_symlink():
+        raise FileNotFoundError(project)
     shutil.copytree(project, workspace.parent / _BASE / project.name, symlinks=True)
 
 

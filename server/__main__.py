@@ -97,6 +97,11 @@ _SHARED_OPTIONS = (
         default=EVENT_LIMIT,
         help="Events of a task; a run that writes more is ended.",
     ),
+    _option(
+        "--allow-network",
+        is_flag=True,
+        help="Let the programs that runs start, which a model wrote, use the network, and install packages.",
+    ),
     _option("--llm-base-url", help="An OpenAI-compatible endpoint, such as http://localhost:11434/v1."),
     _option("--llm-model", help="The model's name there; `demo` for the demo model."),
     _option(
@@ -326,6 +331,7 @@ async def _serve(network: Network, limits: Limits, settings: Settings, choice: C
                     )
                 click.echo(f"Model: {choice.source}")
                 click.echo(f"Data: {settings.data}. Press Ctrl-C to stop.")
+                _warn(supervisor)
 
             app = create_app(supervisor, llm=choice.llm, gate=gate)
             await supervisor.resume_queue()
@@ -344,6 +350,7 @@ async def _serve(network: Network, limits: Limits, settings: Settings, choice: C
 async def _run_one(new: NewTask, settings: Settings, choice: Choice) -> int:
     click.echo(f"Model: {choice.source}")
     async with _supervisor(settings, choice) as supervisor:
+        _warn(supervisor)
         return await terminal.run(supervisor, new, Lines(_STDIN))
 
 
@@ -355,6 +362,11 @@ async def _import(file: BinaryIO, data: Path) -> Task:
     return await import_into(data, read())
 
 
+def _warn(supervisor: Supervisor) -> None:
+    for weakness in supervisor.weaknesses():
+        click.echo(f"Warning: {weakness}")
+
+
 def _supervisor(settings: Settings, choice: Choice) -> AbstractAsyncContextManager[Supervisor]:
     return open_supervisor(
         settings.data,
@@ -363,6 +375,7 @@ def _supervisor(settings: Settings, choice: Choice) -> AbstractAsyncContextManag
         queue_limit=settings.queue_limit,
         grace=settings.stop_grace,
         silence_limit=settings.silence_limit,
+        allow_network=settings.allow_network,
         durability=settings.durability,
         keep_days=settings.keep_days,
         task_limit=settings.task_limit,

@@ -413,7 +413,9 @@ class Api:
         checks = {"runner": self._runner.ready()}
         draining = self._runner.load().draining
         ready = all(checks.values()) and not draining
-        return _json(schemas.Readiness(ready=ready, checks=checks, draining=draining), 200 if ready else 503)
+        weaknesses = self._runner.weaknesses()
+        readiness = schemas.Readiness(ready=ready, checks=checks, draining=draining, weaknesses=weaknesses)
+        return _json(readiness, 200 if ready else 503)
 
 
 def _events_response(request: Request, page: Page, position: Position, *, epoch: str) -> Response:

@@ -1,5 +1,6 @@
 """The objects of the API: what a body or a query may hold, and what is answered."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -151,11 +152,14 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
-    """ready: whether runs are started. checks: each part and whether it is ready. draining: none is to start."""
+    """ready: whether runs are started. checks: each part and whether it is ready. draining: none is to start.
+    weaknesses: what this system cannot keep runs from, a sentence each.
+    """
 
     ready: bool
     checks: dict[str, bool]
     draining: bool
+    weaknesses: Sequence[str]
 
 
 class Drain(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runner.attempt import AttemptSpec, Llm, Options
+from runner.attempt import AttemptSpec, Confinement, Llm, Options
 from runner.forkserver import Child
 from runner.usage import Usage
 
@@ -27,6 +27,7 @@ def spec(workspace: Path, idea: str = IDEA, llm: Llm = DEMO, used: Usage = NOTHI
         input_prompt=idea,
         options=Options(**options),
         workspace=str(workspace),
+        confinement=Confinement(hidden=str(workspace.parent)),
         llm=llm,
         used=used,
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from runner.attempt import AttemptSpec, Llm, Note, Options
+from runner.attempt import AttemptSpec, Confinement, Llm, Note, Options
 from runner.base import Filter
 from runner.errors import ChildLost
 from runner.events import EventType, draft
@@ -121,6 +121,7 @@ async def told_supervisor(
             forks=forks,
             llm=Llm(demo_pace=0),
             folder=folder / "tasks",
+            confinement=Confinement(hidden=str(folder)),
             queue=Queue(limit=QUEUE_LIMIT),
             concurrency=2,
             grace=grace,

@@ -13,7 +13,7 @@ import httpx
 import msgspec
 import uvicorn
 
-from runner.attempt import Llm
+from runner.attempt import Confinement, Llm
 from runner.base import Filter
 from runner.events import EventType, draft, now
 from runner.forkserver import ForkServer
@@ -84,6 +84,7 @@ class World:
             forks=ForkServer(self._data / "scratch"),  # never entered: the events are made here
             llm=Llm(),
             folder=self._data / "tasks",
+            confinement=Confinement(hidden=str(self._data)),
             queue=Queue(limit=QUEUE_LIMIT),
             concurrency=1,
             grace=1.0,

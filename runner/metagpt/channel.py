@@ -53,7 +53,7 @@ class Channel:
     ) -> None:
         sock.setblocking(False)
         self._sock = sock
-        self._redactor = redactor
+        self.redactor = redactor
         self._on_command = on_command
         self._on_gone = on_gone
         self._loop = asyncio.get_running_loop()
@@ -85,8 +85,7 @@ class Channel:
         with self._lock:
             gathered = self._tokens.get(call)
             if gathered is None:
-                timer = self._loop.call_later(TOKEN_WINDOW, self._send_tokens, call)
-                gathered = self._tokens[call] = _Gathered(ROLE.get(), timer)
+                gathered = self._tokens[call] = _Gathered(ROLE.get(), self._after_window(call))
             gathered.deltas.append(delta)
 
     def note(self, note: Note) -> None:
@@ -115,6 +114,21 @@ class Channel:
         self._loop.remove_reader(self._sock)
         self._loop.remove_writer(self._sock)
 
+    def _after_window(self, call: str) -> asyncio.TimerHandle:
+        return self._loop.call_later(TOKEN_WINDOW, self._send_window, call)
+
+    def _send_window(self, call: str) -> None:
+        """Send the tokens so far of a call that goes on; not the beginning of a secret: nobody would know its end."""
+        with self._lock:
+            gathered = self._tokens[call]
+            text = self.redactor.known("".join(gathered.deltas))
+            begun = self.redactor.begun(text)
+            gathered.deltas = [text.removesuffix(begun)]
+            self._send_tokens(call)
+            if begun:
+                self._tokens[call] = kept = _Gathered(gathered.role, self._after_window(call))
+                kept.deltas.append(begun)
+
     def _send_tokens(self, call: str) -> None:
         with self._lock:
             gathered = self._tokens.pop(call, None)
@@ -122,14 +136,14 @@ class Channel:
                 return
             gathered.timer.cancel()
             delta = "".join(gathered.deltas)
-            self._send(
-                draft(EventType.TOKEN, {"message": delta, "call": call, "delta": delta}, agent_role=gathered.role)
-            )
+            if delta:
+                payload = {"message": delta, "call": call, "delta": delta}
+                self._send(draft(EventType.TOKEN, payload, agent_role=gathered.role))
 
     def _send(self, event: Draft) -> None:
         line = _encode(event)
-        if self._redactor.suspects(line):
-            line = _encode(msgspec.structs.replace(event, payload=self._redactor.value(event.payload)))
+        if self.redactor.suspects(line):
+            line = _encode(msgspec.structs.replace(event, payload=self.redactor.value(event.payload)))
         self._send_line(line)
 
     def _send_line(self, line: bytes) -> None:

@@ -3,7 +3,7 @@
 Everything it writes is inside the task's workspace, which is also its working directory:
 
     <workspace>/<project>/   what the team makes, a git repository
-    <workspace>/.scratch/    the home, the temporary files and the packages of tests that the QA engineer runs, and the
+    <workspace>/.scratch/    its home and temporary files, the packages of tests that the QA engineer runs, and the
                              versions of files that the supervisor has not yet taken (runner/blobs.py)
 
 It ends with 0 after RESULT, with 1 after a fatal ERROR, and with 143 when it was told to stop by SIGTERM. STATUS is the
@@ -17,6 +17,7 @@ import socket
 import traceback
 from typing import Any, NoReturn
 
+from runner import environment
 from runner.attempt import HEARTBEAT_PERIOD, Alive, Answer, AttemptSpec, Command
 from runner.events import EventType, short
 from runner.metagpt.channel import Channel
@@ -37,8 +38,6 @@ TRACEBACK_LIMIT = 2000  # characters
 def main(spec: AttemptSpec, sock: socket.socket) -> int:
     """Run the attempt to its end; the exit code. The socket is connected, and stays open."""
     os.chdir(spec.workspace)
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
-        del os.environ[name]  # GIT_DIR, as in a git hook, would send the team's commits to another repository
     return asyncio.run(_Attempt(spec, sock).run())
 
 
@@ -79,6 +78,8 @@ class _Attempt:
     async def _work(self) -> int:
         run = self._run
         try:
+            environment.settle(run.scratch)
+            run.cell.enter()
             self._team = LiveTeam(run)
             for command in self._early:
                 self._on_command(command)

@@ -25,6 +25,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from runner import confinement
 from runner.attempt import SPEC_SIZE_BYTES, AttemptSpec
 from runner.metagpt import parentage
 
@@ -189,6 +190,7 @@ def main() -> None:
     from runner.metagpt import hooks
     from runner.metagpt.demo.archetypes import archetypes
 
+    confinement.prepare()
     hooks.prepare()
     archetypes()
     gc.collect()

@@ -1,8 +1,8 @@
 """The first line of defence against paths that a model chose: a run writes and reads in its workspace only.
 
 A path outside ends the run: MetaGPT's roles cannot go on without the file, and a model that was told to climb out of
-its folder should be looked at by a person. This guards MetaGPT's own
-file calls; what generated tests do when the QA engineer runs them is beyond it.
+its folder should be looked at by a person. This guards MetaGPT's own file calls; whatever passes by it, and
+programs that the model wrote, the kernel holds in (runner/confinement.py).
 """
 
 import os

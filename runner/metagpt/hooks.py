@@ -6,11 +6,12 @@ replacement tells the channel what happens and then does what the original did.
     Role._act                     the turn has started; ARTIFACT of files that bypass FileRepository
     Action.run, per subclass      ACTION_START, ACTION_COMPLETE, and between them ARTIFACT of such files
     Environment.publish_message   MESSAGE; holds messages back that wait for approval
-    FileRepository.save           the guard; ARTIFACT
+    FileRepository.save           the guard; replaces secrets; ARTIFACT
     FileRepository.get, .delete   the guard
     GitRepository.rename_root     the guard
     GitRepository.get_files       follows no links, which may lead anywhere, or round in circles
     RunCode.run_script            runs tests outside our environment and without blocking (scripts.py)
+    GitPython's safer_popen       git is held in like other programs (runner/confinement.py)
     tenacity's retries            only of malformed answers, few, and without waiting
     loguru                        LOG
 """
@@ -22,6 +23,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import git.cmd
+import git.index.fun
 import msgspec
 from loguru import logger
 from metagpt.actions import (
@@ -118,6 +121,8 @@ def install(run: Run) -> None:
     FileRepository.delete = _guarded(run, FileRepository.delete)
     GitRepository.rename_root = _guarded_rename(run, GitRepository.rename_root)
     GitRepository.get_files = _without_links(GitRepository.get_files)
+    for module in (git.cmd, git.index.fun):
+        module.safer_popen = _held_in(run)  # type: ignore[attr-defined]
     RunCode.run_script = _running(run)
     # One name, not one per second: the next version of the requirements is a version of the same file, and the prompts
     # of a later attempt are those of this one.
@@ -243,7 +248,7 @@ def _saving(run: Run, original: AsyncMethod) -> AsyncMethod:
     async def save(repository: Any, filename: Any, content: Any, dependencies: Any = None) -> Any:
         path = run.guard.inside(repository.workdir / filename)
         # Half of a surrogate pair in a model's answer could not be written.
-        encoded = (content or "").encode("utf-8", "replace")
+        encoded = run.channel.redactor.known(content or "").encode("utf-8", "replace")
         document = await original(repository, filename, encoded.decode(), dependencies)
         run.artifacts.written(path, encoded)
         return document
@@ -269,6 +274,10 @@ def _guarded_rename(run: Run, original: Method) -> Method:
     return rename_root
 
 
+def _held_in(run: Run) -> Method:
+    return functools.partial(run.orphans.popen, preexec_fn=run.cell.enter_program)
+
+
 def _without_links(original: Method) -> Method:
     @functools.wraps(original)
     def get_files(repository: Any, relative_path: Any, *args: Any, **kwargs: Any) -> Any:
@@ -280,7 +289,7 @@ def _without_links(original: Method) -> Method:
 
 
 def _running(run: Run) -> AsyncMethod:
-    scripts = Scripts(run.scratch, run.orphans)
+    scripts = Scripts(run.workspace, run.scratch, run.orphans, run.cell)
 
     async def run_script(
         action: Any, working_directory: Any, additional_python_paths: Any = (), command: Any = ()

@@ -11,12 +11,15 @@ import contextlib
 import ctypes
 import os
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+_KILL_LIMIT = 1.0  # seconds
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 
 
@@ -43,6 +46,25 @@ def children() -> set[int]:
     return {int(pid) for pid in listing.read_text().split()}
 
 
+def family(pids: set[int]) -> set[int]:
+    """These processes and all their descendants."""
+    found, new = set(pids), pids
+    while new:
+        new = {child for pid in new for child in _children_of(pid)} - found
+        found |= new
+    return found
+
+
+def _children_of(pid: int) -> set[int]:
+    found: set[int] = set()
+    with contextlib.suppress(OSError, psutil.Error):  # it has ended
+        for listing in Path(f"/proc/{pid}/task").glob("*/children"):
+            found.update(map(int, listing.read_text().split()))
+        if sys.platform != "linux":
+            found.update(child.pid for child in psutil.Process(pid).children())
+    return found
+
+
 def kill(pid: int) -> bool:
     """SIGKILL a child that was not reaped, with its process group unless that is ours; whether that was permitted."""
     try:
@@ -58,10 +80,10 @@ def kill(pid: int) -> bool:
 
 
 class Orphans:
-    """The children that this process has adopted, told apart from those that it has started by itself."""
+    """The children that this process has adopted, told apart from those that it has started by itself through here."""
 
     def __init__(self) -> None:
-        self._own: set[int] = set()
+        self._own = children()
         self._starting = 0
 
     async def start_program(self, *command: str, **options: Any) -> asyncio.subprocess.Process:
@@ -74,11 +96,34 @@ class Orphans:
         finally:
             self._starting -= 1
 
+    def popen(self, *arguments: Any, **options: Any) -> subprocess.Popen[Any]:
+        """`subprocess.Popen`, whose caller waits for the program."""
+        process = subprocess.Popen(*arguments, **options)
+        self._own.add(process.pid)
+        return process
+
+    def with_family(self, pid: int) -> set[int]:
+        """A program, all that were adopted and live, and the descendants of all these."""
+        self.reap()
+        return family({pid} | self.adopted())
+
+    def adopted(self) -> set[int]:
+        return children() - self._own
+
+    async def kill(self) -> None:
+        """End those that there are. What forks faster than it dies is left to the end of the run."""
+        deadline = time.monotonic() + _KILL_LIMIT
+        while not self._starting and (adopted := self.adopted()) and time.monotonic() < deadline:
+            for pid in adopted:
+                kill(pid)
+            self.reap()
+            await asyncio.sleep(0)
+
     def reap(self) -> None:
         """Forget adopted children that have ended: there may be thousands, and nobody else waits for them."""
         if self._starting:
             return
-        for pid in children() - self._own:
+        for pid in self.adopted():
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
 

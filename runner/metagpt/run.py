@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from runner.attempt import AttemptSpec, Say
+from runner.confinement import Cell
 from runner.events import EventType, short
 from runner.files import Artifact
 from runner.metagpt import phrases
@@ -60,6 +61,7 @@ class Run:
         self.channel = channel
         self.workspace = Path(spec.workspace).resolve()
         self.guard = Guard(self.workspace)
+        self.cell = Cell(self.workspace, spec.confinement)
         self.recall = Recall(spec.checkpoint)
         self.questions = Questions(
             channel,

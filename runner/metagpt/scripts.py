@@ -8,21 +8,18 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import psutil
-
-from runner.leftovers import MARK
-from runner.metagpt.parentage import Orphans
+from runner.confinement import Cell
+from runner.environment import for_pip, for_programs
+from runner.metagpt import limits
+from runner.metagpt.parentage import Orphans, die_with_parent, kill
 
 RUN_LIMIT = 10.0  # seconds, MetaGPT's own
 INSTALL_LIMIT = 120.0  # seconds
 OUTPUT_LIMIT = 64 * 1024  # bytes kept of each stream; MetaGPT shows the model 10 kB of it
-
-# What any program may know. The rest of os.environ holds keys.
-PASSED_ON = frozenset({"PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", MARK})
-PASSED_TO_PIP = re.compile(r"HOME$|PIP_|SSL_CERT_|REQUESTS_CA_BUNDLE|https?_proxy$|no_proxy$", re.IGNORECASE)
 
 # A plain name with an optional version: no option, no URL, no path.
 REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(\[[\w, -]+\])?\s*([<>=!~]=?[^;@]*)?$")
@@ -31,12 +28,15 @@ REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(\[[\w, -]+\])?\s*([<>=!~
 class Scripts:
     """Runs programs for one run.
 
-    scratch: a folder for their home, their temporary files and their packages. orphans: what they may leave.
+    workspace: the run's. scratch: a folder in it for their home, their temporary files and their packages. orphans:
+    what they may leave. cell: what holds them in.
     """
 
-    def __init__(self, scratch: Path, orphans: Orphans) -> None:
+    def __init__(self, workspace: Path, scratch: Path, orphans: Orphans, cell: Cell) -> None:
+        self._workspace = workspace
         self._scratch = scratch
         self._orphans = orphans
+        self._cell = cell
         self._installed: set[str] = set()
 
     async def run(self, command: Sequence[str], folder: Path, python_paths: Sequence[str]) -> tuple[str, str]:
@@ -44,10 +44,9 @@ class Scripts:
         program, *arguments = command
         if program == "python":
             program = sys.executable
-        env = self._environment([str(folder), *python_paths, str(self._packages)])
-        code, out, err = await self._finish([program, *arguments], folder, env, RUN_LIMIT)
-        if code is None:
-            err += f"\nThe command did not end within {RUN_LIMIT:g} seconds.\n"
+        python_path = os.pathsep.join([str(folder), *python_paths, str(self._packages)])
+        env = for_programs(self._scratch) | {"PYTHONPATH": python_path, "PYTHONDONTWRITEBYTECODE": "1"}
+        _, out, err = await self._finish([program, *arguments], folder, env, RUN_LIMIT)
         return out, err
 
     async def install(self, requirements: str) -> str | None:
@@ -56,19 +55,19 @@ class Scripts:
         if not wanted:
             return None
         self._installed.update(wanted)
+        if not self._cell.allow_network:
+            return "there is no network for the programs of a run, unless the server was started with --allow-network"
         options = ["--quiet", "--disable-pip-version-check", "--no-input", "--target", str(self._packages)]
-        env = {name: value for name, value in os.environ.items() if name in PASSED_ON or PASSED_TO_PIP.match(name)}
-        env["PIP_CACHE_DIR"] = str(self._folder("cache"))
-        command = [sys.executable, "-m", "pip", "install", *options, *wanted]
-        code, _, err = await self._finish(command, self._scratch, env, INSTALL_LIMIT)
-        return None if code == 0 else err.strip() or f"it did not end within {INSTALL_LIMIT:g} seconds"
+        command = [sys.executable, "-P", "-m", "pip", "install", *options, *wanted]
+        code, _, err = await self._finish(command, self._scratch, for_pip(self._scratch), INSTALL_LIMIT)
+        return None if code == 0 else err.strip()
 
     async def _finish(
         self, command: Sequence[str], folder: Path, env: Mapping[str, str], limit: float
     ) -> tuple[int | None, str, str]:
         """Run to the end: exit code, standard output, standard error.
 
-        The code is None if `limit` seconds were too few.
+        The code is None if it was ended: `limit` seconds were too few, or it took more than `limits` allow.
         """
         process = await self._orphans.start_program(
             *command,
@@ -77,38 +76,41 @@ class Scripts:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            # Linux shares the processor among sessions, and can end a whole group at once; elsewhere nobody adopts what
+            # leaves ours.
+            start_new_session=sys.platform == "linux",
+            preexec_fn=self._become_program,
         )
         assert process.stdout is not None and process.stderr is not None
         out, err = bytearray(), bytearray()
-        code: int | None = None
+        # What it leaves running may hold the pipes open for good: reading counts against the limits too.
+        reading = asyncio.gather(_keep_head(process.stdout, out), _keep_head(process.stderr, err), process.wait())
+        watching = asyncio.create_task(limits.exceeded(lambda: self._orphans.with_family(process.pid), self._workspace))
+        ends: set[asyncio.Future[Any]] = {reading, watching}
         try:
-            async with asyncio.timeout(limit):
-                # What it leaves running may hold the pipes open for good: reading counts against the limit too.
-                await asyncio.gather(_keep_head(process.stdout, out), _keep_head(process.stderr, err))
-                code = await process.wait()
-        except TimeoutError:
-            pass
+            done, _ = await asyncio.wait(ends, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            _kill_tree(process.pid)
+            watching.cancel()
+            reading.cancel()
+            if process.returncode is None:
+                kill(process.pid)
+            await self._orphans.kill()
+        code: int | None = None
+        if reading in done:
+            code = process.returncode
+        else:
+            trouble = watching.result() if watching in done else f"it did not end within {limit:g} seconds"
+            err += f"\nThe command was ended: {trouble}.\n".encode()
         return code, out.decode("utf-8", "replace"), err.decode("utf-8", "replace")
+
+    def _become_program(self) -> None:
+        die_with_parent()
+        limits.enter()
+        self._cell.enter_program()
 
     @property
     def _packages(self) -> Path:
-        return self._folder("packages")
-
-    def _environment(self, python_path: Iterable[str]) -> dict[str, str]:
-        passed_on = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        return passed_on | {
-            "HOME": str(self._folder("home")),
-            "TMPDIR": str(self._folder("tmp")),
-            "PYTHONPATH": os.pathsep.join(python_path),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
-
-    def _folder(self, name: str) -> Path:
-        folder = self._scratch / name
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return self._scratch / "packages"
 
 
 def plain_requirements(text: str) -> list[str]:
@@ -129,16 +131,3 @@ async def _keep_head(stream: asyncio.StreamReader, kept: bytearray) -> None:
     """Read a stream to its end, and keep its beginning."""
     while data := await stream.read(OUTPUT_LIMIT):
         kept += data[: OUTPUT_LIMIT - len(kept)]
-
-
-def _kill_tree(pid: int) -> None:
-    try:
-        root = psutil.Process(pid)
-        processes = [*root.children(recursive=True), root]
-    except psutil.NoSuchProcess:
-        return
-    for process in processes:
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue

@@ -21,7 +21,7 @@ from typing import Any
 import aiosqlite
 import uvloop
 
-from runner.attempt import Llm, Options
+from runner.attempt import Confinement, Llm, Options
 from runner.base import Entry
 from runner.blobs import Blobs
 from runner.events import EventType
@@ -54,6 +54,7 @@ async def lines(path: Path, synchronous: str, seconds: float, size: int) -> tupl
             llm=Llm(),
             workspace=path.parent,
             blobs=Blobs(path.parent / "blobs", "normal"),
+            confinement=Confinement(hidden=str(path.parent)),
             grace=1.0,
             silence_limit=60.0,
         )

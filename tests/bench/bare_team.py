@@ -19,7 +19,7 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
-from runner.attempt import AttemptSpec, Llm, Options
+from runner.attempt import AttemptSpec, Confinement, Llm, Options
 from runner.metagpt import preload
 
 IDEA = "Write a 2048 game"
@@ -73,6 +73,7 @@ def _become_team(hooked: bool, workspace: Path, sock: socket.socket) -> NoReturn
             input_prompt=IDEA,
             options=Options(),
             workspace=str(workspace),
+            confinement=Confinement(hidden=str(workspace)),
             llm=Llm(demo_pace=0),
         )
         if hooked:

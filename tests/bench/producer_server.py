@@ -26,7 +26,7 @@ from typing import Any
 
 import uvloop
 
-from runner.attempt import Llm
+from runner.attempt import Confinement, Llm
 from runner.base import Commit, Durability, Entry
 from runner.blobs import Blobs
 from runner.events import EventType
@@ -66,6 +66,7 @@ class ProducerServer:
             forks=self._forks,
             llm=self._llm,
             folder=data / "tasks",
+            confinement=Confinement(hidden=str(data)),
             queue=Queue(limit=QUEUE_LIMIT),
             concurrency=1,
             grace=1.0,
@@ -140,6 +141,7 @@ class ProducerServer:
             llm=self._llm,
             workspace=self._data / "workspace",
             blobs=Blobs(self._data / "blobs", "normal"),
+            confinement=Confinement(hidden=str(self._data)),
             grace=1.0,
             silence_limit=60.0,
         )

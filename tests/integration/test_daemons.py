@@ -19,7 +19,7 @@ DAEMON = """```python
 import os, sys, time
 from pathlib import Path
 
-tell = "import os, pathlib, time; p = pathlib.Path({path!r}); "
+tell = "import os, pathlib, time; p = pathlib.Path('daemon'); "
 tell += "p.with_suffix('.new').write_text(str(os.getpid())); p.with_suffix('.new').rename(p); time.sleep(300)"
 if os.fork() == 0:
     os.setsid()
@@ -29,7 +29,7 @@ if os.fork() == 0:
             os.dup2(nowhere, fd)
         os.execve(sys.executable, [sys.executable, "-c", tell], {environment})
     os._exit(0)
-while not Path({path!r}).exists():
+while not Path("daemon").exists():
     time.sleep(0.01)
 time.sleep({lasts})
 ```"""
@@ -43,8 +43,8 @@ if os.fork() == 0:
     while True:
         os.setsid()
         hops += 1
-        if hops == 1000:
-            open({path!r}, "w").close()
+        if hops == 200:
+            open("begun", "w").close()
         if os.fork():
             os._exit(0)
 time.sleep(300)
@@ -77,11 +77,16 @@ async def qa_writes(tmp_path: Path, script: str) -> AsyncIterator[tuple[Server, 
 
 @contextlib.asynccontextmanager
 async def stage(tmp_path: Path, *, environment: str = "os.environ", lasts: float = 300) -> AsyncIterator[Stage]:
-    path = tmp_path / "daemon"
-    script = DAEMON.format(path=str(path), environment=environment, lasts=lasts)
+    script = DAEMON.format(environment=environment, lasts=lasts)
     async with qa_writes(tmp_path, script) as (server, api, task_id):
-        await until(path.exists)
+        path = await until(lambda: written(tmp_path, "daemon"))
+        assert path is not None
         yield Stage(server, api, task_id, psutil.Process(int(path.read_text())))
+
+
+def written(folder: Path, name: str) -> Path | None:
+    """The file of this name in a project of the server whose data are in the folder, once it is there."""
+    return next(folder.glob(f"data/tasks/*/workspace/*/{name}"), None)
 
 
 async def _until_attempt_ended(run: Stage) -> None:
@@ -113,11 +118,11 @@ async def test_a_killed_child(tmp_path: Path, environment: str) -> None:
 
 async def test_the_end_of_the_run(tmp_path: Path) -> None:
     """When the team has finished, the daemon of its tests is gone."""
-    path = tmp_path / "daemon"
-    script = DAEMON.format(path=str(path), environment="{}", lasts=0)
+    script = DAEMON.format(environment="{}", lasts=0)
     async with qa_writes(tmp_path, script) as (_, api, task_id):
         await api.until_succeeded(task_id)
-        assert not psutil.pid_exists(int(path.read_text()))
+        path = written(tmp_path, "daemon")
+        assert path is not None and not psutil.pid_exists(int(path.read_text()))
 
 
 async def test_a_killed_fork_server(tmp_path: Path) -> None:
@@ -158,9 +163,8 @@ async def test_a_server_killed_with_its_fork_server(tmp_path: Path) -> None:
 
 async def test_a_stop_of_what_forks_for_ever(tmp_path: Path) -> None:
     """Processes that are gone before they can be looked at are ended all the same, and do not pile up meanwhile."""
-    path = tmp_path / "begun"
-    async with qa_writes(tmp_path, HOPPER.format(path=str(path))) as (server, api, task_id):
-        await until(path.exists)
+    async with qa_writes(tmp_path, HOPPER) as (server, api, task_id):
+        await until(lambda: written(tmp_path, "begun"))
         assert len(server.children[0].children()) < 100
         assert (await api.stop(task_id))["status"] == "CANCELLED"
         assert server.descendants == []

@@ -276,3 +276,13 @@ async def test_a_note_is_one_line(ends: Ends) -> None:
     log(ends, "before")
     ends.channel.note(Alive())
     assert (await ends.events(2))[1] == {"op": "alive"}
+
+
+async def test_a_secret_that_comes_in_pieces(ends: Ends, engineer: None) -> None:
+    """A secret whose halves the model writes in two windows is in neither event, nor in both together."""
+    ends.channel.token("call", f"the key is {SECRET[:5]}")
+    (first,) = await ends.events(1)
+    ends.channel.token("call", f"{SECRET[5:]}, you see")
+    (second,) = await ends.events(1)
+    deltas = [event["payload"]["delta"] for event in (first, second)]
+    assert deltas == ["the key is ", "[redacted], you see"]

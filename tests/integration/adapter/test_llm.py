@@ -1,10 +1,12 @@
 """Runs against an OpenAI-compatible endpoint, well-behaved and not."""
 
 import time
+from pathlib import Path
 
 import pytest
 
 from runner.attempt import Answer, Llm, Price
+from runner.metagpt.demo.answers import answer as demo_answer
 from runner.usage import Tally, Usage
 from tests.integration.adapter.conftest import Start
 from tests.openai_server import API_KEY, MODEL, Break, Hang, OpenAiServer, Refuse, Reply, Stall, unused_url
@@ -230,6 +232,24 @@ async def test_malformed_answers_are_asked_for_again(start: Start, server: OpenA
     assert len(server.requests) == 3
     assert attempt.fatal["error_type"] == "MalformedAnswer"
     assert attempt.fatal["message"].startswith("The model's answer was not in the form that was asked for, 3 times")
+
+
+def _code(folder: Path) -> str:
+    return "\n".join(file.read_text() for file in folder.rglob("*.py"))
+
+
+async def test_the_key_is_in_no_file(start: Start, workspace: Path) -> None:
+    """A model that knows the API key cannot have it written into the project."""
+
+    def answer(prompt: str, system: str) -> str:
+        return demo_answer(prompt, system).replace("```python\n", f"```python\n# {API_KEY}\n", 1)
+
+    with OpenAiServer(answer=answer) as server:
+        attempt = await start(llm=Llm(config=server.config()))
+        assert await attempt.end() == 0
+    written = _code(workspace)
+    assert "# [redacted]" in written
+    assert API_KEY not in written
 
 
 async def test_the_key_is_in_no_event(start: Start, server: OpenAiServer) -> None:

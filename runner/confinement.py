@@ -1,0 +1,161 @@
+"""How a run is held in: what its process may do, and what the programs that it starts may do, which a model wrote.
+
+                     the run's process, which holds the key     programs: tests, git, pip
+    writes           its workspace                              its workspace
+    reads            its workspace, the system, Python          the same
+    looks into       itself and its programs                    themselves
+    signals          itself and its programs                    themselves
+    network          to reach the model                         none, unless it was allowed
+
+The kernel does it where it can; `weaknesses` says where it cannot. Git is held like a generated program because such a
+program may write into .git what git then runs.
+"""
+
+import ctypes
+import functools
+import os
+import resource
+import shutil
+import ssl
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from runner import landlock, seccomp
+from runner.attempt import Confinement
+
+_PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 4, 24, 38  # linux/prctl.h
+_CAPABILITIES = 64  # more than there are
+
+# Folders in which nothing is found but what is installed for everybody.
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/proc", "/sys")
+# Of /etc, where services keep their secrets, only what programs of any kind ask for.
+_ETC = (
+    "alternatives ca-certificates crypto-policies debian_version fonts gai.conf gitconfig group host.conf "
+    "hosts inputrc ld.so.cache ld.so.conf ld.so.conf.d ld.so.preload locale.alias localtime mime.types "
+    "networks nsswitch.conf os-release passwd pip.conf pki protocols resolv.conf services ssl terminfo "
+    "timezone xdg/pip"
+).split()
+_DEVICES = ("/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
+# Variables that name files; of the second kind only pip needs, which is of no use without a network.
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
+_OF_PIP = ("PIP_CERT", "PIP_CLIENT_CERT", "PIP_CONFIG_FILE", "PIP_CONSTRAINT", "PIP_FIND_LINKS")
+
+
+class Cell:
+    """Holds a run in. workspace: the folder that it may write in, the only one. Raises `OSError`."""
+
+    def __init__(self, workspace: Path, confinement: Confinement) -> None:
+        self.allow_network = confinement.allow_network
+        self._prctl = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
+        self._run: landlock.Ruleset | None = None
+        self._program: landlock.Ruleset | None = None
+        self._sockets: seccomp.SocketFilter | None = None
+        if landlock.abi():
+            readable = list(_readable(confinement))
+            self._run = _ruleset(workspace, readable, tcp=True)
+            self._program = _ruleset(workspace, readable, tcp=confinement.allow_network)
+        if seccomp.available():
+            self._sockets = seccomp.SocketFilter(allow_network=confinement.allow_network)
+
+    def enter(self) -> None:
+        """Hold in this process, which must have no other threads yet, and all that it starts from now on."""
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the key is in its memory
+        if self._prctl is not None:
+            self._prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+            for capability in range(_CAPABILITIES):  # what root is more than its programs need to be
+                self._prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)
+            self._prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        if self._run is not None:
+            self._run.enter()
+
+    def enter_program(self) -> None:
+        """Hold in a process that is about to become a program: between fork and exec."""
+        if self._prctl is not None:
+            self._prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+        if self._program is not None:
+            self._program.enter()
+        if self._sockets is not None:
+            self._sockets.enter()
+
+
+def prepare() -> None:
+    """Find out what takes milliseconds: before the forks that need it."""
+    for allow_network in (False, True):
+        _needed(allow_network)
+
+
+def weaknesses(confinement: Confinement) -> list[str]:
+    """What of the above this system cannot do, a sentence each."""
+    version, found = landlock.abi(), []
+    if not version:
+        found.append(
+            "The programs that a run starts can read and write what you can, the LLM's key included: to stop that "
+            "needs Linux 5.13, with Landlock."
+        )
+    elif version < landlock.TRUNCATE_ABI:
+        found.append("The programs that a run starts can empty files of yours: to stop that needs Linux 6.2.")
+    if version < landlock.SCOPE_ABI:
+        found.append("The programs that a run starts can end other programs of yours: to stop that needs Linux 6.12.")
+    if not confinement.allow_network and not seccomp.available():
+        found.append(
+            "The programs that a run starts have the network, though it is not allowed: to stop that needs seccomp, of "
+            "Linux on x86-64, arm64 or riscv64."
+        )
+    return found
+
+
+def _ruleset(workspace: Path, readable: Iterable[Path], *, tcp: bool) -> landlock.Ruleset:
+    ruleset = landlock.Ruleset(tcp=tcp)
+    ruleset.allow(landlock.READ, readable)
+    ruleset.allow(landlock.READ | landlock.WRITE, [workspace, Path(os.devnull)])
+    return ruleset
+
+
+def _readable(confinement: Confinement) -> Iterator[Path]:
+    """What programs need to run at all, without what is hidden."""
+    hidden = Path(os.path.realpath(confinement.hidden))
+    for path in _needed(confinement.allow_network):
+        yield from _without(path, hidden)
+
+
+@functools.cache
+def _needed(allow_network: bool) -> tuple[Path, ...]:
+    """Folders and files that programs need to run at all, nobody's own data; without links in their paths."""
+    return tuple(dict.fromkeys(Path(os.path.realpath(path)) for path in _installed(allow_network)))
+
+
+def _installed(allow_network: bool) -> Iterator[str | Path]:
+    yield from (*_SYSTEM, *_DEVICES)
+    yield from (f"/etc/{name}" for name in _ETC)
+    yield from _python()
+    if git := shutil.which("git"):
+        yield git
+        yield from (Path(os.path.realpath(git)).parent.parent / name for name in ("lib", "libexec", "share/git-core"))
+    named = (*_CERTIFICATES, *_OF_PIP) if allow_network else _CERTIFICATES
+    yield from (os.environ[name] for name in named if os.environ.get(name))
+
+
+def _python() -> Iterator[str | Path]:
+    """Where the interpreter, its packages and this one are."""
+    yield from (Path(os.path.realpath(sys.executable)).parent, Path(sys.base_prefix, "lib"))
+    yield from (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib", "scripts"))
+    yield from (entry for entry in sys.path if entry.endswith("-packages"))
+    if sys.prefix != sys.base_prefix:
+        yield sys.prefix
+    yield Path(__file__).parent
+    certificates = ssl.get_default_verify_paths()
+    yield from (certificates.openssl_cafile, certificates.openssl_capath)
+
+
+def _without(root: Path, hidden: Path) -> Iterator[Path]:
+    """`root`, or if `hidden` lies in it all that is beside the way to there."""
+    if root == hidden:
+        return
+    if not hidden.is_relative_to(root):
+        yield root
+        return
+    for child in root.iterdir():
+        if not child.is_symlink():  # it may lead anywhere
+            yield from _without(child, hidden)

@@ -1,0 +1,143 @@
+"""Programs that a model wrote, and that want out."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from runner import landlock, seccomp
+from runner.attempt import Llm
+from runner.metagpt.demo.answers import answer as demo_answer
+from tests.integration.adapter.conftest import Start
+from tests.openai_server import OpenAiServer
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.skipif(
+        landlock.abi() < landlock.SCOPE_ABI or not seccomp.available(), reason="this kernel cannot confine programs"
+    ),
+]
+
+# Tries one thing after another, and prints for each how it failed, or that it did not.
+ATTACKER = """```python
+import ctypes, errno, json, os, socket
+
+outside, data, server = {outside!r}, {data!r}, {server}
+victim, secret, parent = f"{{outside}}/victim", f"{{data}}/secret", os.getppid()
+os.symlink(outside, "way-out")
+open("mine", "w").close()
+
+
+def ptrace(pid):
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.ptrace(16, pid, None, None):
+        raise OSError(ctypes.get_errno(), "ptrace")
+
+
+attacks = {{
+    "write": lambda: open(victim, "w"),
+    "climb": lambda: open(os.path.relpath(victim), "w"),
+    "through a link": lambda: open("way-out/new", "w"),
+    "move out": lambda: os.rename("mine", f"{{outside}}/mine"),
+    "move in": lambda: os.rename(victim, "victim"),
+    "link in": lambda: os.link(victim, "victim"),
+    "empty": lambda: os.truncate(victim, 0),
+    "remove": lambda: os.unlink(victim),
+    "make a folder": lambda: os.mkdir(f"{{outside}}/folder"),
+    "make a link": lambda: os.symlink("/", f"{{outside}}/link"),
+    "make a pipe": lambda: os.mkfifo("pipe"),
+    "read of others": lambda: open(secret).read(),
+    "read the home": lambda: os.listdir(os.path.expanduser("~root")),
+    "list data": lambda: os.listdir(data),
+    "memory of the run": lambda: open(f"/proc/{{parent}}/mem", "rb"),
+    "variables of the run": lambda: open(f"/proc/{{parent}}/environ").read(),
+    "variables of the server": lambda: open(f"/proc/{{server}}/environ").read(),
+    "folder of the server": lambda: os.listdir(f"/proc/{{server}}/cwd/"),
+    "trace the run": lambda: ptrace(parent),
+    "signal the run": lambda: os.kill(parent, 0),
+    "signal the server": lambda: os.kill(server, 0),
+    "internet socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
+    "local socket": lambda: socket.socket(socket.AF_UNIX),
+    "ring of calls": lambda: ring(),
+}}
+
+
+def ring():
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(425, 1, ctypes.create_string_buffer(120)) < 0:
+        raise OSError(ctypes.get_errno(), "io_uring")
+
+
+results = {{}}
+for name, attack in attacks.items():
+    try:
+        attack()
+        results[name] = "done"
+    except OSError as error:
+        results[name] = errno.errorcode[error.errno]
+print(json.dumps({{"attacks": results, "variables": sorted(os.environ)}}))
+```"""
+
+# Takes all it can get, of one thing after another.
+GLUTTON = """```python
+import errno, os, sys, time
+
+try:
+    b"x" * (3 << 30)
+except MemoryError:
+    print("MemoryError")
+try:
+    os.pwrite(os.open("large", os.O_CREAT | os.O_WRONLY), b"x", 1 << 30)
+except OSError as error:
+    print(errno.errorcode[error.errno])
+files = []
+try:
+    while True:
+        files.append(open(__file__))
+except OSError as error:
+    print(errno.errorcode[error.errno])
+sys.stdout.flush()
+while True:
+    if os.fork() == 0:
+        time.sleep(300)
+```"""
+
+DENIED = {"EACCES", "EPERM", "EXDEV"}
+
+
+def qa_writes(script: str) -> OpenAiServer:
+    """An endpoint whose QA engineer writes this."""
+    return OpenAiServer(
+        answer=lambda prompt, system: script if "QA engineer" in prompt else demo_answer(prompt, system)
+    )
+
+
+async def test_a_program_gets_nowhere(start: Start, tmp_path: Path, workspace: Path) -> None:
+    """A generated program can neither write, read, look nor talk outside of its workspace, and finds no key."""
+    (tmp_path / "victim").write_text("untouched")
+    (workspace.parent / "secret").parent.mkdir(parents=True)
+    (workspace.parent / "secret").write_text("of another task")
+    before = sorted(os.listdir(tmp_path))
+    script = ATTACKER.format(outside=str(tmp_path), data=str(workspace.parent), server=os.getpid())
+    with qa_writes(script) as server:
+        attempt = await start(llm=Llm(config=server.config()), run_tests=True)
+        ran = await attempt.until("ACTION_COMPLETE", lambda payload: payload["action"] == "RunCode")
+    out, err = json.loads(ran["output"])
+    assert out, err
+    told = json.loads(out)
+    assert {name for name, result in told["attacks"].items() if result not in DENIED} == set()
+    assert not [name for name in told["variables"] if "KEY" in name or name.startswith("METAGPT_LIVE_LLM")]
+    assert (tmp_path / "victim").read_text() == "untouched"
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+async def test_a_program_cannot_take_the_machine(start: Start) -> None:
+    """Memory, files and processes of a generated program are limited, and it is ended when it starts too many."""
+    with qa_writes(GLUTTON) as server:
+        attempt = await start(llm=Llm(config=server.config()), run_tests=True)
+        ran = await attempt.until("ACTION_COMPLETE", lambda payload: payload["action"] == "RunCode")
+        assert (await attempt.until("ACTION_START"))["action"]  # the run goes on
+    out, err = json.loads(ran["output"])
+    assert out.split() == ["MemoryError", "EFBIG", "EMFILE"], err
+    assert err.endswith("The command was ended: it started more than 64 processes.\n")
