@@ -22,6 +22,10 @@ from runner.errors import AttemptLost, ChildLost, RunnerError
 from runner.leftovers import end_leftovers, mark
 
 # A fork server that dies sooner than this after its start is not started again at once.
+_SETTINGS = {
+    "PYTHONHASHSEED": "0",  # the order of a set is the same in every child: a later attempt comes to the same prompts
+    "PYDANTIC_DISABLE_PLUGINS": "__all__",  # it would look for some in every package that is installed
+}
 _RESTART_PAUSE = 1.0  # seconds
 _FAILURES = 3  # starts that fail, after which nobody is made to wait for the next
 _FORKS_AT_ONCE = 64  # requests under way: a socket holds some 270 before it refuses more
@@ -206,8 +210,7 @@ class ForkServer:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=printed.fileno(),
                     stderr=printed.fileno(),
-                    # The order of a set is the same in every child: a later attempt is to come to the same prompts.
-                    env=for_runs() | {"PYTHONHASHSEED": "0"} | mark(self._scratch),
+                    env=for_runs() | _SETTINGS | mark(self._scratch),
                     start_new_session=True,  # Ctrl-C in the terminal is for the server alone
                 )
             reading = asyncio.create_task(_log_output(output), name="output of the fork server")
