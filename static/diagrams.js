@@ -18,8 +18,11 @@ const DRAW_MS = 20_000;
 const KEPT_MAX = 40;
 const THEME = ["text", "muted", "surface", "sunken", "line-strong", "accent", "accent-soft", "warn-soft"];
 
-/** What comes of a diagram that takes too long, and of those that waited for it in the same frame. */
-const LATE = { error: text.diagram.late };
+/** A page that was opened from a disk has no frame to draw in. */
+const IS_SERVED = location.protocol !== "file:";
+/** What comes of a diagram in such a page, of one that takes too long, and of those that waited for it in the same frame. */
+const ALONE = { words: text.diagram.offline };
+const LATE = { words: text.diagram.failed(text.diagram.late) };
 const CLOSED = {};
 
 /** Whether a text is a diagram. @param {string} source @param {string} [language] of its code fence */
@@ -46,7 +49,7 @@ export class Diagrams {
       el("details", {}, el("summary", {}, text.diagram.source), codeBlock(source, "mermaid")),
     );
     this.#sources.set(picture, source.trim());
-    const kept = this.#kept.get(this.#key(source.trim()));
+    const kept = IS_SERVED ? this.#kept.get(this.#key(source.trim())) : ALONE;
     if (kept) put(picture, kept, source);
     else this.#seen.observe(picture);
     return figure;
@@ -82,10 +85,10 @@ export class Diagrams {
   }
 }
 
-/** @param {{svg?: string, width?: number, height?: number, error?: string}} drawn */
-function put(picture, { svg, width, height, error }, source) {
+/** @param {{svg?: string, width?: number, height?: number, words?: string}} drawn the picture, or why there is none */
+function put(picture, { svg, width, height, words }, source) {
   if (!svg) {
-    setText(picture.firstElementChild, text.diagram.failed(error));
+    setText(picture.firstElementChild, words);
     picture.nextElementSibling.open = true;
     return;
   }
@@ -110,21 +113,19 @@ function theme() {
 class Frame {
   #port;
   #node;
-  #ready;
   #asked = new Map();
   #count = 0;
 
   constructor() {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
-    this.#port.onmessage = ({ data }) => this.#answer(data.id, data);
+    this.#port.onmessage = ({ data: { id, error, ...picture } }) => this.#answer(id, error ? { words: text.diagram.failed(error) } : picture);
     this.#node = el("iframe", { class: "diagram-frame", src: "/static/diagram-frame.html", sandbox: "allow-scripts", title: text.diagram.frame, tabIndex: -1, "aria-hidden": "true" });
-    this.#ready = new Promise((resolve) => this.#node.addEventListener("load", resolve, { once: true }));
-    this.#ready.then(() => this.#node.contentWindow?.postMessage("port", "*", [port2]));
+    this.#node.addEventListener("load", () => this.#node.contentWindow.postMessage("port", "*", [port2]), { once: true });
     document.body.append(this.#node);
   }
 
-  /** @returns {Promise<{svg?: string, width?: number, height?: number, error?: string}>} LATE or CLOSED when nothing came */
+  /** @returns {Promise<{svg?: string, width?: number, height?: number, words?: string}>} LATE or CLOSED when nothing came */
   draw(source, colours, isDark) {
     const id = ++this.#count;
     this.#port.postMessage({ id, source, colours, isDark });

@@ -4,7 +4,6 @@
  */
 
 import { card } from "./cards.js";
-import { Diagrams } from "./diagrams.js";
 import { arrange, el, perFrame, setText } from "./dom.js";
 import { FeedFilter } from "./feed-filter.js";
 import { Layout } from "./feed-layout.js";
@@ -22,7 +21,6 @@ export class Feed {
   #context;
   /** The cards that are there. @type {Map<import("./feed-model.js").Entry, any>} */
   #cards = new Map();
-  #diagrams = new Diagrams();
   #layout = new Layout();
   /** The first entry that has a card, and the one after the last. */
   #range = [0, 0];
@@ -57,11 +55,11 @@ export class Feed {
   #redraw = perFrame(() => this.#model && this.render(this.#model));
 
   /**
-   * @param {{taskId: string, onRole: (role: string | null) => void, onEdge: (edge: null) => void}} options
+   * @param {{taskId: string, diagrams: import("./diagrams.js").Diagrams, onRole: (role: string | null) => void, onEdge: (edge: null) => void}} options
    *   onRole: the reader wants to see one role, or all when null; onEdge: no longer only what one said to the other
    */
-  constructor({ taskId, onRole, onEdge }) {
-    this.#context = { taskId, diagrams: this.#diagrams, folds: new WeakMap() };
+  constructor({ taskId, diagrams, onRole, onEdge }) {
+    this.#context = { taskId, diagrams, folds: new WeakMap() };
     this.#filter = new FeedFilter({ onRole, onEdge, onChange: () => this.#filtered() });
     this.node = el("section", { class: "feed" }, this.#filter.node, this.#scroller, this.#latest);
     this.#scroller.addEventListener("scroll", this.#onScroll, { passive: true });
@@ -75,7 +73,6 @@ export class Feed {
     removeEventListener("scroll", this.#onScroll);
     this.#scheme.removeEventListener("change", this.#onScheme);
     this.#sizes.disconnect();
-    this.#diagrams.destroy();
   }
 
   /** Says that the log is not shown from its start. */

@@ -29,10 +29,10 @@ export class Files {
     this.#archive,
   );
 
-  /** @param {string} taskId */
-  constructor(taskId) {
+  /** @param {string} taskId @param {import("./diagrams.js").Diagrams} diagrams */
+  constructor(taskId, diagrams) {
     this.#taskId = taskId;
-    this.#viewer = new Viewer(taskId);
+    this.#viewer = new Viewer(taskId, diagrams);
     this.#archive.href = archiveUrl(taskId);
     this.node.append(this.#viewer.node);
   }

@@ -4,6 +4,7 @@ import { api } from "./api.js";
 import { Agents } from "./agents.js";
 import { Charts } from "./charts.js";
 import { Composer } from "./composer.js";
+import { Diagrams } from "./diagrams.js";
 import { confirmed } from "./dialog.js";
 import { announce, el, perFrame, setText } from "./dom.js";
 import { Feed } from "./feed.js";
@@ -43,6 +44,8 @@ export class TaskView {
   #selected;
   #onSelect;
   #parts = null;
+  /** @type {Diagrams | null} */
+  #diagrams = null;
   #unwatch = () => {};
   #clock = 0;
   /** Counts loads: only the last one asked for is shown. */
@@ -224,10 +227,12 @@ export class TaskView {
     this.#parts?.feed.destroy();
     this.#parts?.lanes.destroy();
     this.#parts?.replay.destroy();
+    this.#diagrams?.destroy();
   }
 
   #build() {
     const taskId = this.#taskId;
+    const diagrams = (this.#diagrams = new Diagrams());
     const agents = new Agents({ onFilter: (role) => this.#filter(role) });
     const replay = new Replay({ taskId, live: () => this.#model, newModel: this.#newModel, begin: () => this.#selected, onChange: (isJump) => this.#moved(isJump) });
     const graph = new Graph({ onChoose: (edge) => this.#between(edge) });
@@ -239,11 +244,11 @@ export class TaskView {
       replay,
       graph,
       charts: new Charts(this.#timeline),
-      feed: new Feed({ taskId, onRole: (role) => agents.choose(role), onEdge: (edge) => graph.choose(edge) }),
+      feed: new Feed({ taskId, diagrams, onRole: (role) => agents.choose(role), onEdge: (edge) => graph.choose(edge) }),
       composer: new Composer(taskId),
       followUp: this.#followUp,
       search: new Search({ taskId, onSelect: (eventId) => this.select(eventId) }),
-      files: new Files(taskId),
+      files: new Files(taskId, diagrams),
       log: new Log(() => this.#redraw()),
     };
     const { summary, question, lanes, charts, feed, composer, followUp, search, files, log } = this.#parts;

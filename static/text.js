@@ -335,7 +335,7 @@ export const text = {
 
   filter: {
     heading: "Filter the feed",
-    words: "Find in the feed",
+    words: "Filter by words",
     role: "Role",
     everyone: "Everyone",
     kind: "Kind",
@@ -352,6 +352,7 @@ export const text = {
     alt: (kind) => `Diagram (${kind}); its source follows`,
     failed: (error) => `This diagram could not be drawn: ${error}`,
     late: "it took too long.",
+    offline: "Diagrams are drawn where the server is. This is what it is drawn from:",
     frame: "Draws diagrams",
   },
 

@@ -5,6 +5,7 @@ import { diffTable } from "./diff-view.js";
 import { el, setText, visible } from "./dom.js";
 import { bytes, time } from "./format.js";
 import { icon } from "./icons.js";
+import { reading } from "./reading.js";
 import { roleName, text } from "./text.js";
 
 const SHOWN_CHARS = 200_000;
@@ -13,6 +14,7 @@ const WIDE = "(min-width: 64rem)";
 
 export class Viewer {
   #taskId;
+  #diagrams;
   #abort = new AbortController();
   #path = "";
   #newest = 0;
@@ -39,9 +41,10 @@ export class Viewer {
     this.#note,
   );
 
-  /** @param {string} taskId */
-  constructor(taskId) {
+  /** @param {string} taskId @param {import("./diagrams.js").Diagrams} diagrams */
+  constructor(taskId, diagrams) {
     this.#taskId = taskId;
+    this.#diagrams = diagrams;
   }
 
   /** @param {{path: string, version: number}} file as it is now */
@@ -125,7 +128,7 @@ export class Viewer {
 
   #showText(content) {
     const hidden = content.length - SHOWN_CHARS;
-    this.#show(el("pre", { class: "code", dir: "ltr" }, visible(content.slice(0, SHOWN_CHARS))), hidden > 0 ? text.files.tooLong(hidden) : "");
+    this.#show(reading(this.#path, content.slice(0, SHOWN_CHARS), this.#diagrams), hidden > 0 ? text.files.tooLong(hidden) : "");
   }
 
   #showDiff(unified) {

@@ -1,6 +1,8 @@
 """Reading along in the feed: what grows, what stands still, what is found."""
 
-from playwright.async_api import Locator, expect
+from urllib.parse import urlsplit
+
+from playwright.async_api import Locator, Route, expect
 
 from tests.browser.conftest import NewPage
 from tests.browser.pages import TASK_ID, Json, MadeUpTask, busy_log, event, scroll_feed
@@ -98,7 +100,7 @@ async def test_the_feed_is_filtered(demo_server: Server, new_page: NewPage) -> N
     await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
     cards = page.locator(".card")
     await expect(cards).to_have_count(4)
-    await page.get_by_label("Find in the feed").fill("SNAKE")
+    await page.get_by_label("Filter by words").fill("SNAKE")
     await expect(cards).to_have_count(3)
     await expect(page.locator(".filter-count")).to_have_text("3 of 4")
     await page.locator(".agent[data-role=Engineer]").click()
@@ -107,8 +109,32 @@ async def test_the_feed_is_filtered(demo_server: Server, new_page: NewPage) -> N
     await page.get_by_label("Kind", exact=True).select_option("Problems")
     await expect(cards).to_have_count(1)
     await expect(cards).to_contain_text("the snake bit")
-    await page.get_by_label("Find in the feed").fill("elephant")
+    await page.get_by_label("Filter by words").fill("elephant")
     await expect(page.get_by_text("Nothing matches the filter.")).to_be_visible()
     await page.get_by_role("button", name="Show all").click()
     await expect(cards).to_have_count(4)
     await expect(page.locator(".agent[data-role=Engineer]")).to_have_attribute("aria-pressed", "false")
+
+
+async def test_a_file_is_shown_as_what_it_is(demo_server: Server, new_page: NewPage) -> None:
+    """Of the files that the team wrote Markdown is read, code is coloured, and a diagram is drawn."""
+    contents = {
+        "notes.md": "# Notes\n\n- **one**",
+        "main.py": "import sys",
+        "design.mmd": "classDiagram\n  class Snake",
+    }
+    page = await new_page()
+    await MadeUpTask(
+        [event(n, "ARTIFACT", "Engineer", path=path, version=1, size=9) for n, path in enumerate(contents, 1)]
+    ).attach(page)
+
+    async def answer(route: Route) -> None:
+        await route.fulfill(body=contents[urlsplit(route.request.url).path.rsplit("/", 1)[1]])
+
+    await page.route("**/artifacts/*?*", answer)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    viewer = page.locator(".viewer")
+    for path, shown in {"notes.md": "li strong", "main.py": ".hl-keyword", "design.mmd": "img"}.items():
+        await page.locator("button.file", has_text=path).click()
+        await expect(viewer.locator(shown)).to_be_visible()
+        await page.keyboard.press("Escape")
