@@ -6,7 +6,7 @@ from pathlib import Path
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import NewPage
-from tests.browser.pages import expect_status
+from tests.browser.pages import TALL, expect_status
 from tests.browser.test_hostile import MARKUP
 from tests.support import Server, client
 
@@ -30,7 +30,7 @@ async def _exported(server: Server, idea: str, folder: Path) -> Path:
 
 async def _open(path: Path, new_page: NewPage) -> tuple[Page, list[str]]:
     """The page, opened from the disk without a network, and what it has asked for beside itself."""
-    page = await new_page(offline=True)
+    page = await new_page(offline=True, viewport=TALL)
     asked: list[str] = []
 
     def ask(url: str) -> None:
