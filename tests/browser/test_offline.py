@@ -62,7 +62,7 @@ async def test_a_run_opens_from_a_disk(demo_server: Server, new_page: NewPage, t
     assert (await download.value).suggested_filename == "snake.py"
     await page.keyboard.press("Escape")
     for name in ("Run", "Delete", "Continue"):
-        await expect(page.get_by_role("button", name=name)).to_be_hidden()
+        await expect(page.get_by_role("button", name=name, exact=True)).to_be_hidden()
     assert asked == []
 
 
