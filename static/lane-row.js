@@ -68,7 +68,7 @@ function bringUpToDate(button, cluster, view) {
   if (isSelected) button.setAttribute("aria-current", "true");
   else button.removeAttribute("aria-current");
   const { title, more } = describe(cluster);
-  const label = `${title}. ${more}`;
+  const label = `${title} · ${more}`;
   if (button.getAttribute("aria-label") !== label) button.setAttribute("aria-label", label);
 }
 

@@ -74,7 +74,7 @@ async def test_stop_run_again_and_delete(slow_server: Server, new_page: NewPage)
 
 async def test_a_question_is_answered_and_a_message_is_sent(demo_server: Server, new_page: NewPage) -> None:
     """The team asks, a person says something, answers by a button, and the run goes on to its end."""
-    page = await new_page()
+    page = await new_page(viewport=TALL)
     await page.goto(demo_server.url)
     await start(page, "A to-do list", options=["Architect"])
     await expect_status(page, "WAITING")
