@@ -1,6 +1,7 @@
 /** Shows a file of the team as text, in any version, or what has changed between two; whatever is in it. */
 
 import { api, fileUrl } from "./api.js";
+import { codeBlock } from "./code.js";
 import { diffTable } from "./diff-view.js";
 import { el, setText, visible } from "./dom.js";
 import { bytes, time } from "./format.js";
@@ -125,7 +126,10 @@ export class Viewer {
 
   #showText(content) {
     const hidden = content.length - SHOWN_CHARS;
-    this.#show(el("pre", { class: "code", dir: "ltr" }, visible(content.slice(0, SHOWN_CHARS))), hidden > 0 ? text.files.tooLong(hidden) : "");
+    const ending = this.#path.slice(this.#path.lastIndexOf(".") + 1);
+    const block = codeBlock(content.slice(0, SHOWN_CHARS), ending);
+    block.tabIndex = -1; // it is the body that scrolls
+    this.#show(block, hidden > 0 ? text.files.tooLong(hidden) : "");
   }
 
   #showDiff(unified) {
