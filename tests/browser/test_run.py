@@ -31,6 +31,8 @@ async def test_an_idea_becomes_files_before_the_eyes(demo_server: Server, new_pa
     row = page.locator("a.row[aria-current=page]")
     await expect(row).to_contain_text("Succeeded")
     await expect(row).to_contain_text("Demo model")
+    await page.locator("button.file", has_text=re.compile(r"^main\.py")).click()
+    await expect(page.locator(".viewer .code .hl-keyword").first).to_be_visible()
 
 
 async def test_a_wrong_option_is_told_beside_its_field(demo_server: Server, new_page: NewPage) -> None:
