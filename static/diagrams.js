@@ -27,6 +27,14 @@ export function isDiagram(source, language = "") {
   return source.length <= SOURCE_MAX && (language.toLowerCase() === "mermaid" || (!language && KINDS.test(source)));
 }
 
+/** What frames show, as attributes of theirs. @type {() => Promise<{src: string} | {srcdoc: string}>} */
+let framePage = async () => ({ src: "/static/diagram-frame.html" });
+
+/** From now on, frames show this and not a page of the server. @param {typeof framePage} page */
+export function frameFrom(page) {
+  framePage = page;
+}
+
 export class Diagrams {
   /** @type {Frame | null} */
   #frame = null;
@@ -113,15 +121,18 @@ class Frame {
   #ready;
   #asked = new Map();
   #count = 0;
+  #isClosed = false;
 
   constructor() {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     this.#port.onmessage = ({ data }) => this.#answer(data.id, data);
-    this.#node = el("iframe", { class: "diagram-frame", src: "/static/diagram-frame.html", sandbox: "allow-scripts", title: text.diagram.frame, tabIndex: -1, "aria-hidden": "true" });
+    this.#node = el("iframe", { class: "diagram-frame", sandbox: "allow-scripts", title: text.diagram.frame, tabIndex: -1, "aria-hidden": "true" });
     this.#ready = new Promise((resolve) => this.#node.addEventListener("load", resolve, { once: true }));
     this.#ready.then(() => this.#node.contentWindow?.postMessage("port", "*", [port2]));
-    document.body.append(this.#node);
+    framePage().then((shown) => {
+      if (!this.#isClosed) document.body.append(Object.assign(this.#node, shown));
+    });
   }
 
   /** @returns {Promise<{svg?: string, width?: number, height?: number, error?: string}>} LATE or CLOSED when nothing came */
@@ -135,6 +146,7 @@ class Frame {
   }
 
   close() {
+    this.#isClosed = true;
     this.#node.remove();
     this.#port.close();
     for (const id of [...this.#asked.keys()]) this.#answer(id, CLOSED);
