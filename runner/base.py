@@ -300,7 +300,7 @@ class Runner(Protocol):
     async def import_log(self, chunks: AsyncIterator[bytes]) -> Task:
         """Keep the run that an exported file tells of, as a task that cannot be run. All of it, or nothing.
 
-        Raises `LogFileError`, and `TaskExists` if its task is here already.
+        Raises `LogFileError`, `TasksFull`, and `TaskExists` if its task is here already.
         """
 
     async def get_task_artifacts(self, task_id: str) -> list[File]:

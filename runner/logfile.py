@@ -115,7 +115,7 @@ async def _chunks(store: Store, header: Header) -> AsyncIterator[bytes]:
         cursor = page.cursor
 
 
-async def import_log(store: Store, chunks: AsyncIterator[bytes]) -> Task:
+async def import_log(store: Store, chunks: AsyncIterator[bytes], *, event_limit: int | None = None) -> Task:
     """Keep the run that a file tells of, as a task that cannot be run. All of it, or nothing.
 
     Raises `LogFileError`, and `TaskExists` if a task with its id is there already.
@@ -125,6 +125,8 @@ async def import_log(store: Store, chunks: AsyncIterator[bytes]) -> Task:
         header = _header(await anext(lines))
     except StopAsyncIteration:
         raise LogFileError(1, "The file is empty; it should begin with the header of an exported log.") from None
+    if event_limit is not None and header.end.count > event_limit:
+        raise LogFileError(1, f"A task may have {event_limit:,} events here; this one has {header.end.count:,}.")
     task = msgspec.convert(msgspec.structs.asdict(header.task) | {"workspace": None, "imported_at": now()}, Task)
     try:
         await store.import_task(task, header.start, _Events(header).read(lines))

@@ -263,7 +263,8 @@ class Supervisor:
         return await export_log(self._store, task_id)
 
     async def import_log(self, chunks: AsyncIterator[bytes]) -> Task:
-        task = await import_log(self._store, chunks)
+        await self._check_room()
+        task = await import_log(self._store, chunks, event_limit=self._event_limit)
         self._recorder.announce(Commit(task, []))
         return task
 

@@ -220,8 +220,9 @@ _RUN_OPTIONS = (
 
 _STDIN, _STDERR = 0, 2
 
-# Not a flag: the arguments of a process can be read by everyone on the machine.
+# No flags: the arguments of a process can be read by everyone on the machine.
 _KEY_VARIABLE = f"{PREFIX}_LLM_API_KEY"
+_TOKEN_VARIABLE = f"{PREFIX}_TOKEN"
 
 
 def _with(options: tuple[Callable[[Any], Any], ...]) -> Callable[[_Command], _Command]:
@@ -286,9 +287,11 @@ def import_command(file: BinaryIO, data: Path, url: str | None) -> None:
     """Show somebody else's run: take in its exported FILE (export.jsonl), or - for standard input.
 
     It becomes a task that has ended, with its whole log, that cannot be run. A file that is not whole changes nothing.
+    Where the server wants a token, METAGPT_LIVE_TOKEN holds it.
     """
     try:
-        task = asyncio.run(_import(file, data)) if url is None else upload(url, file)
+        token = os.environ.get(_TOKEN_VARIABLE)
+        task = asyncio.run(_import(file, data)) if url is None else upload(url, file, token=token)
     except DataFolderBusy as error:
         raise click.ClickException(f"{error} Or import through the server that uses it, with --url.") from error
     except (RunnerError, UploadFailed, OSError) as error:

@@ -17,7 +17,7 @@ _SAFE = frozenset({"GET", "HEAD"})
 # The page itself holds nothing secret, and shows the login. Who logs in has no token in a header yet.
 _OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/openapi.json", "/api/login"})
 _OPEN_FOLDERS = ("/static/", "/tasks/")
-# Read line by line, of which each has its own limit.
+# Read line by line, of which each has its own limit; a whole body may take its time, as long as it comes.
 _STREAMED = frozenset({"/api/tasks/import"})
 # Health checks come by whatever name.
 _ANY_HOST = frozenset({"/healthz", "/readyz"})
@@ -26,6 +26,11 @@ _ANY_HOST = frozenset({"/healthz", "/readyz"})
 def is_open(path: str) -> bool:
     """Whether a path is for everybody, with or without a token."""
     return path in _OPEN_PATHS or path.startswith(_OPEN_FOLDERS)
+
+
+def is_streamed(path: str) -> bool:
+    """Whether a request of this path may be of any length."""
+    return path in _STREAMED
 
 
 class Credentials:
@@ -117,7 +122,7 @@ class GatedApp:
         except BadRequest as error:
             await problems.refusal(error)(scope, receive, send)
         else:
-            unbounded = scope["method"] in _SAFE or scope["path"] in _STREAMED
+            unbounded = scope["method"] in _SAFE or is_streamed(scope["path"])
             await self._app(scope, receive if unbounded else self._bounded(receive), send)
 
     def _bounded(self, receive: Receive) -> Receive:

@@ -10,6 +10,7 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from server.clients import Clients
+from server.gate import is_streamed
 from server.problems import MEDIA_TYPE, problem
 
 _LINGER = 1.0  # seconds for a refused client to read why
@@ -31,6 +32,8 @@ class IntakeProtocol(HttpToolsProtocol):
         self._clients = clients
         self._timeout = timeout
         self._timer: asyncio.TimerHandle | None = None
+        self._is_streamed = False  # the request that is coming
+        self._has_come = False  # something of it, since the timer was started
         self._counted: str | None = None  # the address as which the connection is counted
         self._refused = False
         self._in_head = False
@@ -57,6 +60,7 @@ class IntakeProtocol(HttpToolsProtocol):
             return
         if self._timer is None:
             self._start_timer()
+        self._has_come = True
         super().data_received(data)
         if self._in_head:
             self._head_size += len(data)
@@ -79,13 +83,16 @@ class IntakeProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        self._is_streamed = is_streamed(self.url.partition(b"?")[0].decode("latin-1"))
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
+        self._is_streamed = False
         self._stop_timer()
         super().on_message_complete()
 
     def _start_timer(self) -> None:
+        self._has_come = False
         self._timer = self.loop.call_later(self._timeout, self._time_out)
 
     def _stop_timer(self) -> None:
@@ -94,7 +101,7 @@ class IntakeProtocol(HttpToolsProtocol):
             self._timer = None
 
     def _time_out(self) -> None:
-        if self.flow.read_paused:  # it is we who are slow
+        if self.flow.read_paused or (self._is_streamed and self._has_come):  # it is we who are slow, or there is much
             self._start_timer()
         elif self._in_head or (self.cycle is not None and not self.cycle.response_started):
             self._refuse(408, "request_timeout", f"A request must have come as a whole in {self._timeout:g} seconds.")

@@ -6,6 +6,7 @@ the log holds cannot know it. The log and the files are in blocks of JSON, in wh
 """
 
 import base64
+import gzip
 import re
 import secrets
 from collections.abc import Mapping, Sequence
@@ -16,12 +17,14 @@ import msgspec
 
 from runner.events import Event
 
-# Nothing is loaded from anywhere, and nothing is sent.
+# Nothing is loaded from anywhere, and nothing is sent. The frame in which diagrams are drawn has the same policy, and
+# writes styles.
 _POLICY = (
-    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; base-uri 'none'; "
+    "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
     "form-action 'none'"
 )
 _ENTRY = "offline.js"  # the module with which the page begins
+_OF_DIAGRAMS = ("vendor/mermaid/mermaid.tiny.js", "diagram-frame.js")  # run in a frame of their own, in this order
 
 _STYLESHEET = re.compile(r'<link rel="stylesheet" href="/static/([^"]+)">')
 _ICON = re.compile(r'(?<=<link rel="icon" href=")/static/([^"]+)')
@@ -45,12 +48,12 @@ def page(folder: Path) -> Page:
     html = (folder / "index.html").read_text()
     html = html.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n    {_policy(nonce)}', 1)
     html = _PRELOAD.sub("", html)
-    html = _STYLESHEET.sub(lambda found: f'<style nonce="{nonce}">\n{(folder / found[1]).read_text()}</style>', html)
+    html = _STYLESHEET.sub(lambda found: f"<style>\n{(folder / found[1]).read_text()}</style>", html)
     html = _ICON.sub(lambda found: _data_url("image/svg+xml", (folder / found[1]).read_bytes()), html)
     html = _ENTRY_OF_SERVER.sub(lambda _: _import_map(_modules(folder), nonce), html)
     head, end, tail = html.partition("</body>")
     entry = f'<script type="module" nonce="{nonce}">import "{_ENTRY}";</script>\n  '
-    return Page(head.encode(), f"{entry}{end}{tail}".encode())
+    return Page(head.encode() + block("diagrams", _packed(folder)), f"{entry}{end}{tail}".encode())
 
 
 def block(kind: str, json: bytes, last: int = 0) -> bytes:
@@ -64,6 +67,12 @@ def events(encoded: Sequence[bytes]) -> bytes:
     """A block of events."""
     last = msgspec.json.decode(encoded[-1], type=Event).event_id
     return block("events", b"[%b]" % b",".join(encoded), last)
+
+
+def _packed(folder: Path) -> bytes:
+    """What draws diagrams, compressed, as JSON."""
+    script = b"\n".join((folder / name).read_bytes() for name in _OF_DIAGRAMS)
+    return msgspec.json.encode(base64.b64encode(gzip.compress(script, mtime=0)).decode())
 
 
 def _policy(nonce: str) -> str:

@@ -18,16 +18,21 @@ const DRAW_MS = 20_000;
 const KEPT_MAX = 40;
 const THEME = ["text", "muted", "surface", "sunken", "line-strong", "accent", "accent-soft", "warn-soft"];
 
-/** A page that was opened from a disk has no frame to draw in. */
-const IS_SERVED = location.protocol !== "file:";
-/** What comes of a diagram in such a page, of one that takes too long, and of those that waited for it in the same frame. */
-const ALONE = { words: text.diagram.offline };
+/** What comes of a diagram that takes too long, and of those that waited for it in the same frame. */
 const LATE = { words: text.diagram.failed(text.diagram.late) };
 const CLOSED = {};
 
 /** Whether a text is a diagram. @param {string} source @param {string} [language] of its code fence */
 export function isDiagram(source, language = "") {
   return source.length <= SOURCE_MAX && (language.toLowerCase() === "mermaid" || (!language && KINDS.test(source)));
+}
+
+/** What frames show, as attributes of theirs. @type {() => Promise<{src: string} | {srcdoc: string}>} */
+let framePage = async () => ({ src: "/static/diagram-frame.html" });
+
+/** From now on, frames show this and not a page of the server. @param {typeof framePage} page */
+export function frameFrom(page) {
+  framePage = page;
 }
 
 export class Diagrams {
@@ -49,7 +54,7 @@ export class Diagrams {
       el("details", {}, el("summary", {}, text.diagram.source), codeBlock(source, "mermaid")),
     );
     this.#sources.set(picture, source.trim());
-    const kept = IS_SERVED ? this.#kept.get(this.#key(source.trim())) : ALONE;
+    const kept = this.#kept.get(this.#key(source.trim()));
     if (kept) put(picture, kept, source);
     else this.#seen.observe(picture);
     return figure;
@@ -115,14 +120,17 @@ class Frame {
   #node;
   #asked = new Map();
   #count = 0;
+  #isClosed = false;
 
   constructor() {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     this.#port.onmessage = ({ data: { id, error, ...picture } }) => this.#answer(id, error ? { words: text.diagram.failed(error) } : picture);
-    this.#node = el("iframe", { class: "diagram-frame", src: "/static/diagram-frame.html", sandbox: "allow-scripts", title: text.diagram.frame, tabIndex: -1, "aria-hidden": "true" });
+    this.#node = el("iframe", { class: "diagram-frame", sandbox: "allow-scripts", title: text.diagram.frame, tabIndex: -1, "aria-hidden": "true" });
     this.#node.addEventListener("load", () => this.#node.contentWindow.postMessage("port", "*", [port2]), { once: true });
-    document.body.append(this.#node);
+    framePage().then((shown) => {
+      if (!this.#isClosed) document.body.append(Object.assign(this.#node, shown));
+    });
   }
 
   /** @returns {Promise<{svg?: string, width?: number, height?: number, words?: string}>} LATE or CLOSED when nothing came */
@@ -136,6 +144,7 @@ class Frame {
   }
 
   close() {
+    this.#isClosed = true;
     this.#node.remove();
     this.#port.close();
     for (const id of [...this.#asked.keys()]) this.#answer(id, CLOSED);

@@ -7,6 +7,7 @@ import { text } from "./text.js";
 
 export class Downloads {
   #files;
+  #onPress = (event) => this.node.contains(event.target) || (this.node.open = false);
   node;
 
   /** @param {string} taskId */
@@ -15,7 +16,10 @@ export class Downloads {
     this.#files = entry(archiveUrl(taskId), words.files, words.filesHint);
     this.node = el(
       "details",
-      { class: "menu", on: { keydown: (event) => this.#key(event), focusout: (event) => this.#left(event), click: (event) => this.#chosen(event) } },
+      {
+        class: "menu",
+        on: { toggle: () => this.#watch(), keydown: (event) => this.#key(event), focusout: (event) => this.#left(event), click: (event) => this.#chosen(event) },
+      },
       el("summary", { class: "button quiet" }, icon("download"), words.heading),
       el("ul", {}, this.#files, entry(pageUrl(taskId), words.page, words.pageHint), entry(logUrl(taskId), words.log, words.logHint)),
     );
@@ -25,6 +29,12 @@ export class Downloads {
   render(model) {
     this.#files.hidden = model.artifacts.size === 0;
     this.node.hidden = model.head === 0;
+  }
+
+  /** While it is open, a press anywhere else closes it. */
+  #watch() {
+    if (this.node.open) document.addEventListener("pointerdown", this.#onPress);
+    else document.removeEventListener("pointerdown", this.#onPress);
   }
 
   #key(event) {

@@ -2,10 +2,12 @@
 
 import { hashOf, parseAddress } from "./address.js";
 import { answerFrom } from "./api.js";
+import { frameFrom } from "./diagrams.js";
 import { announce, el } from "./dom.js";
 import { icon } from "./icons.js";
 import { Keyboard } from "./keyboard.js";
 import { OfflineRun } from "./offline-run.js";
+import { diagramFrame } from "./offline-diagrams.js";
 import { TaskView } from "./task.js";
 import { text } from "./text.js";
 
@@ -14,6 +16,7 @@ const SAVING_MS = 10_000;
 
 const run = new OfflineRun();
 answerFrom(async (path, options) => run.answer(path, options));
+frameFrom(diagramFrame);
 
 document.getElementById("skip").textContent = text.skip;
 document.getElementById("tasks").remove();

@@ -352,7 +352,6 @@ export const text = {
     alt: (kind) => `Diagram (${kind}); its source follows`,
     failed: (error) => `This diagram could not be drawn: ${error}`,
     late: "it took too long.",
-    offline: "Diagrams are drawn where the server is. This is what it is drawn from:",
     frame: "Draws diagrams",
   },
 

@@ -1,7 +1,6 @@
 /** Shows a file of the team as text, in any version, or what has changed between two; whatever is in it. */
 
 import { api, fileUrl } from "./api.js";
-import { codeBlock } from "./code.js";
 import { diffTable } from "./diff-view.js";
 import { el, setText, visible } from "./dom.js";
 import { bytes, time } from "./format.js";

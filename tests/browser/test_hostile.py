@@ -78,7 +78,7 @@ async def test_a_hostile_log_is_only_text(demo_server: Server, new_page: NewPage
         await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
         await expect(page.locator(".card.error.fatal")).to_contain_text(MARKUP)
         await expect(page.locator(".card.message").first).to_contain_text(MARKUP)
-        for title in await page.locator("summary").all():
+        for title in await page.locator("details:not(.menu) > summary").all():
             await title.click()
         await page.evaluate(
             "() => document.querySelectorAll('.card .link:not([hidden])').forEach((link) => link.click())"

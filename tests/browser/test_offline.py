@@ -6,7 +6,7 @@ from pathlib import Path
 from playwright.async_api import Browser, Page, expect
 
 from tests.browser.conftest import NewPage
-from tests.browser.pages import TALL, expect_status
+from tests.browser.pages import TALL, expect_status, scroll_feed
 from tests.browser.test_hostile import MARKUP
 from tests.support import Server, client
 
@@ -46,9 +46,12 @@ async def test_a_run_opens_from_a_disk(demo_server: Server, new_page: NewPage, t
     """The file shows the finished run in the same dashboard, with its files, and asks nobody for anything."""
     page, asked = await _open(await _exported(demo_server, "A snake game", tmp_path), new_page)
     await expect_status(page, "SUCCEEDED")
-    await expect(page.locator(".card.message").first).to_contain_text("A snake game")
     await expect(page.locator(".card.result")).to_be_attached()
+    await scroll_feed(page, 0)
+    await expect(page.locator(".card.message").first).to_contain_text("A snake game")
     await expect(page.locator(".agent[data-role=Engineer]")).to_have_attribute("data-state", "done")
+    await page.locator(".diagram").first.scroll_into_view_if_needed()
+    await expect(page.locator(".diagram img").first).to_be_visible()
     await page.locator(".search summary").click()
     await page.get_by_label("Search in this task").fill('snake "game"')
     await expect(page.locator(".finding mark").first).to_have_text(re.compile("^(snake|game)$", re.IGNORECASE))
@@ -61,9 +64,28 @@ async def test_a_run_opens_from_a_disk(demo_server: Server, new_page: NewPage, t
         await page.get_by_role("link", name="Download", exact=True).click()
     assert (await download.value).suggested_filename == "snake.py"
     await page.keyboard.press("Escape")
-    for name in ("Run", "Delete", "Continue"):
-        await expect(page.get_by_role("button", name=name, exact=True)).to_be_hidden()
+    for what_acts in (".summary .buttons", ".follow-up", ".composer", ".file-archive"):
+        await expect(page.locator(what_acts)).to_be_hidden()
     assert asked == []
+
+
+async def test_the_menu_of_downloads(demo_server: Server, new_page: NewPage) -> None:
+    """What can be taken home of a run is in a menu, which Escape closes, and a press elsewhere."""
+    async with client(demo_server) as api:
+        task_id = await api.finished("A quiz")
+    page = await new_page()
+    await page.goto(f"{demo_server.url}/tasks/{task_id}")
+    menu = page.locator(".menu > summary")
+    for key in (True, False):
+        await menu.click()
+        await expect(page.get_by_role("link", name="Page")).to_be_visible()
+        await (page.keyboard.press("Escape") if key else page.locator(".task-title").click())
+        await expect(page.get_by_role("link", name="Page")).to_be_hidden()
+    for ending in ("zip", "html", "jsonl"):
+        await menu.click()
+        async with page.expect_download() as download:
+            await page.locator(f".menu a[href$='.{ending}']").click()
+        assert (await download.value).suggested_filename == f"{task_id}.{ending}"
 
 
 async def test_the_diff_of_a_copy(demo_server: Server, new_page: NewPage) -> None:
@@ -95,6 +117,7 @@ async def test_a_hostile_run_opens_as_text(demo_server: Server, new_page: NewPag
     """Whatever the log and the files hold, it does not get out of the data that they are in."""
     page, _ = await _open(await _exported(demo_server, MARKUP + ATTACK, tmp_path), new_page)
     await expect_status(page, "SUCCEEDED")
+    await scroll_feed(page, 0)
     await expect(page.locator(".card.message").first).to_contain_text(MARKUP + ATTACK)
     await page.locator("button.file", has_text="main.py").click()
     await expect(page.locator(".viewer .code")).to_contain_text(ATTACK)

@@ -1,5 +1,6 @@
 """Who may come in where tokens are needed, and what they may do there."""
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from server.tokens import Token, TokenFile, id_of
+from server.upload import UploadFailed, upload
 from tests.support import Server, bearer, client, command, new_token, until, watch
 
 LOCKED = "Bearer mgl_00000000_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -119,6 +121,13 @@ async def test_a_viewer_only_reads(guarded: Guarded) -> None:
                     response = await api.http.request(method, path.replace("{task_id}", task_id))
                     assert (response.status_code, response.json()["code"]) == (403, "operator_needed"), path
         assert (await api.state(task_id))["status"] == "PENDING"
+
+
+def test_an_upload_from_the_command_line(guarded: Guarded) -> None:
+    """A log is taken in from who may act; others are told what they need."""
+    for token, said in [(guarded.operator, "^Line 1: "), (guarded.viewer, "operator"), (None, "token is needed")]:
+        with pytest.raises(UploadFailed, match=said):
+            upload(guarded.server.url, io.BytesIO(b"no log"), token=token)
 
 
 async def test_a_viewer_on_a_websocket(guarded: Guarded) -> None:

@@ -151,6 +151,25 @@ async def test_slowloris(small: Server, sent: bytes) -> None:
     assert (answer.status_code, answer.json()["code"]) == (408, "request_timeout")
 
 
+async def test_a_long_upload(small: Server) -> None:
+    """A log that is taken in may take longer than a request, and be larger, as long as it comes."""
+    async with client(small) as api:
+        task_id = await api.started("Something")
+        await api.stop(task_id)
+        content = (await api.http.get(f"/api/tasks/{task_id}/export.jsonl")).content
+        await api.http.delete(f"/api/tasks/{task_id}")
+
+        async def slowly() -> AsyncIterator[bytes]:
+            for _ in range(6):
+                await asyncio.sleep(0.25)
+                yield b" " * BODY
+            yield content
+
+        headers = {"Content-Type": "application/jsonl"}
+        assert (await api.http.post("/api/tasks/import", content=slowly(), headers=headers)).status_code == 201
+        await api.http.delete(f"/api/tasks/{task_id}")
+
+
 @pytest.mark.parametrize("sent", [b"", b"\r\n"])
 async def test_a_connection_that_asks_for_nothing(small: Server, sent: bytes) -> None:
     """A connection over which nothing comes, or nothing more, is closed."""

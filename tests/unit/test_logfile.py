@@ -197,6 +197,13 @@ async def test_a_bad_file(good: Lines, change: Callable[[Lines], Lines], line: i
         await import_log(cast("Store", Taken()), _in_pieces(b"\n".join(change(good)), 1000))
 
 
+async def test_too_many_events(good: Lines) -> None:
+    """A file with more events than a task may have is refused before it is read."""
+    await import_log(cast("Store", Taken()), _in_pieces(b"\n".join(good)), event_limit=5)
+    with pytest.raises(LogFileError, match="may have 4 events"):
+        await import_log(cast("Store", Taken()), _in_pieces(b"\n".join(good)), event_limit=4)
+
+
 async def test_a_bad_file_leaves_nothing(store: SqliteStore, good: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was taken in of a file that is bad further on is deleted: the right file is welcome at once."""
     monkeypatch.setattr(logfile, "_BATCH", 2)
