@@ -30,6 +30,7 @@ _RESTART_PAUSE = 1.0  # seconds
 _FAILURES = 3  # starts that fail, after which nobody is made to wait for the next
 _FORKS_AT_ONCE = 64  # requests under way: a socket holds some 270 before it refuses more
 _SEND_PAUSE = 0.01  # seconds
+_RECALL = 1.0  # seconds; a fork, and the end of what was forked, take milliseconds
 _READ_SIZE = 256 * 1024
 _LAST_WORDS = 0.5  # seconds for what a fork server that has ended still wrote
 _LINE_LIMIT = 64 * 1024 * 1024  # bytes; more without a newline is not our protocol
@@ -157,10 +158,12 @@ class ForkServer:
             with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # then `forked` fails
                 socket.send_fds(self._control, [request], [theirs.fileno()])
         try:
-            child = await forked
+            child = await asyncio.shield(forked)
             await child.begin(spec)
-        except BaseException:
+        except BaseException as error:
             ours.close()  # a child that comes to be all the same sees the end of its input, and ends
+            if isinstance(error, asyncio.CancelledError):
+                await _recall(forked)
             raise
         return child
 
@@ -279,6 +282,20 @@ class ForkServer:
 
     async def _end_leftovers(self) -> None:
         await asyncio.to_thread(end_leftovers, self._scratch)
+
+
+async def _recall(forked: asyncio.Future[Child]) -> None:
+    """End a child that nobody wants any more, and wait until it is gone; not for a fork server that does not answer."""
+    forked.add_done_callback(_end)
+    with contextlib.suppress(TimeoutError, ChildLost, AttemptLost):
+        async with asyncio.timeout(_RECALL):
+            child = await asyncio.shield(forked)
+            await asyncio.shield(child.exited)
+
+
+def _end(forked: asyncio.Future[Child]) -> None:
+    if not forked.cancelled() and forked.exception() is None:
+        forked.result().signal(signal.SIGKILL)
 
 
 @contextlib.contextmanager

@@ -309,7 +309,7 @@ class Run:
     async def _launch(self) -> Child | None:
         """A child, or None if a stop came first."""
         earlier = await self._unless_ended(self._earlier())
-        if earlier is None:
+        if earlier is None or self._end_asked.is_set():
             return None
         checkpoint, written = earlier
         spec = AttemptSpec(
@@ -337,6 +337,7 @@ class Run:
         finally:
             stop.cancel()
             working.cancel()
+            await asyncio.gather(working, return_exceptions=True)  # a child that was being made is gone then, too
 
     async def _earlier(self) -> tuple[Checkpoint, list[Artifact]]:
         """What the log knows of earlier attempts, and the versions of the files that they have written.

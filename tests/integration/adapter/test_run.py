@@ -7,6 +7,7 @@ import socket
 from collections import defaultdict
 from pathlib import Path
 
+import psutil
 import pytest
 
 from runner.attempt import Answer, Llm, Say
@@ -182,6 +183,24 @@ async def test_prints_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str])
         assert await attempt.end() == 0
         attempt.child.close()
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("turns", [1, 3, 10, 30, 100, 300, 1000])
+async def test_a_fork_that_is_called_off(fork_server: ForkServer, workspace: Path, turns: int) -> None:
+    """Whoever calls a fork off, at whatever moment, goes on when nothing of the child is there."""
+    forking = asyncio.create_task(fork_server.fork(spec(workspace, "x" * 1_000_000)))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    forking.cancel()
+    await asyncio.wait({forking})
+    if not forking.cancelled():
+        forking.result().signal(signal.SIGKILL)
+        await forking.result().exited
+    later = await fork_server.fork(spec(workspace))  # forks are made in their order
+    assert [child.pid for server in psutil.Process().children() for child in server.children()] == [later.pid]
+    later.signal(signal.SIGKILL)
+    await later.exited
+    later.close()
 
 
 async def test_stops_at_sigterm(start: Start, server: OpenAiServer) -> None:
