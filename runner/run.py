@@ -482,6 +482,8 @@ class Run:
             meter = Meter(pid)
             while True:
                 await asyncio.sleep(RESOURCE_PERIOD)
+                if self.task.status is Status.WAITING:  # a person may take days, in which nothing changes
+                    continue
                 used = self._resources = await asyncio.to_thread(meter.read)
                 usage = self.task.usage
                 self.record(

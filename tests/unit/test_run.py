@@ -179,6 +179,20 @@ async def test_a_stop_that_comes_too_late(stage: Stage) -> None:
     assert len([status for status in told if status in TERMINAL]) == 1
 
 
+async def test_what_a_waiting_run_uses(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a person is asked the log does not grow, however long it takes."""
+    monkeypatch.setattr("runner.run.RESOURCE_PERIOD", 0.001)
+    child = await stage.child()
+    child.emit(EventType.LOG, {"message": "at work"})
+    child.emit(EventType.INPUT_REQUEST, QUESTION)
+    await stage.until(Status.WAITING)
+    await asyncio.sleep(0.02)  # a reading that was under way is over
+    head = (await stage.supervisor.get_task_state(stage.task_id)).head
+    await asyncio.sleep(0.2)
+    assert (await stage.supervisor.get_task_state(stage.task_id)).head == head
+    await stage.supervisor.stop_task(stage.task_id)
+
+
 async def test_an_end_while_a_person_is_asked(stage: Stage) -> None:
     """A child that ends although its question was never answered has broken off, whatever it says."""
     child = await stage.child()
