@@ -187,8 +187,8 @@ class ForkServer:
             try:
                 await self._run_once()
                 _log.warning("the fork server has ended, and with it all runs; starting it anew")
-            except OSError:  # too many open files, or processes: it may be better in a moment
-                _log.exception("the fork server could not be started")
+            except Exception:  # too many open files, or processes; or it speaks as ours does not: a new one may do
+                _log.exception("the fork server could not be started, or not be understood")
                 self._settle()
             await asyncio.sleep(max(0.0, _RESTART_PAUSE - (loop.time() - started)))
 
@@ -275,10 +275,12 @@ class ForkServer:
             # The kernel has killed the child with its parent, but not what the child had started.
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
-        await self._end_leftovers()
-        for child in self._children.values():
-            child.exited.set_result(None)
-        self._children.clear()
+        try:
+            await self._end_leftovers()
+        finally:
+            for child in self._children.values():
+                child.exited.set_result(None)
+            self._children.clear()
 
     async def _end_leftovers(self) -> None:
         await asyncio.to_thread(end_leftovers, self._scratch)
