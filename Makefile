@@ -41,7 +41,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@touch $@
 
 test: $(VENV)/.installed-dev chromium ## run all tests, the browser's included
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
 
 chaos: $(VENV)/.installed-dev ## kill, stop, answer and restart at random for 10 minutes (CHAOS_SECONDS=, CHAOS_SEED= to change)
 	@CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(BIN)/python -m pytest -s tests/chaos $(ARGS)

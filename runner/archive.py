@@ -3,6 +3,7 @@
 import re
 import shutil
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from tempfile import TemporaryFile
@@ -18,12 +19,11 @@ _HARMFUL = re.compile('[\\\\:*?"<>|\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u
 def archive(blobs: Blobs, artifacts: Sequence[Artifact]) -> BinaryIO:
     """A zip of these, open for reading; what is not kept any more is left out."""
     file = TemporaryFile()
-    names: set[str] = set()
+    taken: Counter[str] = Counter()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
         for artifact in artifacts:
             with suppress(FileNotFoundError), blobs.open(artifact.sha256) as source:
-                name = _unused(safe_name(artifact.path), names)
-                names.add(name)
+                name = _unused(safe_name(artifact.path), taken)
                 with packed.open(name, "w", force_zip64=True) as target:
                     shutil.copyfileobj(source, target)
     file.seek(0)
@@ -35,7 +35,10 @@ def safe_name(path: str) -> str:
     return _HARMFUL.sub("_", path)
 
 
-def _unused(name: str, names: set[str]) -> str:
-    while name in names:
-        name += "_"
+def _unused(name: str, taken: Counter[str]) -> str:
+    """The name, or one with a number where it is taken."""
+    while taken[name]:
+        taken[name] += 1
+        name = f"{name}_{taken[name]}"
+    taken[name] += 1
     return name

@@ -10,6 +10,7 @@ not right to its end.
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, NoReturn
@@ -33,7 +34,7 @@ _PAGE_BYTES = 1024 * 1024
 _BATCH = 1000  # events that are checked, and then kept, at once
 _BATCH_BYTES = 256 * 1024  # or a single one
 
-_TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$"
+_TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z\Z"
 _Time = Annotated[str, msgspec.Meta(pattern=_TIME)]
 _Name = Annotated[str, msgspec.Meta(max_length=200)]
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
@@ -42,7 +43,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 class _Task(Task, frozen=True, kw_only=True):
     """A task as its own server could have made it."""
 
-    id: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{16}$")]
+    id: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
     title: Annotated[str, msgspec.Meta(min_length=1, max_length=TITLE_LIMIT)]
     input_prompt: Annotated[str, msgspec.Meta(min_length=1, max_length=PROMPT_LIMIT)]
     priority: Annotated[int, msgspec.Meta(ge=-5, le=5)]
@@ -153,7 +154,9 @@ def _header(line: _Line) -> _ForeignHeader:
     """What the first line says. Raises `LogFileError`."""
     try:
         header = _decode_header(line.content)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        for time in (header.task.created_at, header.task.queued_at, header.task.started_at, header.task.completed_at):
+            datetime.fromisoformat(time or header.task.created_at)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
         _refuse(line.number, f"This is not the header of an exported log: {error}.")
     task = header.task
     if task.status not in TERMINAL or task.completed_at is None:
@@ -211,7 +214,8 @@ class _Events:
         try:
             event = _decode_event(line)
             payload = msgspec.convert(event.payload, PAYLOADS[event.event_type])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            datetime.fromisoformat(event.timestamp)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
             self._refuse(f"This is not an event: {error}.")
         if (event.event_id, event.task_id) != (event_id, self._header.task.id):
             self._refuse("The event names its id or its task twice.")

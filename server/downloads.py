@@ -47,7 +47,7 @@ _BINARIES = {
     "zip": "application/zip",
 }
 
-_RANGE = re.compile(r"bytes *= *(?P<first>\d*) *- *(?P<last>\d*) *", re.ASCII)
+_RANGE = re.compile(r"bytes *= *(?P<first>\d{0,18}) *- *(?P<last>\d{0,18}) *", re.ASCII)
 
 
 def media_type(name: str, beginning: bytes) -> str:

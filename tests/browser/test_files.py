@@ -24,13 +24,13 @@ async def test_versions_and_what_has_changed(demo_server: Server, new_page: NewP
         given = {"request_id": asked, "answer": "Make it about birds."}
         assert (await api.http.post(f"/api/tasks/{task_id}/input", json=given)).status_code == 200
         await expect(version).to_have_value("2")
-        await expect(viewer.locator(".code")).to_contain_text("birds")
+        await expect(viewer.locator(".viewer-body")).to_contain_text("birds")
         await expect(viewer.locator(".about")).to_contain_text("Product manager · WritePRD")
         await expect(viewer.get_by_role("link", name="Download")).to_have_attribute(
             "href", re.compile(r"/artifacts/.*\?version=2$")
         )
         await version.select_option("1")
-        await expect(viewer.locator(".code")).not_to_contain_text("birds")
+        await expect(viewer.locator(".viewer-body")).not_to_contain_text("birds")
         await version.select_option("2")
         await against.select_option("1")
         await expect(viewer.locator(".diff.split mark", has_text="birds").first).to_be_visible()

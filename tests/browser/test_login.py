@@ -29,7 +29,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 
 
 async def _log_in(page: Page, token: str) -> None:
-    await page.get_by_label("Token").fill(token)
+    await page.get_by_label("Token", exact=True).fill(token)
     await page.get_by_role("button", name="Log in").click()
 
 
@@ -37,7 +37,7 @@ async def test_an_operator_logs_in(guarded: Guarded, new_page: NewPage) -> None:
     """Without a token there is the login alone; with one everything works, until one logs out."""
     page = await new_page(cuts=True, viewport={"width": 360, "height": 740})
     await page.goto(f"{guarded.server.url}/tasks/anything")
-    await expect(page.get_by_label("Token")).to_be_focused()
+    await expect(page.get_by_label("Token", exact=True)).to_be_focused()
     await expect(page.locator(".tasks, .connection, .new")).to_have_count(3)
     for hidden in await page.locator(".tasks, .connection, .new").all():
         await expect(hidden).to_be_hidden()
@@ -51,9 +51,9 @@ async def test_an_operator_logs_in(guarded: Guarded, new_page: NewPage) -> None:
     await start(page, "hangman")
     await expect_status(page, "SUCCEEDED")
     await page.get_by_role("button", name="Log out").click()
-    await expect(page.get_by_label("Token")).to_be_visible()
+    await expect(page.get_by_label("Token", exact=True)).to_be_visible()
     await page.reload()
-    await expect(page.get_by_label("Token")).to_be_visible()
+    await expect(page.get_by_label("Token", exact=True)).to_be_visible()
 
 
 async def test_a_viewer_watches(guarded: Guarded, new_page: NewPage) -> None:
@@ -73,5 +73,5 @@ async def test_a_viewer_watches(guarded: Guarded, new_page: NewPage) -> None:
     for button in await page.locator(".summary .buttons button, .question-panel button, .composer, .new").all():
         await expect(button).to_be_hidden()
     TokenFile(guarded.file).revoke(id_of(token))
-    await expect(page.get_by_label("Token")).to_be_visible()
+    await expect(page.get_by_label("Token", exact=True)).to_be_visible()
     await expect(page.locator(".task")).to_have_count(0)

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import signal
-import socket
 from collections import defaultdict
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from runner.metagpt.demo.answers import answer as demo_answer
 from tests.attempts import Attempt, spec
 from tests.integration.adapter.conftest import Start
 from tests.openai_server import Hang, OpenAiServer
+from tests.support import alive, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -257,18 +257,14 @@ async def test_writes_only_in_its_workspace(start: Start, workspace: Path, tmp_p
 
 async def test_stopping_ends_the_tests_that_run(start: Start, server: OpenAiServer) -> None:
     """A program that the QA engineer runs does not outlive a stopped run."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    port = listener.getsockname()[1]
-    waits = f'```python\nimport socket\nsocket.create_connection(("127.0.0.1", {port})).recv(1)\n```'
+    waits = "```python\nimport time\ntime.sleep(3600)\n```"
     server.answer = lambda prompt, system: waits if "unittest framework" in prompt else demo_answer(prompt, system)
     attempt = await start(llm=Llm(config=server.config()), run_tests=True)
-    with listener:
-        await attempt.until("ACTION_START", lambda payload: payload["action"] == "RunCode")
-        connection, _ = await asyncio.to_thread(listener.accept)
+    await attempt.until("ACTION_START", lambda payload: payload["action"] == "RunCode")
+    programs = await until(lambda: psutil.Process(attempt.child.pid).children(recursive=True))
     attempt.child.signal(signal.SIGTERM)
     assert await attempt.end() == 143
-    with connection:
-        assert await asyncio.to_thread(connection.recv, 1) == b""
+    assert not any(alive(program) for program in programs)
 
 
 def listed(folder: Path) -> list[Path]:
