@@ -197,7 +197,8 @@ async def test_a_fork_that_is_called_off(fork_server: ForkServer, workspace: Pat
         forking.result().signal(signal.SIGKILL)
         await forking.result().exited
     later = await fork_server.fork(spec(workspace))  # forks are made in their order
-    assert [child.pid for server in psutil.Process().children() for child in server.children()] == [later.pid]
+    servers = [process for process in psutil.Process().children() if "runner.metagpt.forkserver" in process.cmdline()]
+    assert [child.pid for server in servers for child in server.children()] == [later.pid]
     later.signal(signal.SIGKILL)
     await later.exited
     later.close()
