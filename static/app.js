@@ -8,7 +8,6 @@ import { TaskForm } from "./form.js";
 import { Keyboard } from "./keyboard.js";
 import { TaskList } from "./list.js";
 import { Login } from "./login.js";
-import { TaskView } from "./task.js";
 import { text } from "./text.js";
 import { Topbar } from "./topbar.js";
 
@@ -34,10 +33,14 @@ const topbar = new Topbar({
 });
 const list = new TaskList();
 const form = new TaskForm({ onStarted: (taskId) => go(addressOf(taskId)) });
-/** @type {TaskView | null} */
+/** @type {import("./task.js").TaskView | null} */
 let view = null;
 let shownId = null;
 let isLocked = false;
+
+/** The view of a task is the most of what there is to load, and nothing for whoever only looks at the list. */
+const loadView = () => import("./task.js");
+if (parseAddress(location).taskId) loadView().catch(() => {}); // at once, beside what comes first; `show` tells of trouble
 
 const skip = document.getElementById("skip");
 skip.textContent = text.skip;
@@ -51,8 +54,8 @@ connection.watchTasks({
   state(taskId, state) {
     list.state(taskId, state);
     if (taskId !== shownId) return;
-    if (state === null) view.gone();
-    else view.told(state);
+    if (state === null) view?.gone();
+    else view?.told(state);
   },
   reload: () => Promise.all([list.reload(), view?.reload()]),
 });
@@ -116,7 +119,7 @@ function go(address) {
   main.focus({ preventScroll: true });
 }
 
-function show() {
+async function show() {
   if (isLocked) return;
   const { taskId, eventId } = parseAddress(location);
   if (view && taskId === shownId && !view.isGone) return view.select(eventId);
@@ -129,7 +132,11 @@ function show() {
     document.title = text.brand;
     return main.replaceChildren(form.node, el("p", { class: "viewer-note blank" }, text.viewer.home));
   }
-  view = new TaskView({
+  const loaded = await loadView().catch(() => null);
+  if (isLocked || shownId !== taskId) return; // meanwhile something else was to be shown
+  if (view) return view.select(eventId);
+  if (!loaded) return main.replaceChildren(el("p", { class: "blank" }, text.errors.network));
+  view = new loaded.TaskView({
     taskId,
     eventId,
     connection,

@@ -202,7 +202,7 @@ export class Feed {
   #hold() {
     const box = this.#box();
     if (this.#isFollowing) box.scrollTop = box.scrollHeight;
-    else if (this.#anchor?.node.isConnected) {
+    else if (this.#anchor?.node.isConnected && box.scrollTop > 0) {
       const moved = this.#anchor.node.getBoundingClientRect().top - this.#anchor.top;
       if (Math.abs(moved) >= 1) box.scrollTop += moved;
     }

@@ -37,6 +37,8 @@ export class Timeline {
   version = 0;
 
   #attempt = 0;
+  /** Whether the attempt has begun, and nothing was heard of its team yet. */
+  #isSettingUp = false;
   #samples = [];
   #sampleEvery = 1;
   #folded = 0;
@@ -107,6 +109,13 @@ export class Timeline {
     if (attempt === this.#attempt) return;
     this.#attempt = attempt;
     this.endAttempt(at);
+    this.#isSettingUp = true;
+  }
+
+  /** The team is there: who does not work from now on waits. */
+  gather(at) {
+    if (!this.#isSettingUp) return;
+    this.#isSettingUp = false;
     for (const lane of this.lanes.values()) lane.idleSince = at;
   }
 
@@ -160,6 +169,7 @@ const FOLDS = {
   },
 
   AGENT_START(timeline, event, at) {
+    timeline.gather(at);
     const lane = timeline.lane(event.agent_role);
     const { inbox, idleSince } = lane;
     if (idleSince !== null && at > idleSince)
@@ -195,6 +205,7 @@ const FOLDS = {
   },
 
   MESSAGE(timeline, event, at) {
+    timeline.gather(at);
     const { sent_from: from, send_to: to, message } = event.payload;
     const role = event.agent_role;
     const sender = senderOf(role, from);

@@ -56,7 +56,7 @@ export class Timescale {
       if (isBreak) continue;
       for (let at = this.start + Math.ceil((from.at - this.start) / step) * step; at < to.at; at += step) {
         const x = this.x(at);
-        if (x - last < apart) continue;
+        if (x - last < apart || this.breaks.some((pause) => Math.abs(pause.x - x) < apart)) continue;
         ticks.push({ at, x });
         last = x;
       }

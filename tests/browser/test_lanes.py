@@ -28,6 +28,7 @@ _FOLD = """async (events) => {
     actions: engineer.actions.map(({ action, state, tokens }) => [action, state, tokens]),
     pauseWidth: scale.x(engineer.waits[1].to) - scale.x(engineer.waits[1].from),
     backAgain: scale.time(scale.x(end - 1000)) - (end - 1000),
+    isCrowded: scale.ticks(84).some(({ x }) => scale.breaks.some((pause) => Math.abs(pause.x - x) < 84)),
     eventAtEnd: timeline.eventAt(end),
   };
 }"""
@@ -45,14 +46,16 @@ def told(number: int, sender: str, to: str) -> Json:
 
 
 async def test_a_wait_is_for_whom_it_ended_with(demo_server: Server, new_page: NewPage) -> None:
-    """A role waited for the sender of what it then began with, or for a person; a day of that is drawn short."""
+    """A role waited, since the team was there, for the sender of what it then began with, or for a person; a day of
+    that is drawn short, with no time beside its length.
+    """
     page = await new_page()
     await page.goto(demo_server.url)
     folded = await page.evaluate(
         _FOLD,
         [
             at(0, event(1, "STATUS", status="RUNNING", attempt=1)),
-            at(0, event(2, "AGENT_START", "ProductManager")),
+            at(4, event(2, "AGENT_START", "ProductManager")),
             at(9, told(3, "ProductManager", "<all>")),
             at(10, event(4, "AGENT_START", "Engineer")),
             at(10, event(5, "ACTION_START", "Engineer", action="WriteCode", file="a.py")),
@@ -66,7 +69,8 @@ async def test_a_wait_is_for_whom_it_ended_with(demo_server: Server, new_page: N
             at(DAY_S + 9, event(13, "STATUS", status="CANCELLED", attempt=1)),
         ],
     )
-    assert folded["waits"] == [["ProductManager", 0, 10], ["Human", 11, DAY_S]]
+    assert folded["waits"] == [["ProductManager", 4, 10], ["Human", 11, DAY_S]]
+    assert not folded["isCrowded"]
     assert folded["actions"] == [["WriteCode", "done", 7], ["WriteCode", "interrupted", 0]]
     assert 20 < folded["pauseWidth"] < 60
     assert abs(folded["backAgain"]) < 1

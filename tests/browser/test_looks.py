@@ -8,7 +8,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import NewPage
 from tests.browser.pages import expect_mode, expect_status, overflow, see, start
-from tests.support import Server
+from tests.support import Server, client
 
 SCREENSHOTS = Path(__file__).parents[1] / "screenshots"
 SIZES = {"phone": (360, 740), "tablet": (820, 1100), "desktop": (1440, 900), "wide": (2200, 1200)}
@@ -59,6 +59,18 @@ async def test_every_screen(demo_server: Server, new_page: NewPage, scheme: Lite
     await expect_status(page, "SUCCEEDED")
     await shoot(page, f"{scheme}-4-done")
     assert await page.evaluate("() => document.getAnimations().filter((a) => a.playState === 'running').length") == 0
+
+
+async def test_a_phone_begins_at_the_top(demo_server: Server, new_page: NewPage) -> None:
+    """What is drawn above the feed, one after the other, does not scroll a page that stands at its top."""
+    async with client(demo_server) as api:
+        task_id = await api.finished("A to-do list")
+    page = await new_page(viewport={"width": 360, "height": 740})
+    await page.goto(f"{demo_server.url}/tasks/{task_id}")
+    await expect(page.locator(".lane .item").first).to_be_attached()
+    await expect(page.locator(".card").first).to_be_attached()
+    await page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert await page.evaluate("() => scrollY") == 0
 
 
 async def test_the_keyboard_reaches_everything(demo_server: Server, new_page: NewPage) -> None:
