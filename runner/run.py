@@ -39,6 +39,7 @@ from runner.errors import AlreadyAnswered, AttemptLost, ChildLost, Conflict, Not
 from runner.events import EVENT_LIMIT, EventType, draft, now
 from runner.files import Artifact
 from runner.forkserver import Child, ForkServer
+from runner.hearing import Heard, decode_artifact, decode_note, decode_payload, heard, is_note
 from runner.recorder import Recorder, entry
 from runner.redact import Redactor
 from runner.resources import Meter
@@ -64,43 +65,7 @@ _MESSAGES = {
     Status.CANCELLED: "The run was stopped.",
 }
 
-
 _T = TypeVar("_T")
-
-
-class _Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A line of the child: a `Draft` whose payload is decoded only where it matters."""
-
-    timestamp: str
-    agent_role: str | None
-    event_type: EventType
-    payload: msgspec.Raw
-
-
-# Only the supervisor may say these; from a child they would be lies about the task.
-_SUPERVISORS_OWN = frozenset({EventType.STATUS, EventType.RESOURCE, EventType.INPUT_RESPONSE})
-
-_NOTE_START = b'{"op":'  # what is no event; an event starts with its timestamp
-
-_decode_note = msgspec.json.Decoder(Note).decode
-_decode_line = msgspec.json.Decoder(_Line).decode
-_decode_artifact = msgspec.json.Decoder(Artifact).decode
-_decode_payload = msgspec.json.Decoder(dict[str, Any]).decode
-
-
-Heard = tuple[bytes, _Line]
-
-
-def heard(lines: Iterable[bytes]) -> list[Heard]:
-    """The lines of a child as events. Raises `msgspec.MsgspecError` or `ValueError` for what is none."""
-    events = []
-    for line in lines:
-        line.decode()  # what is not UTF-8 would break the commit of other tasks too
-        event = _decode_line(line)
-        if event.event_type in _SUPERVISORS_OWN:
-            raise msgspec.ValidationError(f"The process sent an event of type {event.event_type}.")
-        events.append((line, event))
-    return events
 
 
 class Run:
@@ -355,8 +320,8 @@ class Run:
         """Do what the child's notes say. Returns the other lines, which are events."""
         events = []
         for line in lines:
-            if line.startswith(_NOTE_START):
-                self.task = _noted(self.task, _decode_note(line))
+            if is_note(line):
+                self.task = _noted(self.task, decode_note(line))
             else:
                 events.append(line)
         return events
@@ -365,14 +330,14 @@ class Run:
         """Keep the files that events tell of, before anybody is told. Raises `FileNotKept`."""
         for _, event in events:
             if event.event_type is EventType.ARTIFACT:
-                await asyncio.to_thread(self._blobs.keep, _decode_artifact(event.payload), self._workspace)
+                await asyncio.to_thread(self._blobs.keep, decode_artifact(event.payload), self._workspace)
 
     def _absorb(self, events: Iterable[Heard]) -> asyncio.Future[None]:
         """Put the child's events into the log."""
         entries: list[Entry] = []
         task = self.task
         for line, event in events:
-            payload = _decode_payload(event.payload) if event.event_type in FOLDED else {}
+            payload = decode_payload(event.payload) if event.event_type in FOLDED else {}
             if event.event_type is EventType.INPUT_REQUEST and payload.get("request_id") in self._answered:
                 continue  # the answer was on its way
             entries.append(Entry(event.event_type, event.agent_role, line[1:]))

@@ -26,8 +26,9 @@ from runner.base import Entry
 from runner.blobs import Blobs
 from runner.events import EventType
 from runner.forkserver import ForkServer
+from runner.hearing import heard
 from runner.recorder import Recorder
-from runner.run import Run, heard
+from runner.run import Run
 from runner.store import SqliteStore
 from runner.task import Task
 from tests.bench.producing import tail

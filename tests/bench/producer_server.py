@@ -31,9 +31,10 @@ from runner.base import Commit, Durability, Entry
 from runner.blobs import Blobs
 from runner.events import EventType
 from runner.forkserver import Child, ForkServer
+from runner.hearing import heard
 from runner.queue import QUEUE_LIMIT, Queue
 from runner.recorder import Recorder
-from runner.run import Run, heard
+from runner.run import Run
 from runner.store import SqliteStore
 from runner.supervisor import Supervisor
 from runner.task import NewTask, Task

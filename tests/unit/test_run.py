@@ -186,10 +186,18 @@ async def test_what_a_waiting_run_uses(stage: Stage, monkeypatch: pytest.MonkeyP
     child.emit(EventType.LOG, {"message": "at work"})
     child.emit(EventType.INPUT_REQUEST, QUESTION)
     await stage.until(Status.WAITING)
-    await asyncio.sleep(0.02)  # a reading that was under way is over
-    head = (await stage.supervisor.get_task_state(stage.task_id)).head
-    await asyncio.sleep(0.2)
-    assert (await stage.supervisor.get_task_state(stage.task_id)).head == head
+    busy = Stage(stage.supervisor, stage.forks)
+    await busy.child()
+
+    async def readings() -> int:
+        return (await busy.kinds()).count("RESOURCE")
+
+    await until(readings, lambda count: count >= 3)  # one that was under way is over
+    head = (await stage.task()).head
+    begun = await readings()
+    await until(readings, lambda count: count >= begun + 20)
+    assert (await stage.task()).head == head
+    await busy.supervisor.stop_task(busy.task_id)
     await stage.supervisor.stop_task(stage.task_id)
 
 

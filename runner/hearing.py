@@ -1,0 +1,48 @@
+"""What a child says, line by line: its events, and the notes that are none."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from runner.attempt import Note
+from runner.events import EventType
+from runner.files import Artifact
+
+# Only the supervisor may say these; from a child they would be lies about the task.
+_SUPERVISORS_OWN = frozenset({EventType.STATUS, EventType.RESOURCE, EventType.INPUT_RESPONSE})
+
+_NOTE_START = b'{"op":'  # an event starts with its timestamp
+
+
+class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of the child: a `Draft` whose payload is decoded only where it matters."""
+
+    timestamp: str
+    agent_role: str | None
+    event_type: EventType
+    payload: msgspec.Raw
+
+
+Heard = tuple[bytes, Line]
+
+decode_note = msgspec.json.Decoder(Note).decode
+decode_artifact = msgspec.json.Decoder(Artifact).decode
+decode_payload = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_line = msgspec.json.Decoder(Line).decode
+
+
+def is_note(line: bytes) -> bool:
+    return line.startswith(_NOTE_START)
+
+
+def heard(lines: Iterable[bytes]) -> list[Heard]:
+    """The lines of a child as events. Raises `msgspec.MsgspecError` or `ValueError` for what is none."""
+    events = []
+    for line in lines:
+        line.decode()  # what is not UTF-8 would break the commit of other tasks too
+        event = _decode_line(line)
+        if event.event_type in _SUPERVISORS_OWN:
+            raise msgspec.ValidationError(f"The process sent an event of type {event.event_type}.")
+        events.append((line, event))
+    return events
