@@ -30,8 +30,12 @@ class Artifacts:
     async def open(self, path: str, version: int | None) -> Opened:
         """As `Runner.open_artifact`."""
         found = _version(await self._file(path), version)
-        with _kept(found):
-            return Opened(found, await asyncio.to_thread(self._blobs.open, found.sha256))
+        return Opened(found, await self.open_version(found))
+
+    async def open_version(self, version: Artifact) -> BinaryIO:
+        """As `Runner.open_version`."""
+        with _kept(version):
+            return await asyncio.to_thread(self._blobs.open, version.sha256)
 
     async def diff(self, path: str, old: int | None, new: int | None) -> Difference:
         """As `Runner.diff_artifact`."""

@@ -309,6 +309,9 @@ class Runner(Protocol):
     async def open_artifact(self, task_id: str, path: str, version: int | None) -> Opened:
         """A version of a file, or the file as it is now. Raises `ArtifactNotFound`."""
 
+    async def open_version(self, task_id: str, version: Artifact) -> BinaryIO:
+        """The bytes of what `get_task_artifacts` has told of. Raises `ArtifactNotFound` if they are not kept."""
+
     async def diff_artifact(self, task_id: str, path: str, old: int | None, new: int | None) -> Difference:
         """What has changed from one version of a text to another.
 

@@ -38,7 +38,7 @@ from runner.blobs import Blobs
 from runner.confinement import weaknesses
 from runner.errors import Conflict, NotInTeam, TaskNotFound, TasksFull
 from runner.events import EVENT_LIMIT, now
-from runner.files import File
+from runner.files import Artifact, File
 from runner.folder import DATABASE, hold
 from runner.forkserver import ForkServer
 from runner.logfile import export_log, import_log
@@ -70,8 +70,8 @@ class Supervisor:
 
     folder: where each task has a folder of its own. concurrency: attempts at the same time. grace: seconds that a
     stopped child has to end by itself. silence_limit: seconds without a sign of life after which a child is killed.
-    durability: of the files that are kept, as that of the store.
-    task_limit: in all. event_limit: events of a task, of all its attempts.
+    durability: of the files that are kept, as that of the store. task_limit: in all. event_limit: events of a task, of
+    all its attempts.
     """
 
     def __init__(
@@ -273,6 +273,9 @@ class Supervisor:
 
     async def open_artifact(self, task_id: str, path: str, version: int | None) -> Opened:
         return await self._artifacts(task_id).open(path, version)
+
+    async def open_version(self, task_id: str, version: Artifact) -> BinaryIO:
+        return await self._artifacts(task_id).open_version(version)
 
     async def diff_artifact(self, task_id: str, path: str, old: int | None, new: int | None) -> Difference:
         return await self._artifacts(task_id).diff(path, old, new)

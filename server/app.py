@@ -18,13 +18,15 @@ from server import openapi, problems
 from server.assets import Assets
 from server.entrances import Entrances
 from server.exports import Exports
+from server.files import Files
 from server.gate import Gate, GatedApp
 from server.headers import Policies
 from server.hub import Hub
 from server.logins import Logins
 from server.metrics import Metrics
+from server.operations import Handler, Operation
 from server.polls import Polls
-from server.routes import Api, Handler, Operation
+from server.routes import Api
 from server.search import Search
 
 STATIC = Path(__file__).parent.parent / "static"
@@ -85,6 +87,7 @@ def create_app(runner: Runner, *, llm: Llm, gate: Gate) -> LiveApp:
         *Logins(gate).operations(),
         *Exports(runner, STATIC).operations(),
         *api.operations(),
+        *Files(runner).operations(),
         Search(runner).operation(),
         Metrics(runner, hub).operation(),
     ]

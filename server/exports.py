@@ -13,9 +13,10 @@ from starlette.responses import Response, StreamingResponse
 from runner.base import Runner
 from runner.errors import ArtifactNotFound
 from runner.files import File
+from runner.versions import versions
 from server import offline, schemas
+from server.operations import Operation, json_answer, task_id_of
 from server.problems import BadRequest
-from server.routes import Operation
 from server.validation import require_type
 
 LOG_TYPE = "application/jsonl"
@@ -73,15 +74,15 @@ class Exports:
         require_type(request, LOG_TYPE)
         task = await self._runner.import_log(_uploaded(request))
         headers = {"Location": f"/api/tasks/{task.id}"}
-        return Response(msgspec.json.encode(schemas.detail(task, None)), 201, headers, media_type="application/json")
+        return json_answer(schemas.detail(task, None), 201, headers)
 
     async def export_log(self, request: Request) -> Response:
-        task_id = str(request.path_params["task_id"])
+        task_id = task_id_of(request)
         chunks = await self._runner.export_log(task_id)
         return StreamingResponse(chunks, media_type=LOG_TYPE, headers=_attachment(f"{task_id}.jsonl"))
 
     async def export_page(self, request: Request) -> Response:
-        task_id = str(request.path_params["task_id"])
+        task_id = task_id_of(request)
         chunks = await self._runner.export_log(task_id)
         page = await asyncio.to_thread(offline.page, self._static)
         content = self._page(task_id, page, chunks)
@@ -101,16 +102,14 @@ class Exports:
     async def _contents(self, task_id: str, files: Sequence[File]) -> AsyncIterator[_File]:
         """What is text of all versions of files, as long as there is room: first the files as they are now."""
         room = FILES_BYTES
-        every = [(file.path, version) for file in files for version in file.versions]
         newest = {(file.path, file.version) for file in files}
-        for path, version in sorted(every, key=lambda one: (one[0], one[1].version) not in newest):
+        for version in sorted(versions(files), key=lambda one: (one.path, one.version) not in newest):
             if version.size > min(room, FILE_BYTES):
                 continue
             with contextlib.suppress(ArtifactNotFound, UnicodeDecodeError):  # it is gone, or no text
-                _, opened = await self._runner.open_artifact(task_id, path, version.version)
-                content = await asyncio.to_thread(_read, opened)
+                content = await asyncio.to_thread(_read, await self._runner.open_version(task_id, version))
                 room -= len(content)
-                yield _File(path, version.version, content.decode())
+                yield _File(version.path, version.version, content.decode())
 
 
 def _read(file: BinaryIO) -> bytes:

@@ -1,13 +1,12 @@
 """`/api/login`: browsers change a token for a cookie, ask who they are, and log out."""
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from server import schemas
 from server.auth import COOKIE, NotAuthenticated, Pass
 from server.gate import Credentials, Gate, unauthenticated
-from server.routes import Operation
+from server.operations import Operation, json_answer
 from server.validation import body
 
 _PATH = "/api/login"
@@ -84,4 +83,4 @@ class Logins:
 
 def _json(passed: Pass) -> Response:
     content = schemas.Login(role=passed.role, by_cookie=passed.cookie is not None)
-    return Response(msgspec.json.encode(content), headers=_NOT_KEPT, media_type="application/json")
+    return json_answer(content, headers=_NOT_KEPT)

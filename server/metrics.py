@@ -25,7 +25,7 @@ from runner.base import Runner
 from runner.stats import AttemptStats, CommitStats, RunnerStats
 from server.audience import AudienceStats
 from server.hub import Hub
-from server.routes import Operation
+from server.operations import Operation
 from server.settings import VERSION
 
 

@@ -9,8 +9,8 @@ import msgspec
 
 from server.auth import COOKIE
 from server.gate import is_open
+from server.operations import Operation
 from server.problems import MEDIA_TYPE
-from server.routes import Operation
 from server.schemas import Problem
 from server.settings import VERSION
 

@@ -1,19 +1,17 @@
-"""The REST endpoints, and the table of them from which routes and OpenAPI are made."""
+"""The REST endpoints over tasks, their runs and their logs, and over the server itself."""
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from runner.base import Filter, Load, Page, Runner, Stopped
 from runner.measures import TaskMetrics, Timeline
 from runner.task import NewTask
-from server import downloads, schemas
+from server import schemas
 from server.hub import Hub
+from server.operations import Operation, json_answer, task_id_of
 from server.polls import content, etag
 from server.problems import BadRequest
 from server.settings import VERSION
@@ -21,29 +19,6 @@ from server.topic import Position
 from server.validation import body, query
 
 PAGE_BYTES = 4 * 1024 * 1024  # of events in one answer, about
-
-
-Handler = Callable[[Request], Awaitable[Response]]
-
-
-class Operation(msgspec.Struct, frozen=True, kw_only=True):
-    """One endpoint.
-
-    path: `{path}` stands for a path with slashes. body: the type of a JSON body. upload: the media type of one that is
-    no JSON. answers: the type of the body by status, None for no body. media_type: of that body. problems: further
-    statuses.
-    """
-
-    method: str
-    path: str
-    handler: Handler
-    summary: str
-    query: type[Any] = schemas.NoQuery
-    body: type[Any] | None = None
-    upload: str | None = None
-    answers: Mapping[int, type[Any] | None]
-    media_type: str = "application/json"
-    problems: tuple[int, ...] = ()
 
 
 class Api:
@@ -159,43 +134,6 @@ class Api:
             ),
             Operation(
                 method="GET",
-                path=f"{task}/artifacts",
-                handler=self.list_artifacts,
-                summary="The files that a task's runs have written, with all their versions.",
-                answers={200: schemas.ArtifactList},
-                problems=(404,),
-            ),
-            Operation(
-                method="GET",
-                path=f"{task}/artifacts/{{path}}/diff",
-                handler=self.get_diff,
-                summary="What has changed between two versions of a text, as a unified diff.",
-                query=schemas.DiffQuery,
-                answers={200: str},
-                media_type="text/x-diff",
-                problems=(404, 422),
-            ),
-            Operation(
-                method="GET",
-                path=f"{task}/artifacts/{{path}}",
-                handler=self.get_artifact,
-                summary="A file, as it is now or in a version, to download. A single byte range is honoured.",
-                query=schemas.ArtifactQuery,
-                answers={200: str, 206: str, 304: None},
-                media_type="*/*",
-                problems=(404, 416, 422),
-            ),
-            Operation(
-                method="GET",
-                path=f"{task}/artifacts.zip",
-                handler=self.get_archive,
-                summary="All files of a task's last attempt, as they are now.",
-                answers={200: str},
-                media_type="application/zip",
-                problems=(404,),
-            ),
-            Operation(
-                method="GET",
                 path=f"{task}/timeline",
                 handler=self.get_timeline,
                 summary="When each role worked on what, and when a person was asked, between which events.",
@@ -257,7 +195,8 @@ class Api:
             message = "The Idempotency-Key header must have 1 to 255 characters."
             raise BadRequest(message, code="invalid", field="Idempotency-Key")
         task = await self._runner.create_task(new, key=key)
-        return _json(schemas.detail(task, self._runner.queue_place(task)), 201, {"Location": f"/api/tasks/{task.id}"})
+        detail = schemas.detail(task, self._runner.queue_place(task))
+        return json_answer(detail, 201, {"Location": f"/api/tasks/{task.id}"})
 
     async def list_tasks(self, request: Request) -> Response:
         wanted = query(request, schemas.TasksQuery, lists=frozenset({"status"}))
@@ -266,32 +205,33 @@ class Api:
         )
         cursor = None if page.next_cursor is None else str(page.next_cursor)
         rows = [schemas.row(task, self._runner.queue_place(task), page.snippets.get(task.id)) for task in page.tasks]
-        return _json(schemas.TaskList(tasks=rows, next_cursor=cursor))
+        return json_answer(schemas.TaskList(tasks=rows, next_cursor=cursor))
 
     async def get_task(self, request: Request) -> Response:
-        task = await self._runner.get_task_state(_task_id(request))
-        return _json(schemas.detail(task, self._runner.queue_place(task)))
+        task = await self._runner.get_task_state(task_id_of(request))
+        return json_answer(schemas.detail(task, self._runner.queue_place(task)))
 
     async def delete_task(self, request: Request) -> Response:
-        await self._runner.delete_task(_task_id(request))
+        await self._runner.delete_task(task_id_of(request))
         return Response(status_code=204)
 
     async def run_task(self, request: Request) -> Response:
         start = await body(request, schemas.Start)
-        task = await self._runner.start_task(_task_id(request), start.origin)
-        return _json(schemas.Accepted(task_id=task.id, message="Task execution started", attempt=task.attempt), 202)
+        task = await self._runner.start_task(task_id_of(request), start.origin)
+        accepted = schemas.Accepted(task_id=task.id, message="Task execution started", attempt=task.attempt)
+        return json_answer(accepted, 202)
 
     async def stop_task(self, request: Request) -> Response:
         await body(request, schemas.Nothing)
-        return _json(await self._runner.stop_task(_task_id(request)))
+        return json_answer(await self._runner.stop_task(task_id_of(request)))
 
     async def get_state(self, request: Request) -> Response:
-        task = await self._runner.get_task_state(_task_id(request))
-        return _json(schemas.state(task, self._runner.queue_place(task)))
+        task = await self._runner.get_task_state(task_id_of(request))
+        return json_answer(schemas.state(task, self._runner.queue_place(task)))
 
     async def get_events(self, request: Request) -> Response:
         wanted = query(request, schemas.EventsQuery, lists=frozenset({"types"}))
-        task_id = _task_id(request)
+        task_id = task_id_of(request)
         if wanted.before is not None:
             if wanted.since_event_id or wanted.wait:
                 message = "before cannot be given together with since_event_id or wait."
@@ -342,72 +282,44 @@ class Api:
 
     async def get_digest(self, request: Request) -> Response:
         wanted = query(request, schemas.DigestQuery)
-        task_id = _task_id(request)
+        task_id = task_id_of(request)
         digest = await self._runner.get_task_digest(task_id, wanted.through)
-        return _json(schemas.Digest(task_id=task_id, count=digest.count, sha256=digest.sha256))
+        return json_answer(schemas.Digest(task_id=task_id, count=digest.count, sha256=digest.sha256))
 
     async def say(self, request: Request) -> Response:
         message = await body(request, schemas.Message)
-        task_id = _task_id(request)
+        task_id = task_id_of(request)
         await self._runner.say(task_id, message.content, message.send_to)
         task = await self._runner.get_task_state(task_id)
-        return _json(
+        return json_answer(
             schemas.Accepted(task_id=task_id, message="The message was handed to the team", attempt=task.attempt), 202
         )
 
     async def answer(self, request: Request) -> Response:
         given = await body(request, schemas.Input)
-        task = await self._runner.answer(_task_id(request), given.request_id, given.answer)
-        return _json(schemas.state(task, self._runner.queue_place(task)))
-
-    async def list_artifacts(self, request: Request) -> Response:
-        task_id = _task_id(request)
-        return _json(schemas.ArtifactList(artifacts=await self._runner.get_task_artifacts(task_id)))
-
-    async def get_artifact(self, request: Request) -> Response:
-        return await self._file(request, str(request.path_params["path"]))
-
-    async def get_diff(self, request: Request) -> Response:
-        task_id, path = _task_id(request), str(request.path_params["path"])
-        files = {file.path for file in await self._runner.get_task_artifacts(task_id)}
-        if f"{path}/diff" in files:  # then the path is a folder, and has no diff
-            return await self._file(request, f"{path}/diff")
-        wanted = query(request, schemas.DiffQuery)
-        difference = await self._runner.diff_artifact(task_id, path, wanted.old, wanted.new)
-        name = f"{_name(path)}-{difference.old}-{difference.new}.diff"
-        headers = downloads.attachment(name) | {"Content-Type": "text/x-diff; charset=utf-8"}
-        return Response(difference.text, headers=headers)
-
-    async def _file(self, request: Request, path: str) -> Response:
-        wanted = query(request, schemas.ArtifactQuery)
-        artifact, file = await self._runner.open_artifact(_task_id(request), path, wanted.version)
-        return downloads.download(request, file, name=_name(path), size=artifact.size, sha256=artifact.sha256)
-
-    async def get_archive(self, request: Request) -> Response:
-        task_id = _task_id(request)
-        file = await self._runner.open_archive(task_id)
-        return downloads.stream(file, name=f"{task_id}.zip", media_type="application/zip")
+        task = await self._runner.answer(task_id_of(request), given.request_id, given.answer)
+        return json_answer(schemas.state(task, self._runner.queue_place(task)))
 
     async def get_timeline(self, request: Request) -> Response:
         wanted = query(request, schemas.TimelineQuery)
         timeline = await self._runner.get_task_timeline(
-            _task_id(request), after=wanted.since_event_id, limit=wanted.limit
+            task_id_of(request), after=wanted.since_event_id, limit=wanted.limit
         )
-        return _json(timeline)
+        return json_answer(timeline)
 
     async def get_task_metrics(self, request: Request) -> Response:
-        return _json(await self._runner.get_task_metrics(_task_id(request)))
+        return json_answer(await self._runner.get_task_metrics(task_id_of(request)))
 
     async def get_drain(self, _: Request) -> Response:
-        return _json(self._runner.load())
+        return json_answer(self._runner.load())
 
     async def drain(self, request: Request) -> Response:
         wanted = await body(request, schemas.Drain)
         await (self._runner.drain() if wanted.drain else self._runner.resume())
-        return _json(self._runner.load())
+        return json_answer(self._runner.load())
 
     async def health(self, _: Request) -> Response:
-        return _json(schemas.Health(version=VERSION, epoch=self._hub.epoch, model=self._model, demo=self._demo))
+        return json_answer(schemas.Health(version=VERSION, epoch=self._hub.epoch, model=self._model, demo=self._demo))
 
     async def readiness(self, _: Request) -> Response:
         checks = {"runner": self._runner.ready()}
@@ -415,7 +327,7 @@ class Api:
         ready = all(checks.values()) and not draining
         weaknesses = self._runner.weaknesses()
         readiness = schemas.Readiness(ready=ready, checks=checks, draining=draining, weaknesses=weaknesses)
-        return _json(readiness, 200 if ready else 503)
+        return json_answer(readiness, 200 if ready else 503)
 
 
 def _events_response(request: Request, page: Page, position: Position, *, epoch: str) -> Response:
@@ -424,15 +336,3 @@ def _events_response(request: Request, page: Page, position: Position, *, epoch:
     if tag.decode() in [known.strip() for known in request.headers.get("if-none-match", "").split(",")]:
         return Response(status_code=304, headers=headers)
     return Response(content(page, position), media_type="application/json", headers=headers)
-
-
-def _json(value: msgspec.Struct, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(msgspec.json.encode(value), status, headers, media_type="application/json")
-
-
-def _name(path: str) -> str:
-    return path.rpartition("/")[2]
-
-
-def _task_id(request: Request) -> str:
-    return str(request.path_params["task_id"])

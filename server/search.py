@@ -1,13 +1,12 @@
 """Searching the log of a task. Tasks themselves are searched where they are listed."""
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from runner.base import Runner
 from server import schemas
+from server.operations import Operation, json_answer, task_id_of
 from server.problems import BadRequest
-from server.routes import Operation
 from server.validation import query
 
 
@@ -32,11 +31,11 @@ class Search:
             message = "q must be text from 1 to 200 characters, and hold more than white space."
             raise BadRequest(message, code="invalid", field="q")
         findings = await self._runner.search_task_events(
-            str(request.path_params["task_id"]), query=wanted.q, limit=wanted.limit, before=wanted.before
+            task_id_of(request), query=wanted.q, limit=wanted.limit, before=wanted.before
         )
         results = schemas.SearchResults(
             results=list(findings.found),
             through=findings.through,
             next_before=findings.found[-1].event_id if findings.more else None,
         )
-        return Response(msgspec.json.encode(results), media_type="application/json")
+        return json_answer(results)
