@@ -118,11 +118,11 @@ class Recorder:
         while True:
             try:
                 return await self._store.append(commits)
-            except sqlite3.OperationalError:
+            except sqlite3.OperationalError as error:
                 if self._hurried.is_set():
                     raise
                 self._retries += 1
-                _log.exception("%d commits failed; trying again", len(commits))
+                _log.error("%d commits failed (%s); trying again", len(commits), error)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_RETRY_PAUSE):
                     await self._hurried.wait()
