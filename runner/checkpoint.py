@@ -36,8 +36,7 @@ _READ = Filter(
         }
     )
 )
-# Errors of runs that a person has ended, by a word or by none: what was replayed is not why.
-_BY_PERSON = frozenset({"StoppedByPerson", "BudgetUsedUp", "Unanswered"})
+_UNANSWERED = "Unanswered"  # the error of a run that a person has ended by no word: what was replayed is not why
 
 
 async def read_checkpoint(store: Store, task_id: str, *, asked: str | None) -> Checkpoint:
@@ -115,7 +114,7 @@ class _Reader:
             case EventType.INPUT_RESPONSE if payload.get("request_id") in self._open:
                 asked = self._open.pop(payload.get("request_id", ""))
                 self._keep([_Finding(answered_key(asked.role, asked.kind), payload.get("answer", ""))])
-            case EventType.ERROR if payload.get("fatal") and payload.get("error_type") not in _BY_PERSON:
+            case EventType.ERROR if payload.get("fatal") and payload.get("error_type") != _UNANSWERED:
                 self._failed = True
 
     def _begin(self) -> None:

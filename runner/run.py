@@ -36,14 +36,14 @@ from runner.blobs import Blobs
 from runner.checkpoint import read_checkpoint
 from runner.clocks import SilenceClock, WorkClock
 from runner.errors import AlreadyAnswered, AttemptLost, ChildLost, Conflict, NotInTeam, StaleAttempt
-from runner.events import EVENT_LIMIT, EventType, draft, now
+from runner.events import EVENT_LIMIT, EventType, draft, now, short
 from runner.files import Artifact
 from runner.forkserver import Child, ForkServer
 from runner.hearing import Heard, decode_artifact, decode_note, decode_payload, heard, is_note
 from runner.recorder import Recorder, entry
 from runner.redact import Redactor
 from runner.resources import Meter
-from runner.speech import told
+from runner.speech import STOP, plain, told
 from runner.states import Status, Trigger, follow
 from runner.stats import AttemptStats, How, Resources
 from runner.task import FOLDED, Task, fold
@@ -51,6 +51,7 @@ from runner.versions import read_files, versions
 from runner.workspace import lay_out
 
 RESOURCE_PERIOD = 2.0  # seconds between RESOURCE events
+_SHOWN = 300  # characters of a question
 LOSSES = 3  # attempts in a row that may lose their process; after the last of them the task has failed
 
 _log = logging.getLogger(__name__)
@@ -189,8 +190,11 @@ class Run:
         """How the stop went, once the run has ended. took: seconds."""
         return Stopped(task_id=self.task.id, status=self.task.status, how=self.how, took_ms=round(took * 1000, 1))
 
-    async def answer(self, request_id: str, answer: str) -> None:
-        """Answer what is asked, also while the team is on its way back to the question. Raises `AlreadyAnswered`."""
+    async def answer(self, request_id: str, answer: str) -> str | None:
+        """Answer what is asked, also while the team is on its way back to the question. Raises `AlreadyAnswered`.
+
+        Returns why the run is to be stopped, if that was the answer; the team does not hear of it then.
+        """
         waiting = self.task.waiting
         if waiting is None or waiting.request_id != request_id:
             raise AlreadyAnswered(request_id)
@@ -204,8 +208,14 @@ class Run:
         if self.task.status is Status.WAITING:
             done = self.change(Trigger.ANSWER)
             self._working.resume()
+        if STOP in waiting.choices and plain(answer, waiting.choices) == STOP:
+            reason = f'A person answered "{STOP}" to: {short(waiting.question, _SHOWN)}'
+            self.stop(reason)
+            await done
+            return reason
         await done
         await self._tell(Answer(request_id=request_id, answer=answer))
+        return None
 
     async def say(self, content: str, send_to: Role | None) -> None:
         """Say something to the team, or to one role; what is committed is heard by a later attempt, if need be."""

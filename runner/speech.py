@@ -23,7 +23,15 @@ NAMES = {
     "QaEngineer": "QA engineer",
 }
 
+STOP = "stop"  # the choice that ends a run
+
 _SHOWN = 300  # characters of a message
+
+
+def plain(answer: str, choices: Sequence[str]) -> str:
+    """The choice that is meant, however it was typed; else the words, without space around them."""
+    words = answer.strip()
+    return words.lower() if words.lower() in choices else words
 
 
 def told(say: Say) -> dict[str, Any]:

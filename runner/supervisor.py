@@ -307,7 +307,8 @@ class Supervisor:
 
     async def answer(self, task_id: str, request_id: str, answer: str) -> Task:
         run = await self._require_run(task_id)
-        await run.answer(request_id, answer)
+        if reason := await run.answer(request_id, answer):
+            await self._stop(run, reason)
         return run.task
 
     async def say(self, task_id: str, content: str, send_to: Role | None) -> None:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runner.attempt import BudgetRaised
-from runner.metagpt.failures import BudgetUsedUp, RunFailed
-from runner.metagpt.questions import STOP
+from runner.metagpt.failures import RunFailed
 from runner.metagpt.run import Run
+from runner.speech import STOP
 from runner.usage import Usage
 
 RAISE = "raise"
@@ -63,7 +63,7 @@ class Budget:
         self._failure: RunFailed | None = None
 
     async def allow(self) -> None:
-        """Return once another call may be made. Raises `BudgetUsedUp` and `Unanswered`."""
+        """Return once another call may be made. Raises `Unanswered`."""
         self._warn_of_no_price()
         async with self._asking:
             if self._failure is not None:
@@ -115,8 +115,6 @@ class Budget:
         question = f"{used} {ways}"
         while True:
             answer = await self._run.questions.ask(about, question, (RAISE, STOP))
-            if answer == STOP:
-                raise BudgetUsedUp(kind.shown(limit), kind.shown(spent))
             wanted = raised if answer == RAISE else _number(kind, answer)
             if wanted is not None and spent < wanted <= MOST:
                 return self._raise(kind, wanted)

@@ -1,13 +1,11 @@
 """Why a run can fail, in words for the person who reads the ERROR event. Whatever is not one of these is a fault.
 
 - RunFailed
-  - BudgetUsedUp
   - LlmFailed
   - MalformedAnswer
   - NoCode
   - OutsideWorkspace
   - RoleFailed
-  - StoppedByPerson
   - Unanswered
 """
 
@@ -16,13 +14,6 @@ from runner.events import short
 
 class RunFailed(Exception):
     """The run ends here; trying the same step again would not help."""
-
-
-class BudgetUsedUp(RunFailed):
-    """budget, spent: with their units."""
-
-    def __init__(self, budget: str, spent: str) -> None:
-        super().__init__(f"The run was stopped by a person: {spent} of the budget of {budget} were used up.")
 
 
 class LlmFailed(RunFailed):
@@ -56,11 +47,6 @@ class RoleFailed(RunFailed):
         detail = short(str(cause), 500) or "no further details"
         super().__init__(f"{role} failed{where}{what}: {type(cause).__name__}: {detail}")
         self.cause = cause
-
-
-class StoppedByPerson(RunFailed):
-    def __init__(self) -> None:
-        super().__init__("The run was stopped by a person.")
 
 
 class Unanswered(RunFailed):

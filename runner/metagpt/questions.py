@@ -1,7 +1,8 @@
 """Questions to a person. The supervisor shows them, waits, and sends the answer as a command.
 
 A question that was answered in an earlier attempt is not asked again; one that was still open keeps its request id, and
-its answer may come before the team has come to ask it again.
+its answer may come before the team has come to ask it again. The answer that ends the run does not come here: it is a
+stop, which the supervisor sees to.
 """
 
 import asyncio
@@ -12,8 +13,7 @@ from runner.events import EventType, hence
 from runner.metagpt.channel import ROLE, Channel
 from runner.metagpt.failures import Unanswered
 from runner.metagpt.recall import Recall
-
-STOP = "stop"  # the answer that ends a run
+from runner.speech import STOP, plain
 
 
 class Questions:
@@ -41,12 +41,12 @@ class Questions:
         """
         async with self._turn:
             recorded = self._recorded(answered_key(_asking(), kind), choices)
-            return recorded if recorded is not None else _plain(await self._ask(kind, question, choices), choices)
+            return recorded if recorded is not None else plain(await self._ask(kind, question, choices), choices)
 
     def _recorded(self, key: str, choices: Sequence[str]) -> str | None:
         """The answer of an earlier attempt, but for those that ended it."""
         while (recorded := self._recall.take(key)) is not None:
-            if (answer := _plain(recorded, choices)) != STOP:
+            if (answer := plain(recorded, choices)) != STOP:
                 return answer
         return None
 
@@ -96,9 +96,3 @@ class Questions:
 
 def _asking() -> str:
     return ROLE.get() or ""
-
-
-def _plain(answer: str, choices: Sequence[str]) -> str:
-    """The choice that is meant, however it was typed; else the words, without space around them."""
-    words = answer.strip()
-    return words.lower() if words.lower() in choices else words

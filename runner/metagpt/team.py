@@ -22,10 +22,9 @@ from metagpt.utils.common import any_to_str
 from runner.attempt import Say
 from runner.metagpt import hooks, phrases, provider
 from runner.metagpt.channel import ROLE
-from runner.metagpt.failures import NoCode, RoleFailed, RunFailed, StoppedByPerson
-from runner.metagpt.questions import STOP
+from runner.metagpt.failures import NoCode, RoleFailed, RunFailed
 from runner.metagpt.run import TURN, Revision, Run, Turn
-from runner.speech import EVERYONE, PERSON, PERSON_SAYS
+from runner.speech import EVERYONE, PERSON, PERSON_SAYS, STOP
 
 ROLES = {role.__name__: role for role in (ProductManager, Architect, ProjectManager, Engineer, QaEngineer)}
 
@@ -135,8 +134,6 @@ class LiveTeam:
             answer = await run.questions.ask("review", self._question(turn), (APPROVE, REVISE, STOP))
             if answer == APPROVE:
                 return turn, reply
-            if answer == STOP:
-                raise StoppedByPerson
             wish = "Do it again, differently." if answer in (REVISE, "") else answer
             revision = Revision(wish, await asyncio.to_thread(self._take_away, list(new)))
             if reply in role.rc.memory.storage:

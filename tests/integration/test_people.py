@@ -53,6 +53,17 @@ async def test_words_for_an_answer(api: Api) -> None:
     await api.until_succeeded(task_id)
 
 
+async def test_stop_as_an_answer(server: Server, api: Api) -> None:
+    """The choice `stop` is a stop: it is answered when nothing of the run is left, and nothing has failed."""
+    task_id, request_id = await _asked(api)
+    given = {"request_id": request_id, "answer": " Stop"}
+    response = await api.http.post(f"/api/tasks/{task_id}/input", json=given)
+    assert (response.status_code, response.json()["status"]) == (200, "CANCELLED")
+    assert not server.descendants
+    assert [status for _, status in statuses(await api.events(task_id))][-2:] == ["STOPPING", "CANCELLED"]
+    assert await api.events(task_id, types="ERROR") == []
+
+
 async def test_an_answer_to_another_question(api: Api) -> None:
     """An answer to a question that was never asked changes nothing."""
     task_id = await api.started(options=REVIEW)

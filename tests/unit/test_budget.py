@@ -14,7 +14,7 @@ import pytest_asyncio
 from runner.attempt import Answer, Checkpoint, answered_key
 from runner.metagpt.budget import Budget
 from runner.metagpt.channel import Channel
-from runner.metagpt.failures import BudgetUsedUp, Unanswered
+from runner.metagpt.failures import Unanswered
 from runner.metagpt.run import Run
 from runner.redact import Redactor
 from runner.usage import Usage
@@ -180,14 +180,6 @@ async def test_half_a_token(desk: Desk) -> None:
     await allowing
 
 
-async def test_a_stop(desk: Desk) -> None:
-    """A person can end the run, and its reason says that."""
-    allowing = asyncio.create_task(desk.budget(used=used(2.0), budget_usd=1.0).allow())
-    await desk.answer("stop")
-    with pytest.raises(BudgetUsedUp, match=r"stopped by a person: \$2\.00 of the budget of \$1\.00 were used up"):
-        await allowing
-
-
 async def test_both_budgets(desk: Desk) -> None:
     """Each budget that is used up is asked about."""
     allowing = asyncio.create_task(desk.budget(used=used(2.0, 500), budget_usd=1.0, budget_tokens=500).allow())
@@ -202,17 +194,6 @@ async def test_roles_at_the_same_time(desk: Desk) -> None:
     waiting = [asyncio.create_task(budget.allow()) for _ in range(5)]
     await desk.answer("raise")
     await asyncio.gather(*waiting)
-    assert [line.get("event_type") for line in await desk.told()].count("INPUT_REQUEST") == 1
-
-
-async def test_roles_at_the_same_time_are_stopped(desk: Desk) -> None:
-    """After a stop no other role asks again."""
-    budget = desk.budget(used=used(2.0), budget_usd=1.0)
-    waiting = [asyncio.create_task(budget.allow()) for _ in range(5)]
-    await desk.answer("stop")
-    async with asyncio.timeout(DEADLINE):
-        errors = await asyncio.gather(*waiting, return_exceptions=True)
-    assert {type(error) for error in errors} == {BudgetUsedUp}
     assert [line.get("event_type") for line in await desk.told()].count("INPUT_REQUEST") == 1
 
 

@@ -106,15 +106,14 @@ async def test_usage_by_role(start: Start, server: OpenAiServer) -> None:
 
 
 async def test_nothing_is_asked_of_the_model_once_the_budget_is_used_up(start: Start, server: OpenAiServer) -> None:
-    """A person is asked before the next call, and after a stop there is none."""
-    attempt = await start(llm=Llm(config=server.config()), budget_usd=0.005)
-    question = await attempt.until("INPUT_REQUEST")
+    """A person is asked before the next call, and there is none if nobody answers."""
+    attempt = await start(llm=Llm(config=server.config()), budget_usd=0.005, answer_timeout_s=0.5)
+    await attempt.until("INPUT_REQUEST")
     asked = len(server.requests)
     spent = sum(call["cost_usd"] for call in attempt.payloads("LLM_CALL"))
     assert spent >= 0.005 and 0 < asked < 5
-    await attempt.child.send(Answer(request_id=question["request_id"], answer="stop"))
     assert await attempt.end() == 1
-    assert (len(server.requests), attempt.fatal["error_type"]) == (asked, "BudgetUsedUp")
+    assert (len(server.requests), attempt.fatal["error_type"]) == (asked, "Unanswered")
 
 
 async def test_a_raised_budget(start: Start, server: OpenAiServer) -> None:

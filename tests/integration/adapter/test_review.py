@@ -65,15 +65,6 @@ async def test_a_revision_is_a_second_version(start: Start) -> None:
     assert causes.count("WritePRD") == 1
 
 
-async def test_a_person_can_stop_the_run(start: Start) -> None:
-    """The answer "stop" ends the run as a failure that says who wanted it."""
-    attempt = await start(review=["ProductManager"])
-    await reply(attempt, "stop")
-    assert await attempt.end() == 1
-    assert attempt.fatal["message"] == "The run was stopped by a person."
-    assert attempt.fatal["error_type"] == "StoppedByPerson"
-
-
 async def test_an_answer_to_no_question_changes_nothing(start: Start) -> None:
     """An answer whose question is not open is dropped."""
     attempt = await start(review=["ProductManager"])
