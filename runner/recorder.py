@@ -26,6 +26,8 @@ _RETRY_PAUSE = 1.0  # seconds
 
 _log = logging.getLogger(__name__)
 
+_Awaited = tuple[Commit, asyncio.Future[None]]
+
 
 class Recorder:
     """The only writer of logs. Use it as an async context manager, in the loop that runs the supervisor."""
@@ -33,7 +35,7 @@ class Recorder:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._listeners: list[Listener] = []
-        self._pending: list[tuple[Commit, asyncio.Future[None]]] = []
+        self._pending: list[_Awaited] = []
         self._work = asyncio.Event()
         self._closing = False
         self._seconds = Histogram(COMMIT_BOUNDS)
@@ -87,19 +89,23 @@ class Recorder:
             await self._work.wait()
             self._work.clear()
             while self._pending:
-                await self._commit_pending()
+                batch, self._pending = self._pending, []
+                await self._commit(batch)
             if self._closing:
                 return
 
-    async def _commit_pending(self) -> None:
-        batch, self._pending = self._pending, []
+    async def _commit(self, batch: Sequence[_Awaited]) -> None:
         commits = _merge([commit for commit, _ in batch])
         clock = asyncio.get_running_loop().time
         began = clock()
         try:
             taken = await self._append(commits)
-        except Exception as error:  # whoever waits for this commit decides what its failure means
-            for _, done in batch:
+        except Exception as error:
+            if len(commits) > 1:  # one of them may be at fault, and the others are not to fail with it
+                for one in commits:
+                    await self._commit([awaited for awaited in batch if awaited[0].task.id == one.task.id])
+                return
+            for _, done in batch:  # whoever waits for it decides what its failure means
                 _fail(done, error)
             return
         self._seconds.observe(clock() - began)

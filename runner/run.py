@@ -9,7 +9,8 @@ import contextlib
 import logging
 import signal
 import sqlite3
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -35,7 +36,7 @@ from runner.base import Entry, Stopped, Store
 from runner.blobs import Blobs
 from runner.checkpoint import read_checkpoint
 from runner.clocks import SilenceClock, WorkClock
-from runner.errors import AlreadyAnswered, AttemptLost, ChildLost, Conflict, NotInTeam, StaleAttempt
+from runner.errors import AlreadyAnswered, AttemptLost, ChildLost, Conflict, NotInTeam, StaleAttempt, TaskNotFound
 from runner.events import EVENT_LIMIT, EventType, draft, now, short
 from runner.files import Artifact
 from runner.forkserver import Child, ForkServer
@@ -44,7 +45,7 @@ from runner.recorder import Recorder, entry
 from runner.redact import Redactor
 from runner.resources import Meter
 from runner.speech import STOP, plain, told
-from runner.states import Status, Trigger, follow
+from runner.states import IN_ATTEMPT, Status, Trigger, follow
 from runner.stats import AttemptStats, How, Resources
 from runner.task import FOLDED, Task, fold
 from runner.versions import read_files, versions
@@ -164,14 +165,14 @@ class Run:
         try:
             failure = await self._attempt()
         except AttemptLost as loss:
-            await self._finish(self._write_loss(str(loss)))
+            await self._finish(partial(self._write_loss, str(loss)))
         except ChildLost as lost:
-            await self._finish(self._write_end(str(lost)))
+            await self._finish(partial(self._write_end, str(lost)))
         except Exception as error:  # whatever broke it, an attempt ends with a terminal status
             _log.exception("the attempt broke")
-            await self._finish(self._write_end(str(error) or type(error).__name__))
+            await self._finish(partial(self._write_end, str(error) or type(error).__name__))
         else:
-            await self._finish(self._write_end(failure))
+            await self._finish(partial(self._write_end, failure))
         _log.info("the attempt has ended: %s", self.task.last_message)
 
     def stop(self, reason: str) -> None:
@@ -375,10 +376,15 @@ class Run:
             raise AttemptLost(reason)
         return reason
 
-    async def _finish(self, ending: Coroutine[Any, Any, None]) -> None:
+    async def _finish(self, write: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await ending
-        except (StaleAttempt, sqlite3.Error):
+            try:
+                await write()
+            except StaleAttempt:  # an event could not be written, so that what follows it is in the wrong place
+                self.task = await self._store.get_task(self.task.id)
+                if self.task.status in IN_ATTEMPT:
+                    await write()
+        except (StaleAttempt, TaskNotFound, sqlite3.Error):
             _log.exception("the end of the attempt was not written; the next start of the server will")
 
     async def _write_end(self, failure: str | None) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import aclosing, closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from runner.states import TERMINAL, Status
 from runner.store import SqliteStore
 from runner.supervisor import Supervisor
 from runner.task import NewTask, Task
-from tests.children import ToldForks, told_supervisor
+from tests.children import Stage, ToldForks, told_supervisor
 from tests.logs import make_task
 from tests.support import DEADLINE, ends, ids, statuses, until
 
@@ -146,3 +146,26 @@ async def test_the_end_of_a_server_whose_store_refuses(trouble: Trouble, tmp_pat
         log = await _log(supervisor, task_id)
     assert ids(log) == list(range(1, len(log) + 1))
     assert ends(log) == [(1, "FAILED")]
+
+
+class Choosy(SqliteStore):
+    """A store that cannot write one word."""
+
+    async def append(self, commits: Sequence[Commit]) -> list[bool]:
+        if any(b"unspeakable" in event.encoded for commit in commits for event in commit.events):
+            raise sqlite3.IntegrityError("this cannot be written")
+        return await super().append(commits)
+
+
+async def test_an_event_that_cannot_be_written(tmp_path: Path) -> None:
+    """It fails the run that has told of it, and no other whose events were to be committed with it."""
+    async with told_supervisor(tmp_path, kind=Choosy) as (supervisor, forks):
+        first, second = Stage(supervisor, forks), Stage(supervisor, forks)
+        one, other = await first.child(), await second.child()
+        one.emit(EventType.LOG, {"message": "unspeakable"})
+        other.emit(EventType.LOG, {"message": "well"})
+        other.finish()
+        assert (await second.end()).status is Status.SUCCEEDED
+        task = await first.end()
+        assert (task.status, task.reason) == (Status.FAILED, "this cannot be written")
+        assert ends(await first.log()) == [(1, "FAILED")]
