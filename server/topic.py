@@ -158,7 +158,7 @@ class Topic:
             return None
         events: list[bytes] = []
         cursor = after
-        for event in islice(self._ring, after - self._ring[0].event_id + 1, None):
+        for event in self._above(after):
             if filter.passes(event.event_type, event.agent_role):
                 size -= len(event.encoded)
                 if len(events) == limit or (events and size < 0):
@@ -166,6 +166,13 @@ class Topic:
                 events.append(event.encoded)
             cursor = event.event_id
         return Page(b",".join(events), len(events), cursor, self.position.head)
+
+    def _above(self, after: int) -> Iterable[Placed]:
+        """The ring's events above one of them. A deque is walked from its end, so from the one that is nearer."""
+        count = self._ring[-1].event_id - after
+        if count > len(self._ring) // 2:
+            return islice(self._ring, len(self._ring) - count, None)
+        return reversed(list(islice(reversed(self._ring), count)))
 
     def _step(self) -> None:
         assert self._pump is not None
