@@ -16,6 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
+from runner.metagpt.reexports import ReexportFinder
+
 # Modules of MetaGPT whose own imports fail without packages that a team of our five roles does not need.
 OPTIONAL = frozenset(
     {
@@ -47,7 +49,7 @@ T = TypeVar("T")
 def load(scratch: Path) -> None:
     """Import MetaGPT whole. Its log and workspace folders, made at import, land in `scratch`."""
     scratch.mkdir(parents=True, exist_ok=True)
-    sys.meta_path.insert(0, _OptionalFinder())
+    sys.meta_path[:0] = [_OptionalFinder(), ReexportFinder()]
     sys.meta_path.append(_AbsentFinder())
     if PathFinder.find_spec("gymnasium") is None:
         _stand_in_for_gymnasium()
