@@ -32,6 +32,7 @@ SHORT_WAIT = st.sampled_from(["0", "0.01", "-0.0", "1e-9", "NaN", "31", ""])
 
 OPS = {"hello", "events", "caught_up", "gap", "state", "end", "pong", "accepted", "error"}
 CLOSE_CODES = {CloseCode.BAD_FRAME, CloseCode.FRAME_TOO_LARGE, CloseCode.NO_SUCH_TASK}
+ENDED = {1000}  # of the subscription to a task that has ended
 
 patient = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
@@ -174,7 +175,7 @@ def frames(task_id: str) -> st.SearchStrategy[str | bytes | list[str]]:
 def test_any_frames(server: Server, task_id: str, data: st.DataObject) -> None:
     """A connection answers each frame with known ones, or is closed with a code that says why."""
     sent = data.draw(st.lists(frames(task_id), max_size=8))
-    path = data.draw(st.sampled_from(["/ws", f"/api/tasks/{task_id}/events"]))
+    path, ended = data.draw(st.sampled_from([("/ws", set()), (f"/api/tasks/{task_id}/events", ENDED)]))
     with connect(f"{server.url.replace('http', 'ws', 1)}{path}", proxy=None) as socket:
         try:
             for frame in [*sent, '{"op":"ping"}']:
@@ -182,4 +183,4 @@ def test_any_frames(server: Server, task_id: str, data: st.DataObject) -> None:
             while (op := json.loads(socket.recv(DEADLINE))["op"]) != "pong":
                 assert op in OPS
         except ConnectionClosed as closed:
-            assert closed.rcvd is not None and closed.rcvd.code in CLOSE_CODES
+            assert closed.rcvd is not None and closed.rcvd.code in CLOSE_CODES | ended

@@ -2,12 +2,13 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from runner.metagpt.demo.answers import answer as demo_answer
 from runner.run import LOSSES
@@ -18,11 +19,39 @@ REVIEWED = {"review": ["ProductManager"]}
 WHOLE = {"code_review": True, "run_tests": True}
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, OpenAiServer]]:
+    """A server that outlives its tests, and its model."""
+    with OpenAiServer() as endpoint, Server(tmp_path_factory.mktemp("shared") / "data", **model_of(endpoint)) as server:
+        yield server, endpoint
+
+
+@pytest.fixture
+def endpoint(shared: tuple[Server, OpenAiServer]) -> OpenAiServer:
+    """The model of the shared server, which answers everything."""
+    _, endpoint = shared
+    endpoint.requests.clear()
+    endpoint.script.clear()
+    endpoint.answer = demo_answer
+    return endpoint
+
+
+@pytest_asyncio.fixture
+async def api(shared: tuple[Server, OpenAiServer]) -> AsyncIterator[Api]:
+    server, _ = shared
+    async with client(server) as api:
+        yield api
+
+
+def model_of(endpoint: OpenAiServer) -> dict[str, str]:
+    """Settings of a server whose model is the endpoint."""
+    return {"LLM_BASE_URL": endpoint.url, "LLM_API_KEY": "k", "LLM_MODEL": "gpt-4o"}
+
+
 @asynccontextmanager
 async def serving(folder: Path, endpoint: OpenAiServer, **settings: object) -> AsyncIterator[tuple[Server, Api]]:
     """A server whose model is the endpoint."""
-    model = {"LLM_BASE_URL": endpoint.url, "LLM_API_KEY": "k", "LLM_MODEL": "gpt-4o"}
-    with Server(folder / "data", **model, **settings) as server:
+    with Server(folder / "data", **model_of(endpoint), **settings) as server:
         async with client(server) as api:
             yield server, api
 
@@ -68,19 +97,17 @@ async def answer(api: Api, task_id: str, request_id: str, words: str) -> int:
 
 
 @pytest.mark.parametrize("options", [{}, WHOLE], ids=["code", "code, reviews and tests"])
-async def test_going_on_pays_for_the_rest(tmp_path: Path, options: Json) -> None:
+async def test_going_on_pays_for_the_rest(api: Api, endpoint: OpenAiServer, options: Json) -> None:
     """A run that fails and goes on asks the model, over both attempts, what one whole run asks, and the failed call."""
-    with OpenAiServer() as endpoint:
-        async with serving(tmp_path, endpoint) as (_, api):
-            whole = await calls_of(api, endpoint, **options)
-            for call in (2, whole // 2, whole):
-                endpoint.requests.clear()
-                task_id = await failed_at(api, endpoint, call, **options)
-                assert len(endpoint.requests) == call
-                await api.run(task_id)
-                await api.until_succeeded(task_id)
-                assert len(endpoint.requests) == whole + 1
-                assert (await api.state(task_id))["usage"]["llm_calls"] == whole + 1
+    whole = await calls_of(api, endpoint, **options)
+    for call in (2, whole // 2, whole):
+        endpoint.requests.clear()
+        task_id = await failed_at(api, endpoint, call, **options)
+        assert len(endpoint.requests) == call
+        await api.run(task_id)
+        await api.until_succeeded(task_id)
+        assert len(endpoint.requests) == whole + 1
+        assert (await api.state(task_id))["usage"]["llm_calls"] == whole + 1
 
 
 def strict(prompt: str, system: str) -> str:
@@ -91,83 +118,71 @@ def strict(prompt: str, system: str) -> str:
     return text if "# Written again." in prompt else text.replace("LGTM", "LBTM")
 
 
-async def test_going_on_in_the_middle_of_an_action(tmp_path: Path) -> None:
+async def test_going_on_in_the_middle_of_an_action(api: Api, endpoint: OpenAiServer) -> None:
     """A review that has refused a file, and the file written anew, are not paid for again when the next call fails."""
-    with OpenAiServer(answer=strict) as endpoint:
-        async with serving(tmp_path, endpoint) as (_, api):
-            whole = await calls_of(api, endpoint, code_review=True)
-            for call in (
-                7,
-                8,
-            ):  # three documents, the code, its review, and the code again: the second review; the next
-                endpoint.requests.clear()
-                task_id = await failed_at(api, endpoint, call, code_review=True)
-                await api.run(task_id)
-                await api.until_succeeded(task_id)
-                assert len(endpoint.requests) == whole + 1
+    endpoint.answer = strict
+    whole = await calls_of(api, endpoint, code_review=True)
+    # Three documents, the code, its review, and the code again: the second review; the next.
+    for call in (7, 8):
+        endpoint.requests.clear()
+        task_id = await failed_at(api, endpoint, call, code_review=True)
+        await api.run(task_id)
+        await api.until_succeeded(task_id)
+        assert len(endpoint.requests) == whole + 1
 
 
-async def test_going_on_with_a_continued_task(tmp_path: Path) -> None:
+async def test_going_on_with_a_continued_task(api: Api, endpoint: OpenAiServer) -> None:
     """A task that continues another goes on from the same copy, and asks the model what one whole run asks."""
-    with OpenAiServer() as endpoint:
-        async with serving(tmp_path, endpoint) as (_, api):
-            source = await api.finished("hangman")
-            endpoint.requests.clear()
-            await api.finished("Count the wins of the player", continues=source)
-            whole = len(endpoint.requests)
-            endpoint.requests.clear()
-            endpoint.script = [*[Answered()] * (whole // 2), Refuse(401)]
-            task_id = await api.started("Count the wins of the player", continues=source)
-            await api.until_status(task_id, "FAILED")
-            await api.run(task_id)
-            await api.until_succeeded(task_id)
-            assert len(endpoint.requests) == whole + 1
+    source = await api.finished("hangman")
+    endpoint.requests.clear()
+    await api.finished("Count the wins of the player", continues=source)
+    whole = len(endpoint.requests)
+    endpoint.requests.clear()
+    endpoint.script = [*[Answered()] * (whole // 2), Refuse(401)]
+    task_id = await api.started("Count the wins of the player", continues=source)
+    await api.until_status(task_id, "FAILED")
+    await api.run(task_id)
+    await api.until_succeeded(task_id)
+    assert len(endpoint.requests) == whole + 1
 
 
-async def test_going_on_twice(tmp_path: Path) -> None:
+async def test_going_on_twice(api: Api, endpoint: OpenAiServer) -> None:
     """The third attempt knows what both before it have found out."""
-    with OpenAiServer() as endpoint:
-        async with serving(tmp_path, endpoint) as (_, api):
-            whole = await calls_of(api, endpoint)
-            task_id = await failed_at(api, endpoint, 2)
-            endpoint.script = [Answered(), Answered(), Refuse(401)]
-            await api.run(task_id)
-            await api.until_status(task_id, "FAILED")
-            await api.run(task_id)
-            await api.until_succeeded(task_id)
-            assert len(endpoint.requests) == whole + 2
-            assert ends(await api.events(task_id)) == [(1, "FAILED"), (2, "FAILED"), (3, "SUCCEEDED")]
+    whole = await calls_of(api, endpoint)
+    task_id = await failed_at(api, endpoint, 2)
+    endpoint.script = [Answered(), Answered(), Refuse(401)]
+    await api.run(task_id)
+    await api.until_status(task_id, "FAILED")
+    await api.run(task_id)
+    await api.until_succeeded(task_id)
+    assert len(endpoint.requests) == whole + 2
+    assert ends(await api.events(task_id)) == [(1, "FAILED"), (2, "FAILED"), (3, "SUCCEEDED")]
 
 
-async def test_the_same_files_come_out(tmp_path: Path) -> None:
+async def test_the_same_files_come_out(api: Api, endpoint: OpenAiServer) -> None:
     """What is replayed makes the same files as what was asked."""
-    with OpenAiServer() as endpoint:
-        async with serving(tmp_path, endpoint) as (_, api):
-            whole = await api.finished()
-            resumed = await failed_at(api, endpoint, 5)
-            await api.run(resumed)
-            await api.until_succeeded(resumed)
-            files = [
-                {a["path"]: a["sha256"] for a in (await api.state(t))["final_result"]["artifacts"]}
-                for t in (whole, resumed)
-            ]
-            assert files[0] == files[1]
+    whole = await api.finished()
+    resumed = await failed_at(api, endpoint, 5)
+    await api.run(resumed)
+    await api.until_succeeded(resumed)
+    files = [
+        {a["path"]: a["sha256"] for a in (await api.state(t))["final_result"]["artifacts"]} for t in (whole, resumed)
+    ]
+    assert files[0] == files[1]
 
 
-async def test_beginning_anew(tmp_path: Path) -> None:
+async def test_beginning_anew(api: Api, endpoint: OpenAiServer) -> None:
     """With from: start nothing of the last attempt is used; and what is used later is not of before that either."""
-    with OpenAiServer() as endpoint:
-        async with serving(tmp_path, endpoint) as (_, api):
-            whole = await calls_of(api, endpoint)
-            task_id = await failed_at(api, endpoint, whole)
-            endpoint.requests.clear()
-            endpoint.script = [Answered(), Refuse(401)]
-            response = await api.http.post(f"/api/tasks/{task_id}/run", json={"from": "start"})
-            assert response.status_code == 202
-            await api.until_status(task_id, "FAILED")
-            await api.run(task_id)
-            await api.until_succeeded(task_id)
-            assert len(endpoint.requests) == whole + 1
+    whole = await calls_of(api, endpoint)
+    task_id = await failed_at(api, endpoint, whole)
+    endpoint.requests.clear()
+    endpoint.script = [Answered(), Refuse(401)]
+    response = await api.http.post(f"/api/tasks/{task_id}/run", json={"from": "start"})
+    assert response.status_code == 202
+    await api.until_status(task_id, "FAILED")
+    await api.run(task_id)
+    await api.until_succeeded(task_id)
+    assert len(endpoint.requests) == whole + 1
 
 
 async def test_another_model(tmp_path: Path) -> None:
@@ -184,17 +199,14 @@ async def test_another_model(tmp_path: Path) -> None:
             assert len(endpoint.requests) == 1
 
 
-async def test_a_malformed_answer_is_not_kept(tmp_path: Path) -> None:
+async def test_a_malformed_answer_is_not_kept(api: Api, endpoint: OpenAiServer) -> None:
     """An answer that made an action fail is asked for again: or no attempt would ever come further."""
-    with OpenAiServer() as endpoint:
-        async with serving(tmp_path, endpoint) as (_, api):
-            good = endpoint.answer
-            endpoint.answer = lambda prompt, system: "no JSON at all"
-            task_id = await api.started()
-            await api.until_status(task_id, "FAILED")
-            endpoint.answer = good
-            await api.run(task_id)
-            await api.until_succeeded(task_id)
+    endpoint.answer = lambda prompt, system: "no JSON at all"
+    task_id = await api.started()
+    await api.until_status(task_id, "FAILED")
+    endpoint.answer = demo_answer
+    await api.run(task_id)
+    await api.until_succeeded(task_id)
 
 
 async def test_going_on_after_the_death_of_the_server(tmp_path: Path) -> None:
@@ -270,57 +282,51 @@ async def test_an_answer_while_the_task_is_queued(tmp_path: Path) -> None:
             assert len(await api.events(asking, types="INPUT_REQUEST")) == 1
 
 
-async def test_an_answer_that_ended_the_run(tmp_path: Path) -> None:
+async def test_an_answer_that_ended_the_run(api: Api, endpoint: OpenAiServer) -> None:
     """Whoever answered a review with `stop`, and runs the task again, is asked again about the same work."""
-    with OpenAiServer() as endpoint:
-        async with serving(tmp_path, endpoint) as (_, api):
-            task_id = await api.started(options=REVIEWED)
-            first = (await question(api, task_id))["request_id"]
-            await answer(api, task_id, first, "stop\n")
-            assert (await api.state(task_id))["status"] == "CANCELLED"
-            asked = len(endpoint.requests)
-            await api.run(task_id)
-            again = (await question(api, task_id))["request_id"]
-            assert again != first
-            assert len(endpoint.requests) == asked
-            await answer(api, task_id, again, "approve")
-            await api.until_succeeded(task_id)
+    task_id = await api.started(options=REVIEWED)
+    first = (await question(api, task_id))["request_id"]
+    await answer(api, task_id, first, "stop\n")
+    assert (await api.state(task_id))["status"] == "CANCELLED"
+    asked = len(endpoint.requests)
+    await api.run(task_id)
+    again = (await question(api, task_id))["request_id"]
+    assert again != first
+    assert len(endpoint.requests) == asked
+    await answer(api, task_id, again, "approve")
+    await api.until_succeeded(task_id)
 
 
-async def test_going_on_after_a_revision(tmp_path: Path) -> None:
+async def test_going_on_after_a_revision(api: Api, endpoint: OpenAiServer) -> None:
     """Work that a person had done again is neither asked for, nor reviewed again, when a later call fails."""
-    with OpenAiServer() as endpoint:
-        async with serving(tmp_path, endpoint) as (_, api):
-            whole = await calls_of(api, endpoint)
-            task_id = await api.started(options=REVIEWED)
-            await answer(api, task_id, (await question(api, task_id))["request_id"], "Make it about birds.")
-            again = (await question(api, task_id))["request_id"]
-            endpoint.script = [Refuse(401)]
-            await answer(api, task_id, again, "approve")
-            await api.until_status(task_id, "FAILED")
-            await api.run(task_id)
-            await api.until_succeeded(task_id)
-            assert len(endpoint.requests) == whole + 2  # the revision, and the call that failed
-            assert len(await api.events(task_id, types="INPUT_REQUEST")) == 2
+    whole = await calls_of(api, endpoint)
+    task_id = await api.started(options=REVIEWED)
+    await answer(api, task_id, (await question(api, task_id))["request_id"], "Make it about birds.")
+    again = (await question(api, task_id))["request_id"]
+    endpoint.script = [Refuse(401)]
+    await answer(api, task_id, again, "approve")
+    await api.until_status(task_id, "FAILED")
+    await api.run(task_id)
+    await api.until_succeeded(task_id)
+    assert len(endpoint.requests) == whole + 2  # the revision, and the call that failed
+    assert len(await api.events(task_id, types="INPUT_REQUEST")) == 2
 
 
-async def test_what_a_person_said_is_not_forgotten(tmp_path: Path) -> None:
+async def test_what_a_person_said_is_not_forgotten(api: Api, endpoint: OpenAiServer) -> None:
     """A message of the first attempt is in the prompts of the second, and told once."""
-    with OpenAiServer() as endpoint:
-        async with serving(tmp_path, endpoint) as (_, api):
-            task_id = await api.started(options=REVIEWED)
-            request_id = (await question(api, task_id))["request_id"]
-            said = await api.http.post(f"/api/tasks/{task_id}/messages", json={"content": "Use only capitals."})
-            assert said.status_code == 202
-            endpoint.script = [Refuse(401)]
-            await answer(api, task_id, request_id, "approve")
-            await api.until_status(task_id, "FAILED")
-            endpoint.requests.clear()
-            await api.run(task_id)
-            await api.until_succeeded(task_id)
-            assert endpoint.requests and all("Use only capitals." in request.prompt for request in endpoint.requests)
-            files = (await api.state(task_id))["final_result"]["artifacts"]
-            (requirement,) = [a["path"] for a in files if a["path"].endswith("docs/requirement.txt")]
-            assert (await api.http.get(f"/api/tasks/{task_id}/artifacts/{requirement}")).text == "hangman"
-            told = [e["payload"] for e in await api.events(task_id, types="MESSAGE")]
-            assert [p["sent_from"] for p in told if p["content"] == "Use only capitals."] == ["Human"]
+    task_id = await api.started(options=REVIEWED)
+    request_id = (await question(api, task_id))["request_id"]
+    said = await api.http.post(f"/api/tasks/{task_id}/messages", json={"content": "Use only capitals."})
+    assert said.status_code == 202
+    endpoint.script = [Refuse(401)]
+    await answer(api, task_id, request_id, "approve")
+    await api.until_status(task_id, "FAILED")
+    endpoint.requests.clear()
+    await api.run(task_id)
+    await api.until_succeeded(task_id)
+    assert endpoint.requests and all("Use only capitals." in request.prompt for request in endpoint.requests)
+    files = (await api.state(task_id))["final_result"]["artifacts"]
+    (requirement,) = [a["path"] for a in files if a["path"].endswith("docs/requirement.txt")]
+    assert (await api.http.get(f"/api/tasks/{task_id}/artifacts/{requirement}")).text == "hangman"
+    told = [e["payload"] for e in await api.events(task_id, types="MESSAGE")]
+    assert [p["sent_from"] for p in told if p["content"] == "Use only capitals."] == ["Human"]
