@@ -171,7 +171,9 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """What a runner has to do. draining: nothing is started any more. running, queued: tasks."""
+    """What a runner has to do. draining: nothing is started any more. running, queued: tasks; running are also those
+    that wait for a person.
+    """
 
     draining: bool
     running: int

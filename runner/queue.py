@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from runner.base import Place
 from runner.errors import QueueFull
+from runner.places import Places
 from runner.task import Task
 
 QUEUE_LIMIT = 1000  # tasks that may wait, unless it is said otherwise
@@ -44,9 +45,9 @@ class Queue:
     def __contains__(self, task_id: str) -> bool:
         return task_id in self._turn_of
 
-    def check_room(self, *, free: int) -> None:
-        """Raise `QueueFull` if with one task more, more would wait than may. free: places to run that nobody has."""
-        if len(self) + 1 - self._open(free) > self.limit:
+    def check_room(self, places: Places) -> None:
+        """Raise `QueueFull` if with one task more, more would wait than may."""
+        if len(self) + 1 - self._open(places.free) > self.limit:
             raise QueueFull(self.limit)
 
     def put(self, task: Task) -> None:
@@ -68,23 +69,20 @@ class Queue:
         """Have a task wait no more. Raises `KeyError` if it does not."""
         del self._turns[bisect_left(self._turns, self._turn_of.pop(task_id))]
 
-    def place(self, task_id: str, *, free: int, concurrency: int) -> Place | None:
-        """Where a task stands; None if it does not wait, or only for its turn of the loop.
-
-        free: of the `concurrency` places to run, those that nobody has.
-        """
+    def place(self, task_id: str, places: Places) -> Place | None:
+        """Where a task stands; None if it does not wait, or only for its turn of the loop."""
         turn = self._turn_of.get(task_id)
         if turn is None:
             return None
         before = bisect_left(self._turns, turn)
-        return None if before < self._open(free) else Place(before + 1, self._reason(before, concurrency))
+        return None if before < self._open(places.free) else Place(before + 1, self._reason(before, places))
 
     def _open(self, free: int) -> int:
-        """Places that may be taken."""
+        """How many may start now. free: places."""
         return 0 if self.draining else free
 
-    def _reason(self, before: int, concurrency: int) -> str:
+    def _reason(self, before: int, places: Places) -> str:
         if self.draining:
             return "The server is draining: it starts nothing until it is told to resume."
         follows = {0: "it starts next", 1: "1 task starts before it"}.get(before, f"{before} tasks start before it")
-        return f"All places are taken ({concurrency}); {follows}."
+        return f"{places.reason()}; {follows}."

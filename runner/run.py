@@ -9,7 +9,7 @@ import contextlib
 import logging
 import signal
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -72,7 +72,8 @@ _T = TypeVar("_T")
 
 class Run:
     """grace: seconds that a stopped child has to end by itself before it is killed. silence_limit: seconds without a
-    word after which a child is killed. event_limit: events of the task, of all its attempts.
+    word after which a child is killed. event_limit: events of the task, of all its attempts. on_waiting: called when it
+    has begun to wait for a person, and when it does so no more.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Run:
         grace: float,
         silence_limit: float,
         event_limit: int = EVENT_LIMIT,
+        on_waiting: Callable[["Run"], None],
     ) -> None:
         self.task = task
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -106,6 +108,7 @@ class Run:
         self._working = WorkClock(task.options.timeout_s)
         self._silence = SilenceClock(silence_limit)
         self._event_limit = event_limit
+        self._on_waiting = on_waiting
         self._child: Child | None = None
         self._unsent: list[Command] = []  # what has come before the child
         self._answered: set[str] = set()  # the ids of questions
@@ -126,16 +129,14 @@ class Run:
     ) -> asyncio.Future[None]:
         """Put an event into the log. Returns a future that is done when it is committed."""
         task = fold(self.task, event_type, agent_role, dict(payload))
-        self.task, done = self._recorder.append(task, [entry(draft(event_type, payload, agent_role=agent_role))])
-        return done
+        return self._append(task, [entry(draft(event_type, payload, agent_role=agent_role))])
 
     def change(
         self, trigger: Trigger, *, reason: str | None = None, origin: Origin | None = None, **changes: Any
     ) -> asyncio.Future[None]:
         """Change the status, and put that into the log. Raises `Conflict` if the status does not allow it."""
-        self.task, status_entry = _changed(self.task, trigger, reason, changes, origin)
-        self.task, done = self._recorder.append(self.task, [status_entry])
-        return done
+        task, status_entry = _changed(self.task, trigger, reason, changes, origin)
+        return self._append(task, [status_entry])
 
     def queue(self, origin: Origin) -> asyncio.Future[None]:
         """Wait for a place, because a person wants it."""
@@ -360,7 +361,13 @@ class Run:
                     task, status_entry = _changed(task, Trigger.ASK, str(payload.get("question")), {})
                     entries.append(status_entry)
                     self._working.pause()
+        return self._append(task, entries)
+
+    def _append(self, task: Task, entries: Sequence[Entry]) -> asyncio.Future[None]:
+        waited = self.task.status is Status.WAITING
         self.task, done = self._recorder.append(task, entries)
+        if waited is not (self.task.status is Status.WAITING):
+            self._on_waiting(self)
         return done
 
     def _verdict(self, code: int | None) -> str | None:

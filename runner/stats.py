@@ -75,7 +75,8 @@ class AttemptStats(msgspec.Struct, frozen=True, kw_only=True):
 
 class RunnerStats(msgspec.Struct, frozen=True, kw_only=True):
     """tasks: how many there are of each status. queue_depth: tasks that wait for a place. concurrency: attempts that
-    may be under way at the same time. stops: attempts and queued tasks that were stopped, by how they ended.
+    may be at work at the same time; those that wait for a person come on top. stops: attempts and queued tasks that
+    were stopped, by how they ended.
     """
 
     tasks: Mapping[Status, int]

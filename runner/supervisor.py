@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -43,6 +44,7 @@ from runner.folder import DATABASE, hold
 from runner.forkserver import ForkServer
 from runner.logfile import export_log, import_log
 from runner.measures import TaskMetrics, Timeline
+from runner.places import WAITING_LIMIT, Places
 from runner.queue import QUEUE_LIMIT, Queue
 from runner.recorder import Recorder
 from runner.retention import retain
@@ -68,8 +70,8 @@ _log = logging.getLogger(__name__)
 class Supervisor:
     """A `Runner`. Make one with `open_supervisor`.
 
-    folder: where each task has a folder of its own. concurrency: attempts at the same time. grace: seconds that a
-    stopped child has to end by itself. silence_limit: seconds without a sign of life after which a child is killed.
+    folder: where each task has a folder of its own. places: for its attempts. grace: seconds that a stopped child has
+    to end by itself. silence_limit: seconds without a sign of life after which a child is killed.
     durability: of the files that are kept, as that of the store. task_limit: in all. event_limit: events of a task, of
     all its attempts.
     """
@@ -84,7 +86,7 @@ class Supervisor:
         folder: Path,
         confinement: Confinement,
         queue: Queue,
-        concurrency: int,
+        places: Places,
         grace: float,
         silence_limit: float = SILENCE_LIMIT,
         durability: Durability = "normal",
@@ -98,7 +100,7 @@ class Supervisor:
         self._folder = folder
         self._confinement = confinement
         self._queue = queue
-        self._concurrency = concurrency
+        self._places = places
         self._grace = grace
         self._silence_limit = silence_limit
         self._durability: Durability = durability
@@ -125,7 +127,7 @@ class Supervisor:
     def queue_place(self, task: Task) -> Place | None:
         if task.status is not Status.QUEUED:
             return None
-        return self._queue.place(task.id, free=self._free, concurrency=self._concurrency)
+        return self._queue.place(task.id, self._places)
 
     async def drain(self) -> None:
         self._queue.draining = True
@@ -148,7 +150,7 @@ class Supervisor:
         return RunnerStats(
             tasks=await self._store.count_tasks(),
             queue_depth=len(self._queue),
-            concurrency=self._concurrency,
+            concurrency=self._places.count,
             attempts=[run.stats() for run in self._runs.values() if run.task.status in IN_ATTEMPT],
             commits=self._recorder.stats(),
             stops=dict(self._stops),
@@ -229,7 +231,7 @@ class Supervisor:
             if task.imported_at is not None:
                 raise Conflict(_IMPORTED)
             follow(task.status, Trigger.RUN)
-            self._queue.check_room(free=self._free)
+            self._queue.check_room(self._places)
             run = self._new_run(task)
             queued = run.queue(origin)
             self._admit(run)
@@ -404,25 +406,22 @@ class Supervisor:
             grace=self._grace,
             silence_limit=self._silence_limit,
             event_limit=self._event_limit,
+            on_waiting=self._reseat,
         )
 
     def _forget(self, run: Run) -> None:
         self._queue.remove(run.task.id)
         del self._runs[run.task.id]
 
-    @property
-    def _free(self) -> int:
-        """Places to run that nobody has."""
-        return self._concurrency - len(self._attempts)
-
     def _dispatch(self) -> None:
         """Start what may run, and let everyone know that the queue has changed."""
-        while self._free > 0 and not self._closing and (task_id := self._queue.take()) is not None:
+        while self._places.free and not self._closing and (task_id := self._queue.take()) is not None:
             run = self._runs[task_id]
+            self._places.take(run)
             run.claim()
             attempt = asyncio.create_task(self._execute(run), name=f"attempt of {run.task.id}")
             self._attempts.add(attempt)
-            attempt.add_done_callback(self._free_place)
+            attempt.add_done_callback(partial(self._free_place, run))
         for doorbell in self._queue_doorbells:
             doorbell()
 
@@ -441,8 +440,17 @@ class Supervisor:
             self._stops[run.how] += 1
         run.ended.set_result(None)
 
-    def _free_place(self, attempt: asyncio.Task[None]) -> None:
+    def _free_place(self, run: Run, attempt: asyncio.Task[None]) -> None:
         self._attempts.discard(attempt)
+        self._places.leave(run)
+        self._dispatch()
+
+    def _reseat(self, run: Run) -> None:
+        """Have a run give its place back while it waits for a person, and go on afterwards."""
+        if run.task.status is Status.WAITING:
+            self._places.give_back(run)
+        else:
+            self._places.go_on(run)
         self._dispatch()
 
     async def _stop(self, run: Run, reason: str) -> None:
@@ -466,6 +474,7 @@ async def open_supervisor(
     concurrency: int,
     grace: float,
     queue_limit: int = QUEUE_LIMIT,
+    waiting_limit: int = WAITING_LIMIT,
     silence_limit: float = SILENCE_LIMIT,
     durability: Durability = "normal",
     keep_days: float | None = None,
@@ -477,8 +486,10 @@ async def open_supervisor(
 
     Attempts that the last server left open are ended; what it left queued waits for `resume_queue`.
 
-    queue_limit: tasks that may wait. task_limit: in all. event_limit: events of a task. keep_days: days after its end
-    that a run's events are kept; None for ever. allow_network: whether the programs of runs have the network.
+    concurrency: attempts at work at the same time. waiting_limit: attempts that may wait for a person beside them.
+    queue_limit: tasks that may wait in the queue. task_limit: in all. event_limit: events of a task. keep_days: days
+    after its end that a run's events are kept; None for ever. allow_network: whether the programs of runs have the
+    network.
     Raises `DataFolderBusy` and `DatabaseUnusable`.
     """
     with hold(data):
@@ -493,7 +504,7 @@ async def open_supervisor(
                     folder=data / "tasks",
                     confinement=Confinement(hidden=str(data), allow_network=allow_network),
                     queue=Queue(limit=queue_limit),
-                    concurrency=concurrency,
+                    places=Places(concurrency, waiting_limit=waiting_limit),
                     grace=grace,
                     silence_limit=silence_limit,
                     durability=durability,

@@ -18,6 +18,7 @@ from runner.attempt import Options, Role
 from runner.errors import DatabaseUnusable, DataFolderBusy, RunnerError
 from runner.events import EVENT_LIMIT
 from runner.logfile import import_into
+from runner.places import WAITING_LIMIT
 from runner.queue import QUEUE_LIMIT
 from runner.redact import Redactor
 from runner.supervisor import SILENCE_LIMIT, Supervisor, open_supervisor
@@ -197,7 +198,13 @@ _SERVE_OPTIONS = (
         "--concurrency",
         type=click.IntRange(1, 1000),
         default=4,
-        help="Runs at the same time; further ones wait in the queue.",
+        help="Runs at work at the same time; further ones wait in the queue.",
+    ),
+    _option(
+        "--waiting-limit",
+        type=click.IntRange(0, 1000),
+        default=WAITING_LIMIT,
+        help="Runs that may wait for a person's answer without holding one of these places; each takes memory.",
     ),
     _option(
         "--queue-limit",
@@ -272,7 +279,7 @@ def run_command(idea: str, review: tuple[Role, ...], **options: Any) -> None:
     if not idea.strip():
         raise click.BadParameter("say what the team is to build.", param_hint="IDEA")
     _require_git()
-    settings = _settings(options | {"concurrency": 1, "queue_limit": 0})
+    settings = _settings(options | {"concurrency": 1, "queue_limit": 0, "waiting_limit": 0})
     choice = _choice(settings)
     _configure_logs(settings, choice)
     new = NewTask(input_prompt=idea, options=Options(review=list(dict.fromkeys(review))))
@@ -375,6 +382,7 @@ def _supervisor(settings: Settings, choice: Choice) -> AbstractAsyncContextManag
         settings.data,
         llm=choice.llm,
         concurrency=settings.concurrency,
+        waiting_limit=settings.waiting_limit,
         queue_limit=settings.queue_limit,
         grace=settings.stop_grace,
         silence_limit=settings.silence_limit,

@@ -77,8 +77,8 @@ def _of_runner(stats: RunnerStats) -> Iterator[Metric]:
         tasks.add_metric([status], count)
     yield tasks
     yield _gauge("queue_depth", "Tasks that wait for a place.", stats.queue_depth)
-    yield _gauge("running_attempts", "Attempts that are under way.", len(stats.attempts))
-    yield _gauge("concurrency", "Attempts that may be under way at the same time.", stats.concurrency)
+    yield _gauge("running_attempts", "Attempts under way, also those that wait for a person.", len(stats.attempts))
+    yield _gauge("concurrency", "Places: attempts that may be at work at the same time.", stats.concurrency)
     stops = CounterMetricFamily("metagpt_live_stops_total", "Stops, by how the run ended.", labels=["how"])
     for how, count in stats.stops.items():
         stops.add_metric([how], count)
@@ -98,7 +98,9 @@ def _of_commits(stats: CommitStats) -> Iterator[Metric]:
 
 
 def _of_attempts(attempts: Sequence[AttemptStats]) -> Iterator[Metric]:
-    """The task ids are labels of what is under way alone: there are never more of them than places."""
+    """The task ids are labels of what is under way alone, which is bounded: by the places, and by the limit of what may
+    wait for a person without one.
+    """
     cpu = CounterMetricFamily(
         "metagpt_live_task_cpu_seconds_total", "CPU time of an attempt's processes.", labels=["task_id"]
     )

@@ -20,18 +20,19 @@ FRAME_LIMIT = 256 * 1024  # bytes: the longest content, each character of it esc
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """data: the folder for the database and the workspaces. concurrency: runs at the same time. queue_limit: tasks that
-    may wait for a place. stop_grace: seconds that a stopped run has to end by itself before it is killed. durability:
-    what a commit survives, "normal" the death of the process, "full" that of the machine. keep_days: days after its
-    end that a run's events are kept. silence_limit: seconds without a sign of life after which a run's process is
-    killed. task_limit: tasks in all. event_limit: events of a task. allow_network: whether the programs that runs start
-    have the network. llm_*: the model, see `server.llm`. prices: a file, see `server.prices`. demo_pace: a factor on
-    the demo model's waiting, 1 for a human pace, 0 for none. log_level: from which level on records are logged.
-    log_json: whether as JSON.
+    """data: the folder for the database and the workspaces. concurrency: runs at work at the same time. waiting_limit:
+    runs that may wait for a person without a place. queue_limit: tasks that may wait for a place. stop_grace: seconds
+    that a stopped run has to end by itself before it is killed. durability: what a commit survives, "normal" the death
+    of the process, "full" that of the machine. keep_days: days after its end that a run's events are kept.
+    silence_limit: seconds without a sign of life after which a run's process is killed. task_limit: tasks in all.
+    event_limit: events of a task. allow_network: whether the programs that runs start have the network. llm_*: the
+    model, see `server.llm`. prices: a file, see `server.prices`. demo_pace: a factor on the demo model's waiting, 1 for
+    a human pace, 0 for none. log_level: from which level on records are logged. log_json: whether as JSON.
     """
 
     data: Path
     concurrency: int
+    waiting_limit: int
     queue_limit: int
     stop_grace: float
     durability: Durability

@@ -17,6 +17,7 @@ from runner.base import Filter
 from runner.errors import ChildLost
 from runner.events import EventType, draft
 from runner.forkserver import Child, ForkServer
+from runner.places import WAITING_LIMIT, Places
 from runner.queue import QUEUE_LIMIT, Queue
 from runner.recorder import Recorder
 from runner.states import TERMINAL, Status
@@ -110,7 +111,12 @@ class ToldForks(ForkServer):
 
 @asynccontextmanager
 async def told_supervisor(
-    folder: Path, *, grace: float = 0.2, silence_limit: float = 60.0, kind: type[SqliteStore] = SqliteStore
+    folder: Path,
+    *,
+    grace: float = 0.2,
+    silence_limit: float = 60.0,
+    waiting_limit: int = WAITING_LIMIT,
+    kind: type[SqliteStore] = SqliteStore,
 ) -> AsyncIterator[tuple[Supervisor, ToldForks]]:
     """A supervisor, and the fork server whose children the test tells what to do. kind: of its store."""
     forks = ToldForks()
@@ -123,7 +129,7 @@ async def told_supervisor(
             folder=folder / "tasks",
             confinement=Confinement(hidden=str(folder)),
             queue=Queue(limit=QUEUE_LIMIT),
-            concurrency=2,
+            places=Places(2, waiting_limit=waiting_limit),
             grace=grace,
             silence_limit=silence_limit,
         )

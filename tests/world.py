@@ -17,6 +17,7 @@ from runner.attempt import Confinement, Llm
 from runner.base import Filter
 from runner.events import EventType, draft, now
 from runner.forkserver import ForkServer
+from runner.places import WAITING_LIMIT, Places
 from runner.queue import QUEUE_LIMIT, Queue
 from runner.recorder import Recorder, entry
 from runner.states import TERMINAL, Status
@@ -86,7 +87,7 @@ class World:
             folder=self._data / "tasks",
             confinement=Confinement(hidden=str(self._data)),
             queue=Queue(limit=QUEUE_LIMIT),
-            concurrency=1,
+            places=Places(1, waiting_limit=WAITING_LIMIT),
             grace=1.0,
         )
         config = uvicorn.Config(

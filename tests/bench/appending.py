@@ -58,6 +58,7 @@ async def lines(path: Path, synchronous: str, seconds: float, size: int) -> tupl
             confinement=Confinement(hidden=str(path.parent)),
             grace=1.0,
             silence_limit=60.0,
+            on_waiting=lambda run: None,
         )
         batch = [tail(n, size, task.id) for n in range(LINES)]
         under_way: list[asyncio.Future[None]] = []

@@ -32,6 +32,7 @@ from runner.blobs import Blobs
 from runner.events import EventType
 from runner.forkserver import Child, ForkServer
 from runner.hearing import heard
+from runner.places import WAITING_LIMIT, Places
 from runner.queue import QUEUE_LIMIT, Queue
 from runner.recorder import Recorder
 from runner.run import Run
@@ -69,7 +70,7 @@ class ProducerServer:
             folder=data / "tasks",
             confinement=Confinement(hidden=str(data)),
             queue=Queue(limit=QUEUE_LIMIT),
-            concurrency=1,
+            places=Places(1, waiting_limit=WAITING_LIMIT),
             grace=1.0,
         )
         self.application = create_app(self.supervisor, llm=self._llm, gate=loopback_gate())
@@ -145,6 +146,7 @@ class ProducerServer:
             confinement=Confinement(hidden=str(self._data)),
             grace=1.0,
             silence_limit=60.0,
+            on_waiting=lambda run: None,
         )
 
 

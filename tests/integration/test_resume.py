@@ -261,19 +261,31 @@ async def test_a_question_survives_the_server(tmp_path: Path, number: signal.Sig
             await api.until_succeeded(task_id)
 
 
+async def test_questions_that_survive_the_server_hold_nobody_up(tmp_path: Path) -> None:
+    """With one place, tasks that were asking when the server was killed ask again, all of them, and others run."""
+    for _ in range(2):
+        with Server(tmp_path / "data", CONCURRENCY=1) as server:
+            async with client(server) as api:
+                asking = [row["id"] for row in (await api.http.get("/api/tasks?status=QUEUED")).json()["tasks"]]
+                for task_id in asking or [await api.started(options=REVIEWED) for _ in range(3)]:
+                    await question(api, task_id)
+                await api.finished()
+                server.kill()
+
+
 async def test_an_answer_while_the_task_is_queued(tmp_path: Path) -> None:
     """A question can be answered while its task waits for a place to go on; then it is not asked again."""
     with OpenAiServer() as endpoint:
         async with serving(tmp_path, endpoint) as (server, api):
-            asking = await api.create(options=REVIEWED)
-            hanging = await api.started("snake", priority=5, options=REVIEWED)
-            await question(api, hanging)
-            await api.run(asking)
+            asking = await api.started(options=REVIEWED)
             request_id = (await question(api, asking))["request_id"]
+            endpoint.script = [Hang(), Hang()]
+            hanging = await api.started("snake", priority=5)
+            await until(lambda: len(endpoint.requests), lambda count: count == 2)
             server.kill()
         async with serving(tmp_path, endpoint, CONCURRENCY=1) as (_, api):
-            await question(api, hanging)
-            assert (await api.state(asking))["status"] == "QUEUED"
+            await until(lambda: len(endpoint.requests), lambda count: count == 3)
+            assert [(await api.state(task))["status"] for task in (hanging, asking)] == ["RUNNING", "QUEUED"]
             assert await answer(api, asking, request_id, "approve") == 200
             assert await answer(api, asking, request_id, "approve") == 409
             await api.stop(hanging)

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.errors import QueueFull
+from runner.places import Places
 from runner.queue import POINT, Queue
 from runner.states import Status
 from runner.task import Task
@@ -29,6 +30,14 @@ def _task(task_id: str, priority: int, queued_at: datetime) -> Task:
 def _queued_at(task: Task) -> datetime:
     assert task.queued_at is not None
     return datetime.fromisoformat(task.queued_at)
+
+
+def _places(*, free: int) -> Places:
+    """Four places."""
+    places = Places(4, waiting_limit=0)
+    for number in range(4 - free):
+        places.take(number)
+    return places
 
 
 def _filled(puts: list[tuple[timedelta, int]]) -> tuple[Queue, list[Task]]:
@@ -108,8 +117,8 @@ def test_the_position(puts: list[tuple[timedelta, int]], data: st.DataObject) ->
     for task_id in removed:
         queue.remove(task_id)
         assert task_id not in queue
-        assert queue.place(task_id, free=0, concurrency=4) is None
-    places = {task.id: queue.place(task.id, free=0, concurrency=4) for task in tasks if task.id not in removed}
+        assert queue.place(task_id, _places(free=0)) is None
+    places = {task.id: queue.place(task.id, _places(free=0)) for task in tasks if task.id not in removed}
     positions = {task_id: place.position for task_id, place in places.items() if place is not None}
     assert positions == {task_id: position for position, task_id in enumerate(_emptied(queue), 1)}
     assert len(positions) == len(tasks) - len(removed)
@@ -127,13 +136,13 @@ def test_what_does_not_wait() -> None:
 def test_the_reason() -> None:
     """The reason tells of the places and of who starts before; what has a place to go to waits for nothing."""
     queue, _ = _filled([(timedelta(), 0)] * 3)
-    places = [queue.place(task_id, free=0, concurrency=4) for task_id in "012"]
+    places = [queue.place(task_id, _places(free=0)) for task_id in "012"]
     assert [place and (place.position, place.reason) for place in places] == [
         (1, "All places are taken (4); it starts next."),
         (2, "All places are taken (4); 1 task starts before it."),
         (3, "All places are taken (4); 2 tasks start before it."),
     ]
-    assert [queue.place(task_id, free=2, concurrency=4) is None for task_id in "012"] == [True, True, False]
+    assert [queue.place(task_id, _places(free=2)) is None for task_id in "012"] == [True, True, False]
 
 
 def test_draining() -> None:
@@ -141,7 +150,7 @@ def test_draining() -> None:
     queue, tasks = _filled([(timedelta(), 0)] * 3)
     queue.draining = True
     assert queue.take() is None
-    place = queue.place("0", free=4, concurrency=4)
+    place = queue.place("0", _places(free=4))
     assert place is not None and place.position == 1 and "draining" in place.reason
     queue.draining = False
     assert _emptied(queue) == [task.id for task in tasks]
@@ -151,13 +160,13 @@ def test_draining() -> None:
 def test_the_limit(limit: int) -> None:
     """There is room for as many as may wait, and for those who would not have to; in a drain everybody has to."""
     queue = Queue(limit=limit)
-    queue.check_room(free=1)
+    queue.check_room(_places(free=1))
     for number in range(limit):
-        queue.check_room(free=0)
+        queue.check_room(_places(free=0))
         queue.put(_task(str(number), 0, _START))
     with pytest.raises(QueueFull) as refusal:
-        queue.check_room(free=0)
+        queue.check_room(_places(free=0))
     assert refusal.value.limit == limit
     queue.draining = True
     with pytest.raises(QueueFull):
-        queue.check_room(free=1)
+        queue.check_room(_places(free=1))

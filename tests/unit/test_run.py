@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from runner.attempt import Alive, BudgetRaised, OpenQuestion
-from runner.base import Commit
+from runner.base import Commit, Load, Place
 from runner.errors import AlreadyAnswered, Conflict
 from runner.events import EventType
 from runner.states import TERMINAL, Status
@@ -199,6 +199,45 @@ async def test_what_a_waiting_run_uses(stage: Stage, monkeypatch: pytest.MonkeyP
     assert (await stage.task()).head == head
     await busy.supervisor.stop_task(busy.task_id)
     await stage.supervisor.stop_task(stage.task_id)
+
+
+async def test_a_place_while_a_person_is_asked(stage: Stage) -> None:
+    """A run that asks gives its place to the next; answered, it goes on at once, and it is the others who wait then."""
+    first, second = await _asking(stage), await _asking(stage)
+    assert stage.supervisor.load() == Load(draining=False, running=2, queued=0)
+    third, fourth = Stage(stage.supervisor, stage.forks), Stage(stage.supervisor, stage.forks)
+    child = await third.child()
+    await first.supervisor.answer(first.task_id, "r1", "approve")
+    await second.supervisor.answer(second.task_id, "r1", "approve")
+    await fourth.start()
+    child.finish()
+    await third.end()
+    place = stage.supervisor.queue_place(await fourth.task())
+    assert place == Place(1, "All places are taken (2); it starts next.")
+    await stage.supervisor.stop_task(first.task_id)
+    await stage.forks.child()
+    assert stage.supervisor.load() == Load(draining=False, running=2, queued=0)
+
+
+async def test_how_many_may_ask_without_a_place(tmp_path: Path) -> None:
+    """Of the runs that ask, those beyond the limit keep their places, until one of the others is answered."""
+    async with told_supervisor(tmp_path, waiting_limit=1) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        first, *_ = [await _asking(stage) for _ in range(3)]
+        await stage.start()
+        place = supervisor.queue_place(await stage.task())
+        assert place is not None and place.reason.startswith("All places are taken (2), 2 by tasks that wait")
+        await supervisor.stop_task(first.task_id)
+        await forks.child()
+        assert supervisor.queue_place(await stage.task()) is None
+
+
+async def _asking(stage: Stage) -> Stage:
+    """Another task, which waits for a person."""
+    another = Stage(stage.supervisor, stage.forks)
+    (await another.child()).emit(EventType.INPUT_REQUEST, QUESTION)
+    await another.until(Status.WAITING)
+    return another
 
 
 async def test_an_end_while_a_person_is_asked(stage: Stage) -> None:
