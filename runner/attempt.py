@@ -103,11 +103,14 @@ Command = Answer | Say
 
 
 class OpenQuestion(msgspec.Struct, frozen=True, kw_only=True):
-    """A question that waits for a person's answer. role, kind: whose work has raised it, and what it is about."""
+    """A question that waits for a person's answer. role, kind: whose work has raised it, and what it is about.
+    deadline: RFC 3339 UTC, the one that the person was shown; null for none.
+    """
 
     request_id: str
     role: str
     kind: str
+    deadline: str | None = None
 
 
 class Checkpoint(msgspec.Struct, frozen=True, kw_only=True):

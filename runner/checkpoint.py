@@ -171,7 +171,12 @@ class _Reader:
             work.last = []
 
     def _take_question(self, work: _Work, role: str, payload: dict[str, Any]) -> None:
-        asked = OpenQuestion(request_id=payload.get("request_id", ""), role=role, kind=payload.get("kind", ""))
+        asked = OpenQuestion(
+            request_id=payload.get("request_id", ""),
+            role=role,
+            kind=payload.get("kind", ""),
+            deadline=payload.get("deadline"),
+        )
         self._open[asked.request_id] = asked
         self._asked_anew = True
         self._keep([*work.last, *work.running])  # with all that the team has come to ask

@@ -10,32 +10,45 @@ _TICKS = 10  # of a silence
 class WorkClock:
     """An async context whose block has `limit` seconds of work, None for no limit, and then raises `TimeoutError`.
 
-    It stands still between `pause` and `resume`, which are for within the block.
+    used: seconds of them that are gone already. It stands still between `pause` and `resume`, which are for within the
+    block.
     """
 
-    def __init__(self, limit: float | None) -> None:
+    def __init__(self, limit: float | None, *, used: float) -> None:
         self._limit = limit
-        self._left: float | None = None
+        self._used = used  # as of when it last began to run
+        self._running_since: float | None = None  # in the time of the loop; None while it stands still
+
+    @property
+    def used(self) -> float:
+        """Seconds of work so far."""
+        if self._running_since is None:
+            return self._used
+        return self._used + asyncio.get_running_loop().time() - self._running_since
 
     async def __aenter__(self) -> Self:
-        self._timeout = await asyncio.timeout(self._limit).__aenter__()
+        self._timeout = await asyncio.timeout(None).__aenter__()
+        self.resume()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self._stand_still()
         await self._timeout.__aexit__(kind, error, traceback)
 
     def pause(self) -> None:
-        ends_at = self._timeout.when()
-        if ends_at is not None:
-            self._left = ends_at - asyncio.get_running_loop().time()
-            self._timeout.reschedule(None)
+        self._stand_still()
+        self._timeout.reschedule(None)
 
     def resume(self) -> None:
-        if self._left is not None:
-            self._timeout.reschedule(asyncio.get_running_loop().time() + self._left)
-            self._left = None
+        if self._running_since is None:
+            self._running_since = asyncio.get_running_loop().time()
+            if self._limit is not None:
+                self._timeout.reschedule(self._running_since + self._limit - self._used)
+
+    def _stand_still(self) -> None:
+        self._used, self._running_since = self.used, None
 
 
 class SilenceClock:

@@ -78,6 +78,11 @@ def hence(*, seconds: float) -> str:
     return _rfc3339(datetime.now(UTC) + timedelta(seconds=seconds))
 
 
+def until(time: str) -> float:
+    """Seconds from now to a time in this form; below zero when it has passed."""
+    return (datetime.fromisoformat(time) - datetime.now(UTC)).total_seconds()
+
+
 def _rfc3339(time: datetime) -> str:
     return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
 

@@ -44,7 +44,7 @@ from runner.hearing import Heard, decode_artifact, decode_note, decode_payload, 
 from runner.recorder import Recorder, entry
 from runner.redact import Redactor
 from runner.resources import Meter
-from runner.speech import STOP, plain, told
+from runner.speech import STOP, plain, told, unanswered
 from runner.states import IN_ATTEMPT, Status, Trigger, follow
 from runner.stats import AttemptStats, How, Resources
 from runner.task import FOLDED, Task, fold
@@ -105,7 +105,7 @@ class Run:
         self._blobs = blobs
         self._confinement = confinement
         self._grace = grace
-        self._working = WorkClock(task.options.timeout_s)
+        self._working = WorkClock(task.options.timeout_s, used=task.worked_s)
         self._silence = SilenceClock(silence_limit)
         self._event_limit = event_limit
         self._on_waiting = on_waiting
@@ -139,8 +139,9 @@ class Run:
         return self._append(task, [status_entry])
 
     def queue(self, origin: Origin) -> asyncio.Future[None]:
-        """Wait for a place, because a person wants it."""
-        return self._queue(origin, queued_at=now(), losses=0, waiting=None)
+        """Wait for a place, because a person wants it: with all the time to work that the task may take."""
+        self._working = WorkClock(self.task.options.timeout_s, used=0.0)
+        return self._queue(origin, queued_at=now(), losses=0, worked_s=0.0, waiting=None)
 
     async def recover(self) -> None:
         """End an attempt whose process ended with its server; the task is queued again if it can go on."""
@@ -241,6 +242,8 @@ class Run:
 
     async def _attempt(self) -> str | None:
         """Run the child to its end. Returns what went wrong, or None."""
+        if (asked := self.task.waiting) is not None and asked.overdue:  # while there was no process to notice it
+            return self._broken("Unanswered", unanswered(asked.question, self.task.options.answer_timeout_s or 0.0))
         await asyncio.to_thread(lay_out, self._workspace)
         await asyncio.to_thread(self._blobs.tidy)
         try:
@@ -358,9 +361,10 @@ class Run:
                 if event.event_type is EventType.ERROR and payload.get("fatal"):
                     self._fatal = str(payload.get("message"))
                 if event.event_type is EventType.INPUT_REQUEST and task.status is Status.RUNNING:
-                    task, status_entry = _changed(task, Trigger.ASK, str(payload.get("question")), {})
-                    entries.append(status_entry)
                     self._working.pause()
+                    worked = {"worked_s": self._working.used}
+                    task, status_entry = _changed(task, Trigger.ASK, str(payload.get("question")), worked)
+                    entries.append(status_entry)
         return self._append(task, entries)
 
     def _append(self, task: Task, entries: Sequence[Entry]) -> asyncio.Future[None]:
@@ -426,7 +430,13 @@ class Run:
         """
         waiting = self.task.waiting
         self.change(Trigger.LOSE, reason=reason, completed_at=now(), current_agent=None, waiting=None)
-        await self._queue("checkpoint", reason="It goes on where it was interrupted.", losses=losses, waiting=waiting)
+        await self._queue(
+            "checkpoint",
+            reason="It goes on where it was interrupted.",
+            losses=losses,
+            worked_s=self._working.used,
+            waiting=waiting,
+        )
 
     def _queue(self, origin: Origin, **changes: Any) -> asyncio.Future[None]:
         return self.change(
@@ -459,10 +469,15 @@ class Run:
         await self._silence.ran_out()
         if self._end_asked.is_set():  # then it is the grace that counts
             return
-        reason = f"The process of this run gave no sign of life for {self._silence.limit:g} s, and was killed."
-        self.record(EventType.ERROR, {"message": reason, "error_type": "Silent", "traceback": None, "fatal": True})
-        self._fatal = reason
+        limit = self._silence.limit
+        self._broken("Silent", f"The process of this run gave no sign of life for {limit:g} s, and was killed.")
         child.signal(signal.SIGKILL)
+
+    def _broken(self, error_type: str, reason: str) -> str:
+        """Have the attempt fail for this reason."""
+        self.record(EventType.ERROR, {"message": reason, "error_type": error_type, "traceback": None, "fatal": True})
+        self._fatal = reason
+        return reason
 
     async def _sample(self, pid: int) -> None:
         """Record what the process tree uses, every few seconds, until cancelled."""
@@ -474,6 +489,7 @@ class Run:
                     continue
                 used = self._resources = await asyncio.to_thread(meter.read)
                 usage = self.task.usage
+                self.task = msgspec.structs.replace(self.task, worked_s=self._working.used)
                 self.record(
                     EventType.RESOURCE,
                     {

@@ -53,7 +53,19 @@ def said(payload: Mapping[str, Any]) -> Say:
     return Say(id=payload.get("id", ""), content=payload.get("content", ""), send_to=send_to)
 
 
+def unanswered(question: str, limit: float) -> str:
+    """Why a run ends whose question has found no answer. limit: seconds that there were for it."""
+    return f"Nobody answered within {_span(limit)} (answer_timeout_s). The question was: {question}"
+
+
 def in_words(send_to: Sequence[str], content: str) -> str:
     """A person's message as the log shows it."""
     whom = "everyone" if EVERYONE in send_to else " and ".join(f"the {NAMES.get(name, name)}" for name in send_to)
     return f"A person tells {whom}: {short(content, _SHOWN)}"
+
+
+def _span(seconds: float) -> str:
+    for unit, size in (("h", 3600), ("min", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds / size:g} {unit}"
+    return f"{seconds:g} s"

@@ -345,10 +345,17 @@ class Supervisor:
             _log.exception("what deleted tasks take could not be freed; the next start will")
 
     async def resume_queue(self) -> None:
-        """Go on with the tasks that the last server left queued."""
+        """Go on with the tasks that the last server left queued.
+
+        Those whose question has waited for too long end at once: they need no process, and so no place.
+        """
         for task in await self._left(frozenset({Status.QUEUED})):
-            self._admit(self._new_run(task))
+            run = self._new_run(task)
+            self._admit(run)
             self._recorder.announce(Commit(task, []))  # nobody here has heard of it yet
+            if task.waiting is not None and task.waiting.overdue:
+                self._queue.remove(task.id)
+                self._start(run)
         self._dispatch()
 
     async def aclose(self) -> None:
@@ -416,14 +423,16 @@ class Supervisor:
     def _dispatch(self) -> None:
         """Start what may run, and let everyone know that the queue has changed."""
         while self._places.free and not self._closing and (task_id := self._queue.take()) is not None:
-            run = self._runs[task_id]
-            self._places.take(run)
-            run.claim()
-            attempt = asyncio.create_task(self._execute(run), name=f"attempt of {run.task.id}")
-            self._attempts.add(attempt)
-            attempt.add_done_callback(partial(self._free_place, run))
+            self._start(self._runs[task_id])
         for doorbell in self._queue_doorbells:
             doorbell()
+
+    def _start(self, run: Run) -> None:
+        self._places.take(run)
+        run.claim()
+        attempt = asyncio.create_task(self._execute(run), name=f"attempt of {run.task.id}")
+        self._attempts.add(attempt)
+        attempt.add_done_callback(partial(self._free_place, run))
 
     async def _execute(self, run: Run) -> None:
         bind_contextvars(task_id=run.task.id, attempt=run.task.attempt)  # of this asyncio task, for its log records

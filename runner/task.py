@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from runner.attempt import Options
-from runner.events import EventType
+from runner.events import EventType, until
 from runner.states import Status
 from runner.usage import Raised, Usage, add
 
@@ -27,13 +27,21 @@ FOLDED = frozenset(EventType) - {EventType.TOKEN, EventType.LOG, EventType.RESOU
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person is asked. deadline: RFC 3339 UTC, or null for none."""
+    """What a person is asked. deadline: RFC 3339 UTC, or null for none. What is no time is refused."""
 
     request_id: str
     question: str
     choices: list[str] = []
     deadline: str | None = None
     role: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.deadline is not None:
+            until(self.deadline)
+
+    @property
+    def overdue(self) -> bool:
+        return self.deadline is not None and until(self.deadline) <= 0
 
 
 class NewTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,9 +58,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of a task but its events.
 
     progress: 0..1 of the attempt, null while it cannot be known. head: event_id of the last event. reason: why the
-    status is what it is, in words. losses: how many attempts in a row have lost their process. demo: whether the model
-    was the demo model. raised: what a person has raised budgets to. continues, project: the task that this one goes on
-    with, and its project's folder. imported_at: when it was taken in from a file; null for a task of this server.
+    status is what it is, in words. losses: how many attempts in a row have lost their process. worked_s: seconds of
+    work since a person has run it, as of when they were last counted. demo: whether the model was the demo model.
+    raised: what a person has raised budgets to. continues, project: the task that this one goes on with, and its
+    project's folder. imported_at: when it was taken in from a file; null for a task of this server.
     """
 
     id: str
@@ -75,6 +84,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     last_message: str | None = None
     reason: str | None = None
     losses: int = 0
+    worked_s: float = 0.0
     model: str | None = None
     demo: bool = False
     usage: Usage = Usage()

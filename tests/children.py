@@ -113,6 +113,7 @@ class ToldForks(ForkServer):
 async def told_supervisor(
     folder: Path,
     *,
+    places: int = 2,
     grace: float = 0.2,
     silence_limit: float = 60.0,
     waiting_limit: int = WAITING_LIMIT,
@@ -129,7 +130,7 @@ async def told_supervisor(
             folder=folder / "tasks",
             confinement=Confinement(hidden=str(folder)),
             queue=Queue(limit=QUEUE_LIMIT),
-            places=Places(2, waiting_limit=waiting_limit),
+            places=Places(places, waiting_limit=waiting_limit),
             grace=grace,
             silence_limit=silence_limit,
         )

@@ -10,6 +10,7 @@
 """
 
 from runner.events import short
+from runner.speech import unanswered
 
 
 class RunFailed(Exception):
@@ -53,11 +54,4 @@ class Unanswered(RunFailed):
     """limit: seconds that a person had."""
 
     def __init__(self, question: str, limit: float) -> None:
-        super().__init__(f"Nobody answered within {_span(limit)} (answer_timeout_s). The question was: {question}")
-
-
-def _span(seconds: float) -> str:
-    for unit, size in (("h", 3600), ("min", 60)):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g} {unit}"
-    return f"{seconds:g} s"
+        super().__init__(unanswered(question, limit))

@@ -1,15 +1,15 @@
 """Questions to a person. The supervisor shows them, waits, and sends the answer as a command.
 
-A question that was answered in an earlier attempt is not asked again; one that was still open keeps its request id, and
-its answer may come before the team has come to ask it again. The answer that ends the run does not come here: it is a
-stop, which the supervisor sees to.
+A question that was answered in an earlier attempt is not asked again; one that was still open keeps its request id and
+its deadline, and its answer may come before the team has come to ask it again. The answer that ends the run does not
+come here: it is a stop, which the supervisor sees to.
 """
 
 import asyncio
 from collections.abc import Sequence
 
 from runner.attempt import Answer, OpenQuestion, answered_key
-from runner.events import EventType, hence
+from runner.events import EventType, hence, until
 from runner.metagpt.channel import ROLE, Channel
 from runner.metagpt.failures import Unanswered
 from runner.metagpt.recall import Recall
@@ -52,7 +52,9 @@ class Questions:
 
     async def _ask(self, kind: str, question: str, choices: Sequence[str]) -> str:
         request_id = self._request_id(kind)
+        deadline = None if self._timeout is None else hence(seconds=self._timeout)
         if self._reopened is not None and request_id == self._reopened.request_id:
+            deadline = self._reopened.deadline
             self._reopened = None
             if self._early is not None:
                 return self._early
@@ -66,12 +68,12 @@ class Questions:
                 "kind": kind,
                 "question": question,
                 "choices": list(choices),
-                "deadline": None if self._timeout is None else hence(seconds=self._timeout),
+                "deadline": deadline,
                 "role": ROLE.get(),
             },
         )
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(None if deadline is None else until(deadline)):
                 return await answer
         except TimeoutError:
             raise Unanswered(question, self._timeout or 0.0) from None

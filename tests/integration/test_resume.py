@@ -245,16 +245,17 @@ async def test_a_process_that_is_lost_again_and_again(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 async def test_a_question_survives_the_server(tmp_path: Path, number: signal.Signals) -> None:
-    """A question that was open when the server ended is open again under its own id, and the work is not done again."""
+    """A question that was open when the server ended is open again as it was, and the work is not done again."""
     with OpenAiServer() as endpoint:
         async with serving(tmp_path, endpoint) as (server, api):
             task_id = await api.started(options=REVIEWED)
-            request_id = (await question(api, task_id))["request_id"]
+            shown = await question(api, task_id)
+            request_id = shown["request_id"]
             asked = len(endpoint.requests)
             server.process.send_signal(number)
             await asyncio.to_thread(server.process.wait)
         async with serving(tmp_path, endpoint) as (_, api):
-            assert (await question(api, task_id))["request_id"] == request_id
+            assert await question(api, task_id) == shown
             assert len(endpoint.requests) == asked
             assert await answer(api, task_id, request_id, "approve") == 200
             assert await answer(api, task_id, request_id, "approve") == 409

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from runner.attempt import Alive, Answer, Checkpoint, Command, OpenQuestion, Say
-from runner.events import EventType
+from runner.events import EventType, hence
 from runner.metagpt.channel import HIGH_WATER, ROLE, Channel
 from runner.metagpt.failures import Unanswered
 from runner.metagpt.questions import Questions
@@ -263,6 +263,16 @@ async def test_a_question_has_a_deadline(ends: Ends) -> None:
     with pytest.raises(Unanswered, match=r"within 0\.01 s .* Go on\?"):
         await _questions(ends, attempt=1, timeout=0.01).ask("review", "Go on?", ["yes"])
     assert (await ends.events(1))[0]["payload"]["deadline"].endswith("Z")
+
+
+async def test_the_deadline_of_a_question_of_an_earlier_attempt(ends: Ends) -> None:
+    """It is the one that was shown then: when it has passed, the question ends as soon as it is asked."""
+    deadline = hence(seconds=-1)
+    reopened = OpenQuestion(request_id="input-1-1", role="", kind="review", deadline=deadline)
+    questions = _questions(ends, attempt=2, reopened=reopened, timeout=60)
+    with pytest.raises(Unanswered, match="within 1 min"):
+        await questions.ask("review", "Go on?", ["yes"])
+    assert (await ends.events(1))[0]["payload"]["deadline"] == deadline
 
 
 @pytest.mark.parametrize(("limit", "words"), [(86_400, "24 h"), (5400, "90 min"), (0.5, "0.5 s"), (61, "61 s")])

@@ -11,30 +11,49 @@ from runner.clocks import SilenceClock, WorkClock
 async def test_work_has_a_limit() -> None:
     """The block is ended by `TimeoutError` once its time is over."""
     with pytest.raises(TimeoutError):
-        async with WorkClock(0.01):
+        async with WorkClock(0.01, used=0.0):
             await asyncio.Event().wait()
 
 
 async def test_work_without_a_limit() -> None:
     """Without a limit, pausing and resuming change nothing."""
-    async with WorkClock(None) as clock:
+    async with WorkClock(None, used=0.0) as clock:
         clock.pause()
         clock.resume()
 
 
 async def test_a_pause_takes_no_time() -> None:
     """What is left of the time is the same after a pause; a second `pause` or `resume` changes nothing."""
-    async with WorkClock(0.05) as clock:
+    async with WorkClock(0.05, used=0.0) as clock:
         clock.pause()
         clock.pause()
         await asyncio.sleep(0.1)
         clock.resume()
         clock.resume()
     with pytest.raises(TimeoutError):
-        async with WorkClock(0.05) as clock:
+        async with WorkClock(0.05, used=0.0) as clock:
             clock.pause()
             clock.resume()
             await asyncio.Event().wait()
+
+
+async def test_work_that_goes_on() -> None:
+    """What was used before counts, and what is used here is told; a pause is not."""
+    with pytest.raises(TimeoutError):
+        async with WorkClock(100.0, used=100.0):
+            await asyncio.Event().wait()
+    clock = WorkClock(None, used=5.0)
+    async with clock:
+        await asyncio.sleep(0.01)
+        clock.pause()
+        used = clock.used
+        assert 5.01 <= used
+        await asyncio.sleep(0.01)
+        assert clock.used == used
+        clock.resume()
+        await asyncio.sleep(0.01)
+    assert clock.used >= used + 0.01
+    assert clock.used == clock.used
 
 
 async def test_a_silence() -> None:

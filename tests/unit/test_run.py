@@ -14,7 +14,7 @@ import pytest_asyncio
 from runner.attempt import Alive, BudgetRaised, OpenQuestion
 from runner.base import Commit, Load, Place
 from runner.errors import AlreadyAnswered, Conflict
-from runner.events import EventType
+from runner.events import EventType, hence, now
 from runner.states import TERMINAL, Status
 from runner.usage import Raised, Usage
 from tests.children import Stage, told_supervisor
@@ -101,6 +101,8 @@ async def test_the_childs_own_error_is_the_reason(stage: Stage) -> None:
         b'{"timestamp":"t","agent_role":null,"event_type":"ERROR","payload":[]}\n',
         b'{"timestamp":"t","agent_role":null,"event_type":"LOG","payload":{"message":"\xff"}}\n',
         b'{"timestamp":"t","agent_role":null,"event_type":"INPUT_REQUEST","payload":{}}\n',
+        b'{"timestamp":"t","agent_role":null,"event_type":"INPUT_REQUEST",'
+        b'"payload":{"request_id":"r","question":"q","deadline":"2026-01-01"}}\n',
         b'{"timestamp":"t","agent_role":null,"event_type":"LLM_CALL","payload":{"prompt_tokens":"many"}}\n',
         b'{"timestamp":"t","agent_role":null,"event_type":"STATUS","payload":{"status":"SUCCEEDED"}}\n',
         b'{"timestamp":"t","agent_role":null,"event_type":"RESOURCE","payload":{}}\n',
@@ -395,6 +397,50 @@ async def test_the_time_limit(stage: Stage) -> None:
     child = await stage.child(timeout_s=0.05)
     assert (await stage.end()).reason == "The time limit of 0.05 s was reached."
     assert child.signals == [signal.SIGKILL]
+
+
+async def test_the_time_limit_over_attempts(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt that goes on has the time that is left, and is over before one that began before it with all of it."""
+    monkeypatch.setattr("runner.run.RESOURCE_PERIOD", 0.01)
+    child = await stage.child(timeout_s=1)
+    worked = (
+        await until(stage.task, lambda task: task.worked_s > 0.5)
+    ).worked_s  # kept, whatever becomes of the server
+    other = Stage(stage.supervisor, stage.forks)
+    await other.child(timeout_s=1)
+    child.exit(-signal.SIGKILL)
+    await stage.forks.child()
+    assert (await stage.task()).worked_s >= worked
+    assert (await stage.end()).reason == "The time limit of 1 s was reached."
+    assert (await other.task()).status is Status.RUNNING
+
+
+async def test_the_time_limit_of_a_run_that_a_person_wants(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that a person runs again has all of its time."""
+    monkeypatch.setattr("runner.run.RESOURCE_PERIOD", 0.01)
+    await stage.child(timeout_s=1)
+    worked = (await until(stage.task, lambda task: task.worked_s > 0.5)).worked_s
+    await stage.supervisor.stop_task(stage.task_id)
+    await stage.supervisor.start_task(stage.task_id)
+    await stage.forks.child()
+    assert 0 < (await until(stage.task, lambda task: task.worked_s > 0)).worked_s < worked
+
+
+async def test_a_deadline_that_passes_without_a_server(tmp_path: Path) -> None:
+    """A question whose deadline has passed when the server is there again ends its run, though there is no place."""
+    async with told_supervisor(tmp_path) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        deadline = hence(seconds=0.2)
+        (await stage.child()).emit(EventType.INPUT_REQUEST, QUESTION | {"deadline": deadline})
+        await stage.until(Status.WAITING)
+    await until(now, lambda time: time > deadline)
+    async with told_supervisor(tmp_path, places=0) as (stage.supervisor, forks):
+        await stage.supervisor.recover()
+        await stage.supervisor.resume_queue()
+        task = await stage.end()
+        assert task.reason == "Nobody answered within 24 h (answer_timeout_s). The question was: Good?"
+        errors = [event["payload"] for event in await stage.log() if event["event_type"] == "ERROR"]
+        assert [(error["error_type"], error["fatal"]) for error in errors] == [("Unanswered", True)]
 
 
 async def test_the_time_limit_while_a_person_is_asked(stage: Stage) -> None:
