@@ -114,7 +114,6 @@ class Run:
         self._answered: set[str] = set()  # the ids of questions
         self._asked: str | None = None  # the id of the question that was open when the attempt began
         self._claimed: asyncio.Future[None] | None = None
-        self._ending: asyncio.Task[None] | None = None
         self._end_asked = asyncio.Event()
         self._stop_reason: str | None = None
         self._interruption: str | None = None
@@ -451,16 +450,18 @@ class Run:
         )
 
     def _end_child(self, grace: float) -> None:
-        """Ask the child to end, now or as soon as it exists, and see to it that it does."""
+        """Ask the child to end, now or as soon as it exists, and see to it that it does.
+
+        Where a person's stop and the end of the server both do, the grace that is over first counts.
+        """
         self._end_asked.set()
         if self._child is not None:
             self._child.signal(signal.SIGTERM)
-        if self._ending is None:
-            self._ending = asyncio.create_task(self._enforce_end(grace), name=f"end of {self.task.id}")
+        killing = asyncio.get_running_loop().call_later(grace, self._kill)
+        self.ended.add_done_callback(lambda _: killing.cancel())
 
-    async def _enforce_end(self, grace: float) -> None:
-        await asyncio.wait({self.ended}, timeout=grace)
-        if not self.ended.done() and self._child is not None and not self._child.exited.done():
+    def _kill(self) -> None:
+        if self._child is not None and not self._child.exited.done():
             self.how = "killed"
             self._child.signal(signal.SIGKILL)
 

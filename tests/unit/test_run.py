@@ -18,7 +18,7 @@ from runner.events import EventType, hence, now
 from runner.states import TERMINAL, Status
 from runner.usage import Raised, Usage
 from tests.children import Stage, told_supervisor
-from tests.support import ends, until
+from tests.support import DEADLINE, ends, until
 
 KEY = "sk-" + "k" * 20
 
@@ -502,6 +502,20 @@ async def test_a_stop_as_the_server_ends(stage: Stage) -> None:
     with pytest.raises(Conflict, match="shutting down"):
         await stage.supervisor.stop_task(stage.task_id)
     assert (await stage.task()).status is Status.QUEUED
+
+
+async def test_the_end_of_the_server_in_a_long_stop(tmp_path: Path) -> None:
+    """A server that ends does not wait for the whole grace of a stop, whose run ends as one that was stopped."""
+    async with told_supervisor(tmp_path, grace=3600) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        child = await stage.child()
+        child.deaf = True
+        stop = asyncio.create_task(supervisor.stop_task(stage.task_id))
+        await stage.until(Status.STOPPING)
+        async with asyncio.timeout(DEADLINE):
+            await supervisor.aclose()
+        assert (await stop).how == "killed"
+        assert ends(await stage.log()) == [(1, "CANCELLED")]
 
 
 async def test_the_end_of_the_server(stage: Stage) -> None:
