@@ -358,13 +358,19 @@ class Supervisor:
                 self._start(run)
         self._dispatch()
 
-    async def aclose(self) -> None:
-        """Stop what runs. Queued tasks stay queued for the next server."""
+    def end_runs(self) -> None:
+        """Begin to end what runs. Queued tasks stay queued for the next server."""
+        if self._closing:
+            return
         self._closing = True
         self._recorder.hurry()
         for run in self._runs.values():
             if run.task.id not in self._queue:
                 run.interrupt("The server was shut down while this run was going on.", grace=_SHUTDOWN_GRACE)
+
+    async def aclose(self) -> None:
+        """End what runs."""
+        self.end_runs()
         await asyncio.gather(*self._attempts)
 
     async def _require_run(self, task_id: str) -> Run:

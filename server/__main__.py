@@ -343,6 +343,10 @@ async def _serve(network: Network, limits: Limits, settings: Settings, choice: C
                 click.echo(f"Data: {settings.data}. Press Ctrl-C to stop.")
                 _warn(supervisor)
 
+            def end() -> None:
+                app.close()
+                supervisor.end_runs()  # now, so that whoever waits for a stop is answered
+
             app = create_app(supervisor, llm=choice.llm, gate=gate)
             await supervisor.resume_queue()
             await serve(
@@ -353,7 +357,7 @@ async def _serve(network: Network, limits: Limits, settings: Settings, choice: C
                 proxies=network.forwarded_allow,
                 on_started=announce,
                 on_second=app.tend,
-                on_stopping=app.close,
+                on_stopping=end,
             )
 
 

@@ -1,5 +1,6 @@
 """A stop at every moment of a run's life: it answers, says how it went and how long it took, and nothing is left."""
 
+import asyncio
 import os
 import shutil
 from pathlib import Path
@@ -127,6 +128,20 @@ async def test_during_recovery(tmp_path: Path) -> None:
             await _only_child_is_of(server, api, await api.started())
             for task_id in (running, queued):
                 assert statuses(await api.events(task_id))[-1][1] == "CANCELLED"
+
+
+async def test_as_the_server_ends(tmp_path: Path) -> None:
+    """A server that ends in the middle of a long grace does not wait for it: the stop is answered, and complete."""
+    with Server(tmp_path / "data", DEMO_PACE=100, STOP_GRACE=60) as server:
+        async with client(server) as api:
+            task_id = await api.started()
+            await api.until_event(task_id, "ACTION_START")
+            server.children[0].suspend()
+            stop = asyncio.create_task(api.stop(task_id))
+            await api.until_status(task_id, "STOPPING")
+            server.process.terminate()
+            stopped = await stop
+            assert (stopped["status"], stopped["how"]) == ("CANCELLED", "killed")
 
 
 async def test_again(slow_api: Api) -> None:
