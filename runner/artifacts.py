@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -17,12 +18,16 @@ from runner.versions import read_files, versions
 
 
 class Artifacts:
-    """Each call reads the task's log. Raises `TaskNotFound` if there is none."""
+    """Each call reads the task's log. Raises `TaskNotFound` if there is none.
 
-    def __init__(self, store: Store, blobs: Blobs, task_id: str) -> None:
+    reading: threads to read files in; None for the loop's own.
+    """
+
+    def __init__(self, store: Store, blobs: Blobs, task_id: str, *, reading: Executor | None) -> None:
         self._store = store
         self._blobs = blobs
         self._task_id = task_id
+        self._reading = reading
 
     async def list(self) -> list[File]:
         return await read_files(self._store, self._task_id)
@@ -35,7 +40,7 @@ class Artifacts:
     async def open_version(self, version: Artifact) -> BinaryIO:
         """As `Runner.open_version`."""
         with _kept(version):
-            return await asyncio.to_thread(self._blobs.open, version.sha256)
+            return await asyncio.get_running_loop().run_in_executor(self._reading, self._blobs.open, version.sha256)
 
     async def diff(self, path: str, old: int | None, new: int | None) -> Difference:
         """As `Runner.diff_artifact`."""
@@ -45,13 +50,14 @@ class Artifacts:
             old = max((known.version for known in file.versions if known.version < after.version), default=0)
         before = self._blobs.path(_version(file, old).sha256) if old else Path(os.devnull)
         with _kept(after):
-            text = await compare(path, (old, before), (after.version, self._blobs.path(after.sha256)))
+            new_text = (after.version, self._blobs.path(after.sha256))
+            text = await compare(path, (old, before), new_text, reading=self._reading)
         return Difference(old, after.version, text)
 
     async def archive(self) -> BinaryIO:
         """As `Runner.open_archive`."""
         files = [file for file in await self.list() if file.current]
-        return await asyncio.to_thread(archive, self._blobs, files)
+        return await asyncio.get_running_loop().run_in_executor(self._reading, archive, self._blobs, files)
 
     async def _file(self, path: str) -> File:
         file = next((file for file in await self.list() if file.path == path), None)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from concurrent.futures import Executor
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,14 +13,15 @@ _TIME_LIMIT = 20.0  # seconds
 _OPTIONS = ("--no-index", "--no-color", "--no-ext-diff", "--no-textconv", "--text", "--unified=3")
 
 
-async def compare(path: str, old: tuple[int, Path], new: tuple[int, Path]) -> bytes:
+async def compare(path: str, old: tuple[int, Path], new: tuple[int, Path], *, reading: Executor | None = None) -> bytes:
     """How one version of a file became another; empty if they are the same.
 
     path: the file's name in the diff. old, new: a version's number, and where its bytes are; number 0 for no file.
-    Raises `NotComparable` if one is no text, or too large.
+    reading: threads to read them in; None for the loop's own. Raises `NotComparable` if one is no text, or too large.
     """
+    loop = asyncio.get_running_loop()
     for number, file in (old, new):
-        if number and (reason := await asyncio.to_thread(_why_not, file)):
+        if number and (reason := await loop.run_in_executor(reading, _why_not, file)):
             raise NotComparable(path, f"version {number} is {reason}")
     hunks = await _git_diff(path, old[1], new[1])
     if not hunks:

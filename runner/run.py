@@ -10,6 +10,7 @@ import logging
 import signal
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -73,7 +74,8 @@ _T = TypeVar("_T")
 class Run:
     """grace: seconds that a stopped child has to end by itself before it is killed. silence_limit: seconds without a
     word after which a child is killed. event_limit: events of the task, of all its attempts. on_waiting: called when it
-    has begun to wait for a person, and when it does so no more.
+    has begun to wait for a person, and when it does so no more. keeping: threads for its files, which its commits wait
+    for; None for the loop's own.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Run:
         silence_limit: float,
         event_limit: int = EVENT_LIMIT,
         on_waiting: Callable[["Run"], None],
+        keeping: Executor | None = None,
     ) -> None:
         self.task = task
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -109,6 +112,7 @@ class Run:
         self._silence = SilenceClock(silence_limit)
         self._event_limit = event_limit
         self._on_waiting = on_waiting
+        self._keeping = keeping
         self._child: Child | None = None
         self._unsent: list[Command] = []  # what has come before the child
         self._answered: set[str] = set()  # the ids of questions
@@ -243,8 +247,9 @@ class Run:
         """Run the child to its end. Returns what went wrong, or None."""
         if (asked := self.task.waiting) is not None and asked.overdue:  # while there was no process to notice it
             return self._broken("Unanswered", unanswered(asked.question, self.task.options.answer_timeout_s or 0.0))
-        await asyncio.to_thread(lay_out, self._workspace)
-        await asyncio.to_thread(self._blobs.tidy)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._keeping, lay_out, self._workspace)
+        await loop.run_in_executor(self._keeping, self._blobs.tidy)
         try:
             async with self._working:
                 return await self._run_child()
@@ -342,9 +347,11 @@ class Run:
 
     async def _keep_files(self, events: Iterable[Heard]) -> None:
         """Keep the files that events tell of, before anybody is told. Raises `FileNotKept`."""
+        loop = asyncio.get_running_loop()
         for _, event in events:
             if event.event_type is EventType.ARTIFACT:
-                await asyncio.to_thread(self._blobs.keep, decode_artifact(event.payload), self._workspace)
+                artifact = decode_artifact(event.payload)
+                await loop.run_in_executor(self._keeping, self._blobs.keep, artifact, self._workspace)
 
     def _absorb(self, events: Iterable[Heard]) -> asyncio.Future[None]:
         """Put the child's events into the log."""

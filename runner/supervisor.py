@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -58,6 +59,8 @@ from runner.workspace import discard, keep_base, unfinished
 
 _SHUTDOWN_GRACE = 1.0  # seconds that children have to end by themselves when the server ends
 _ALL = 1_000_000  # tasks
+_KEEPING_THREADS = 4  # for the files of runs
+_READING_THREADS = 4  # for who looks at files: a zip may take long, and no run waits for it
 _IMPORTED = "The task was imported: it shows a run of another server, and cannot be run or continued here."
 _LEFT_QUEUED = "The server is shutting down, and leaves the task queued for the next one. Stop it there."
 
@@ -73,7 +76,8 @@ class Supervisor:
     folder: where each task has a folder of its own. places: for its attempts. grace: seconds that a stopped child has
     to end by itself. silence_limit: seconds without a sign of life after which a child is killed.
     durability: of the files that are kept, as that of the store. task_limit: in all. event_limit: events of a task, of
-    all its attempts.
+    all its attempts. keeping, reading: threads for the files of runs, and for those who look at files; None for the
+    loop's own.
     """
 
     def __init__(
@@ -92,6 +96,8 @@ class Supervisor:
         durability: Durability = "normal",
         task_limit: int = TASK_LIMIT,
         event_limit: int = EVENT_LIMIT,
+        keeping: Executor | None = None,
+        reading: Executor | None = None,
     ) -> None:
         self._store = store
         self._recorder = recorder
@@ -106,6 +112,8 @@ class Supervisor:
         self._durability: Durability = durability
         self._task_limit = task_limit
         self._event_limit = event_limit
+        self._keeping = keeping
+        self._reading = reading
         self._creation = asyncio.Lock()
         self._runs: dict[str, Run] = {}
         self._attempts: set[asyncio.Task[None]] = set()
@@ -395,7 +403,7 @@ class Supervisor:
         return Blobs(self._folder / task_id / "blobs", self._durability)
 
     def _artifacts(self, task_id: str) -> Artifacts:
-        return Artifacts(self._store, self._blobs(task_id), task_id)
+        return Artifacts(self._store, self._blobs(task_id), task_id, reading=self._reading)
 
     async def _left(self, statuses: frozenset[Status]) -> list[Task]:
         """The tasks of these statuses, whole, oldest first."""
@@ -420,6 +428,7 @@ class Supervisor:
             silence_limit=self._silence_limit,
             event_limit=self._event_limit,
             on_waiting=self._reseat,
+            keeping=self._keeping,
         )
 
     def _forget(self, run: Run) -> None:
@@ -482,6 +491,15 @@ class Supervisor:
 
 
 @asynccontextmanager
+async def _threads(count: int, name: str) -> AsyncIterator[Executor]:
+    executor = ThreadPoolExecutor(count, thread_name_prefix=name)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+@asynccontextmanager
 async def open_supervisor(
     data: Path,
     *,
@@ -510,7 +528,12 @@ async def open_supervisor(
     with hold(data):
         store = await SqliteStore.open(data / DATABASE, durability=durability)
         try:
-            async with Recorder(store) as recorder, ForkServer(data / "scratch") as forks:
+            async with (
+                Recorder(store) as recorder,
+                ForkServer(data / "scratch") as forks,
+                _threads(_KEEPING_THREADS, "keeping") as keeping,
+                _threads(_READING_THREADS, "reading") as reading,
+            ):
                 supervisor = Supervisor(
                     store=store,
                     recorder=recorder,
@@ -525,6 +548,8 @@ async def open_supervisor(
                     durability=durability,
                     task_limit=task_limit,
                     event_limit=event_limit,
+                    keeping=keeping,
+                    reading=reading,
                 )
                 await supervisor.recover()
                 left = unfinished(data / "tasks")

@@ -1,8 +1,17 @@
+import asyncio
 import hashlib
 import io
+import threading
 import zipfile
+from pathlib import Path
 
-from tests.support import Api, Server
+import pytest
+
+from runner.attempt import Llm
+from runner.states import TERMINAL, Status
+from runner.supervisor import Supervisor, open_supervisor
+from runner.task import NewTask, Task
+from tests.support import Api, Server, until
 
 
 async def _artifacts(api: Api, task_id: str) -> dict[str, int]:
@@ -112,3 +121,24 @@ async def test_artifacts_of_no_task(api: Api) -> None:
     """The files of an unknown task are a 404 that says so."""
     response = await api.http.get("/api/tasks/none/artifacts")
     assert (response.status_code, response.json()["code"]) == (404, "task_not_found")
+
+
+async def test_zips_that_take_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many zips are being made, however slowly: no run waits for them to have its own files kept."""
+    done = threading.Event()
+    monkeypatch.setattr("runner.artifacts.archive", lambda blobs, files: done.wait())
+    async with open_supervisor(tmp_path, llm=Llm(demo_pace=0), concurrency=1, grace=1) as supervisor:
+        first = await _run_to_its_end(supervisor)
+        zips = [asyncio.create_task(supervisor.open_archive(first.id)) for _ in range(64)]
+        try:
+            second = await _run_to_its_end(supervisor)
+        finally:
+            done.set()
+        await asyncio.gather(*zips)
+    assert (first.status, second.status) == (Status.SUCCEEDED, Status.SUCCEEDED)
+
+
+async def _run_to_its_end(supervisor: Supervisor) -> Task:
+    task = await supervisor.create_task(NewTask(input_prompt="hangman"))
+    await supervisor.start_task(task.id)
+    return await until(lambda: supervisor.get_task_state(task.id), lambda task: task.status in TERMINAL)
