@@ -293,10 +293,11 @@ class Runner(Protocol):
     async def get_task_digest(self, task_id: str, through: int | None) -> Digest:
         """The running hash through an event, or through the head. Raises `CursorAhead` and `EventsExpired`."""
 
-    async def export_log(self, task_id: str) -> AsyncIterator[bytes]:
+    async def export_log(self, task_id: str, *, size: int) -> AsyncIterator[bytes]:
         """The task as it is now and its log as a file: a chunk with its first line, then chunks of whole lines.
 
-        A chunk raises `EventsExpired` if retention deletes meanwhile what would stand in it.
+        size: bytes of a chunk, or a single line. A chunk raises `EventsExpired` if retention deletes meanwhile what
+        would stand in it.
         """
 
     async def import_log(self, chunks: AsyncIterator[bytes]) -> Task:

@@ -29,8 +29,7 @@ from runner.task import PROMPT_LIMIT, TITLE_LIMIT, Task
 
 LINE_LIMIT = 64 * 1024 * 1024  # bytes; a child cannot write a longer event either
 
-_PAGE = 5000  # events
-_PAGE_BYTES = 1024 * 1024
+_PAGE = 5000  # events of a chunk
 _BATCH = 1000  # events that are checked, and then kept, at once
 _BATCH_BYTES = 256 * 1024  # or a single one
 
@@ -93,23 +92,24 @@ _decode_header = msgspec.json.Decoder(_ForeignHeader).decode
 _decode_event = msgspec.json.Decoder(_ForeignEvent).decode
 
 
-async def export_log(store: Store, task_id: str) -> AsyncIterator[bytes]:
-    """A task as it is now, as a file, in chunks. Raises `TaskNotFound`; a chunk raises `EventsExpired` if retention
-    deletes what would stand in it.
+async def export_log(store: Store, task_id: str, *, size: int) -> AsyncIterator[bytes]:
+    """A task as it is now, as a file, in chunks of `size` bytes, or of a single line. Raises `TaskNotFound`; a chunk
+    raises `EventsExpired` if retention deletes what would stand in it.
     """
     task = await store.get_task(task_id)
     page = await store.read_events(task_id, after=0, limit=1, size=1, filter=Filter())
     start = await store.digest(task_id, 0 if page.gap is None else page.gap.last)
     end = await store.digest(task_id, task.head)
-    return _chunks(store, Header(task=msgspec.structs.replace(task, workspace=None), start=start, end=end))
+    header = Header(task=msgspec.structs.replace(task, workspace=None), start=start, end=end)
+    return _chunks(store, header, size)
 
 
-async def _chunks(store: Store, header: Header) -> AsyncIterator[bytes]:
+async def _chunks(store: Store, header: Header, size: int) -> AsyncIterator[bytes]:
     yield msgspec.json.encode(header) + b"\n"
     cursor, end = header.start.count, header.end.count
     while cursor < end:
         limit = min(_PAGE, end - cursor)
-        page = await store.read_events(header.task.id, after=cursor, limit=limit, size=_PAGE_BYTES, filter=Filter())
+        page = await store.read_events(header.task.id, after=cursor, limit=limit, size=size, filter=Filter())
         if page.gap is not None:
             raise EventsExpired(header.task.id, page.gap.last + 1)
         yield b"\n".join(page.events) + b"\n"

@@ -269,8 +269,8 @@ class Supervisor:
             through = (await self._store.get_task(task_id)).head
         return await self._store.digest(task_id, through)
 
-    async def export_log(self, task_id: str) -> AsyncIterator[bytes]:
-        return await export_log(self._store, task_id)
+    async def export_log(self, task_id: str, *, size: int) -> AsyncIterator[bytes]:
+        return await export_log(self._store, task_id, size=size)
 
     async def import_log(self, chunks: AsyncIterator[bytes]) -> Task:
         await self._check_room()

@@ -8,9 +8,8 @@ from collections.abc import Callable
 from runner.base import Runner
 from runner.errors import RunnerError
 from server import protocol
+from server.bounds import ASKS
 from server.problems import code_of
-
-ASK_LIMIT = 100  # waiting, per connection: one may have to wait until the team's process listens again
 
 _log = logging.getLogger(__name__)
 
@@ -28,8 +27,8 @@ class Asks:
         self._worker: asyncio.Task[None] | None = None
 
     def put(self, ask: protocol.Ask) -> None:
-        if len(self._waiting) >= ASK_LIMIT:
-            message = f"{ASK_LIMIT} answers and messages of this connection wait already; send this one again later."
+        if len(self._waiting) >= ASKS:
+            message = f"{ASKS} answers and messages of this connection wait already; send this one again later."
             self._reply(protocol.Error(code="too_many_requests", message=message, task_id=ask.task_id))
             return
         self._waiting.append(ask)

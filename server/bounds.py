@@ -1,14 +1,25 @@
-"""What the stream may hold in memory, whatever the length of a log and however many are slow.
+"""What the server may hold in memory for those who read, whatever the length of a log and however many are slow.
 
-A reader that stalls costs one frame and one WRITE_BUFFER, beside what the kernel holds for its socket. All that readers
-share is bounded by RINGS_BYTES, PAGE_CACHE_BYTES and POSITION_CACHE.
+A reader that stalls costs little, beside what the kernel holds for its socket: over WebSocket one frame and one
+WRITE_BUFFER, over REST two PIECEs of a log or a file, and not even that once it has taken nothing for STALL_TIMEOUT.
+All that readers share is bounded by RINGS_BYTES, PAGE_CACHE_BYTES and POSITION_CACHE.
 """
 
 FRAME_EVENTS = 2048  # events of one `events` frame
 FRAME_BYTES = 512 * 1024  # bytes of one `events` frame, or a single event
 WRITE_BUFFER = 64 * 1024  # bytes that a connection may hold unsent before it counts as slow
+REPLIES = 100  # replies that wait to be sent; above it no more of a WebSocket's frames are read
+ASKS = 100  # answers and messages of a WebSocket that wait until the team's process listens again
+
+PAGE_BYTES = 4 * 1024 * 1024  # of events in one answer over REST, about
+PIECE_BYTES = 2 * WRITE_BUFFER  # of an answer that are read and sent at once, or a single event
+EXPORTED_FILE_BYTES = 1024 * 1024  # of a file that is taken along in an exported page
+HEAD_BYTES = 64 * 1024  # of a request's line and headers, about
 
 RING_BYTES = 4 * 1024 * 1024  # of encoded events, per watched task
 RINGS_BYTES = 64 * 1024 * 1024  # of encoded events, of all watched tasks
 PAGE_CACHE_BYTES = 8 * 1024 * 1024  # of framed pages that lagging subscriptions may want again, in all
 POSITION_CACHE = 10_000  # tasks of which it is known how far they have come
+
+STALL_TIMEOUT = 60.0  # seconds in which a REST client must take something of what waits for it
+TAKEN_BYTES = 4096  # that are something: a peer's window grows by less without anything being read

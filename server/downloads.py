@@ -13,12 +13,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from runner.archive import safe_name
+from server.bounds import PIECE_BYTES
 from server.problems import BadRequest
 
 BINARY = "application/octet-stream"
 TEXT = "text/plain; charset=utf-8"
 
-_CHUNK = 256 * 1024  # bytes of a file sent at once
 _LOOKED_AT = 8192  # bytes of a file that tell whether it is text
 
 _TEXTS = {
@@ -132,7 +132,7 @@ def _range(request: Request, size: int, tag: str) -> tuple[int, int] | None:
 def _chunks(file: BinaryIO, size: int | None = None) -> Iterator[bytes]:
     """The next bytes of a file; all of them without a size."""
     with file:
-        while chunk := file.read(_CHUNK if size is None else min(_CHUNK, size)):
+        while chunk := file.read(PIECE_BYTES if size is None else min(PIECE_BYTES, size)):
             yield chunk
             if size is not None:
                 size -= len(chunk)

@@ -15,15 +15,13 @@ from runner.errors import ArtifactNotFound
 from runner.files import File
 from runner.versions import versions
 from server import offline, schemas
+from server.bounds import EXPORTED_FILE_BYTES, PIECE_BYTES
 from server.operations import Operation, json_answer, task_id_of
 from server.problems import BadRequest
 from server.validation import require_type
 
 LOG_TYPE = "application/jsonl"
-
-
-FILE_BYTES = 1024 * 1024  # of a file that is taken along in a page
-FILES_BYTES = 16 * 1024 * 1024  # of all of them
+FILES_BYTES = 16 * 1024 * 1024  # of all files that are taken along in a page
 
 
 class _File(msgspec.Struct, frozen=True):
@@ -78,12 +76,12 @@ class Exports:
 
     async def export_log(self, request: Request) -> Response:
         task_id = task_id_of(request)
-        chunks = await self._runner.export_log(task_id)
+        chunks = await self._runner.export_log(task_id, size=PIECE_BYTES)
         return StreamingResponse(chunks, media_type=LOG_TYPE, headers=_attachment(f"{task_id}.jsonl"))
 
     async def export_page(self, request: Request) -> Response:
         task_id = task_id_of(request)
-        chunks = await self._runner.export_log(task_id)
+        chunks = await self._runner.export_log(task_id, size=PIECE_BYTES)
         page = await asyncio.to_thread(offline.page, self._static)
         content = self._page(task_id, page, chunks)
         return StreamingResponse(content, media_type="text/html", headers=_attachment(f"{task_id}.html"))
@@ -104,7 +102,7 @@ class Exports:
         room = FILES_BYTES
         newest = {(file.path, file.version) for file in files}
         for version in sorted(versions(files), key=lambda one: (one.path, one.version) not in newest):
-            if version.size > min(room, FILE_BYTES):
+            if version.size > min(room, EXPORTED_FILE_BYTES):
                 continue
             with contextlib.suppress(ArtifactNotFound, UnicodeDecodeError):  # it is gone, or no text
                 content = await asyncio.to_thread(_read, await self._runner.open_version(task_id, version))
@@ -114,7 +112,7 @@ class Exports:
 
 def _read(file: BinaryIO) -> bytes:
     with file:
-        return file.read(FILE_BYTES)
+        return file.read(EXPORTED_FILE_BYTES)
 
 
 def _attachment(name: str) -> dict[str, str]:

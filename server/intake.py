@@ -1,5 +1,6 @@
 """HTTP connections as uvicorn serves them, within limits: how many, how long a request may take to come, how large
-its head may be. Without, a client could hold connections and memory for nothing (slowloris).
+its head may be, how long an answer may wait to be read. Without, a client could hold connections and memory for nothing
+(slowloris).
 """
 
 import asyncio
@@ -9,28 +10,36 @@ from typing import Any
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from server.bounds import HEAD_BYTES, STALL_TIMEOUT, WRITE_BUFFER
 from server.clients import Clients
 from server.gate import is_streamed
+from server.peers import Peer
 from server.problems import MEDIA_TYPE, problem
 
 _LINGER = 1.0  # seconds for a refused client to read why
-_HEAD_LIMIT = 64 * 1024  # bytes of a request line and headers, about
+_LOOKS = 4  # that are taken at a client in the time after which it has stalled
 
 
-def intake(clients: Clients, *, timeout: float) -> Callable[..., asyncio.Protocol]:
-    """Makes the protocol of a connection. timeout: seconds in which a request must have come as a whole."""
+def intake(clients: Clients, *, timeout: float, stall: float = STALL_TIMEOUT) -> Callable[..., asyncio.Protocol]:
+    """Makes the protocol of a connection. timeout: seconds in which a request must have come as a whole. stall: those
+    in which a client must take something of what waits for it.
+    """
 
     def make(**options: Any) -> asyncio.Protocol:
-        return IntakeProtocol(clients, timeout, **options)
+        return IntakeProtocol(clients, timeout, stall, **options)
 
     return make
 
 
 class IntakeProtocol(HttpToolsProtocol):
-    def __init__(self, clients: Clients, timeout: float, **options: Any) -> None:
+    def __init__(self, clients: Clients, timeout: float, stall: float, **options: Any) -> None:
         super().__init__(**options)
         self._clients = clients
         self._timeout = timeout
+        self._stall = stall
+        self._look: asyncio.TimerHandle | None = None
+        self._owed: Peer | None = None  # the client, while something waits for it
+        self._took_at = 0.0  # when that began, or it last took something of it
         self._timer: asyncio.TimerHandle | None = None
         self._is_streamed = False  # the request that is coming
         self._has_come = False  # something of it, since the timer was started
@@ -41,6 +50,8 @@ class IntakeProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        self._look_later()
         address = self.client[0] if self.client else ""
         if not self._clients.is_proxy(address):
             if not self._clients.enter(address):
@@ -52,6 +63,7 @@ class IntakeProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_looking()
         self._leave()
         super().connection_lost(exc)
 
@@ -64,11 +76,12 @@ class IntakeProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._in_head:
             self._head_size += len(data)
-            if self._head_size > _HEAD_LIMIT and not self.transport.is_closing():
-                self._refuse(431, "head_too_large", f"A request's head has at most {_HEAD_LIMIT:,} bytes.")
+            if self._head_size > HEAD_BYTES and not self.transport.is_closing():
+                self._refuse(431, "head_too_large", f"A request's head has at most {HEAD_BYTES:,} bytes.")
 
     def handle_websocket_upgrade(self) -> None:
         self._stop_timer()
+        self._stop_looking()  # it is pinged instead
         self._leave()  # it is counted on as a WebSocket
         super().handle_websocket_upgrade()
 
@@ -90,6 +103,28 @@ class IntakeProtocol(HttpToolsProtocol):
         self._is_streamed = False
         self._stop_timer()
         super().on_message_complete()
+
+    def _look_later(self) -> None:
+        self._look = self.loop.call_later(self._stall / _LOOKS, self._look_at_client)
+
+    def _stop_looking(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+
+    def _look_at_client(self) -> None:
+        """Let a client go that takes nothing of what waits for it, also when the connection is to be closed then."""
+        now = self.loop.time()
+        if not self.transport.get_write_buffer_size():
+            self._owed = None
+        elif self._owed is None:
+            self._owed, self._took_at = Peer(self.transport), now
+        elif self._owed.has_taken():
+            self._took_at = now
+        elif now - self._took_at >= self._stall:
+            self.transport.abort()
+            return
+        self._look_later()
 
     def _start_timer(self) -> None:
         self._has_come = False

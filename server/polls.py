@@ -15,6 +15,9 @@ _PREFIX, _SUFFIX = "/api/tasks/", "/events"
 _CACHE_CONTROL = (b"cache-control", b"no-cache")
 _CONTENT_TYPE = (b"content-type", b"application/json")
 
+BEGINNING = b'{"events":['
+"""What stands before the events of a page."""
+
 
 def etag(epoch: str, page: Page, position: Position) -> bytes:
     """The entity tag of a page: it changes when there is more, or less since retention, and when the status does."""
@@ -31,15 +34,24 @@ def etag(epoch: str, page: Page, position: Position) -> bytes:
 
 def content(page: Page, position: Position) -> bytes:
     """The JSON of a page, an `Events` object."""
-    # A cursor beyond the position means that more was committed, of which the hub is about to hear.
-    terminal = position.ended and page.cursor == position.head
-    return b'{"events":[%b],"total":%d,"head":%d,"terminal":%b,"gap":%b}' % (
-        page.body,
-        page.count,
-        page.head,
+    rest = end(page.count, page.head, terminal=is_terminal(page, position), gap=page.gap)
+    return BEGINNING + page.body + rest
+
+
+def end(count: int, head: int, *, terminal: bool, gap: Gap | None) -> bytes:
+    """What follows on the events of a page, of which there are `count`."""
+    return b'],"total":%d,"head":%d,"terminal":%b,"gap":%b}' % (
+        count,
+        head,
         b"true" if terminal else b"false",
-        _gap(page.gap),
+        _gap(gap),
     )
+
+
+def is_terminal(page: Page, position: Position) -> bool:
+    """Whether nothing follows on a page, unless the task is run again."""
+    # A cursor beyond the position means that more was committed, of which the hub is about to hear.
+    return position.ended and page.cursor == position.head
 
 
 def _gap(gap: Gap | None) -> bytes:

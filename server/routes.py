@@ -1,24 +1,18 @@
 """The REST endpoints over tasks, their runs and their logs, and over the server itself."""
 
-import asyncio
-import contextlib
-
 from starlette.requests import Request
 from starlette.responses import Response
 
-from runner.base import Filter, Load, Page, Runner, Stopped
+from runner.base import Load, Runner, Stopped
 from runner.measures import TaskMetrics, Timeline
 from runner.task import NewTask
 from server import schemas
 from server.hub import Hub
 from server.operations import Operation, json_answer, task_id_of
-from server.polls import content, etag
+from server.pages import Pages
 from server.problems import BadRequest
 from server.settings import VERSION
-from server.topic import Position
 from server.validation import body, query
-
-PAGE_BYTES = 4 * 1024 * 1024  # of events in one answer, about
 
 
 class Api:
@@ -29,6 +23,7 @@ class Api:
     def __init__(self, runner: Runner, hub: Hub, *, model: str, demo: bool, prompt_limit: int) -> None:
         self._runner = runner
         self._hub = hub
+        self._pages = Pages(runner, hub)
         self._model = model
         self._demo = demo
         self._prompt_limit = prompt_limit
@@ -231,54 +226,7 @@ class Api:
 
     async def get_events(self, request: Request) -> Response:
         wanted = query(request, schemas.EventsQuery, lists=frozenset({"types"}))
-        task_id = task_id_of(request)
-        if wanted.before is not None:
-            if wanted.since_event_id or wanted.wait:
-                message = "before cannot be given together with since_event_id or wait."
-                raise BadRequest(message, code="invalid", field="before")
-            page = await self._read_before(task_id, wanted, wanted.before)
-            return _events_response(request, page, await self._hub.position(task_id), epoch=self._hub.epoch)
-        page, position = await self._await_events(task_id, wanted)
-        return _events_response(request, page, position, epoch=self._hub.epoch)
-
-    async def _await_events(self, task_id: str, wanted: schemas.EventsQuery) -> tuple[Page, Position]:
-        """A page as soon as there is something in it, or nothing more to wait for."""
-        bell = asyncio.Event()
-        topic = self._hub.watch(task_id, bell.set)
-        patience = asyncio.get_running_loop().time() + wanted.wait
-        after = wanted.since_event_id
-        try:
-            while True:
-                bell.clear()
-                page = await self._read(task_id, wanted, after)
-                position = await self._hub.position(task_id)
-                left = patience - asyncio.get_running_loop().time()
-                if page.count or page.gap or position.ended or left <= 0 or self._hub.closing:
-                    return page, position
-                after = page.cursor  # of what was read, nothing passes the filter
-                with contextlib.suppress(TimeoutError), self._hub.audience.waiting_poll():
-                    async with asyncio.timeout(left):
-                        await bell.wait()
-        finally:
-            self._hub.unwatch(topic, bell.set)
-
-    async def _read(self, task_id: str, wanted: schemas.EventsQuery, after: int) -> Page:
-        return await self._hub.read(
-            task_id,
-            after=after,
-            limit=wanted.limit,
-            size=PAGE_BYTES,
-            filter=Filter(frozenset(wanted.types), wanted.agent_role),
-        )
-
-    async def _read_before(self, task_id: str, wanted: schemas.EventsQuery, before: int) -> Page:
-        return await self._runner.get_task_events_before(
-            task_id,
-            before=before,
-            limit=wanted.limit,
-            size=PAGE_BYTES,
-            filter=Filter(frozenset(wanted.types), wanted.agent_role),
-        )
+        return await self._pages.answer(request, task_id_of(request), wanted)
 
     async def get_digest(self, request: Request) -> Response:
         wanted = query(request, schemas.DigestQuery)
@@ -328,11 +276,3 @@ class Api:
         weaknesses = self._runner.weaknesses()
         readiness = schemas.Readiness(ready=ready, checks=checks, draining=draining, weaknesses=weaknesses)
         return json_answer(readiness, 200 if ready else 503)
-
-
-def _events_response(request: Request, page: Page, position: Position, *, epoch: str) -> Response:
-    tag = etag(epoch, page, position)
-    headers = {"ETag": tag.decode(), "Cache-Control": "no-cache"}
-    if tag.decode() in [known.strip() for known in request.headers.get("if-none-match", "").split(",")]:
-        return Response(status_code=304, headers=headers)
-    return Response(content(page, position), media_type="application/json", headers=headers)

@@ -19,6 +19,7 @@ from runner.errors import CursorAhead, RunnerError, TaskNotFound
 from server import protocol
 from server.asks import Asks
 from server.auth import NotAuthenticated, Pass
+from server.bounds import REPLIES
 from server.clients import Pace
 from server.gate import Gate, forbidden
 from server.hub import Hub
@@ -29,7 +30,6 @@ from server.stream import EXTENSION, AsgiStream, DirectStream
 from server.topic import Position, Topic
 
 AUTH_TIMEOUT = 10.0  # seconds that a client has to say who it is
-_REPLY_LIMIT = 100  # replies waiting to be sent; above it no more of the client's frames are read
 
 _log = logging.getLogger(__name__)
 
@@ -263,7 +263,7 @@ class Session:
             except NotAuthenticated:
                 await self._close(CloseCode.NOT_AUTHENTICATED, "this token lets nobody in")
                 return
-            if len(self._replies) > _REPLY_LIMIT:
+            if len(self._replies) > REPLIES:
                 self._room = asyncio.Event()
                 await self._room.wait()
 

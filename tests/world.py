@@ -25,6 +25,8 @@ from runner.store import SqliteStore
 from runner.supervisor import Supervisor
 from runner.task import NewTask, Task
 from server.app import create_app
+from server.bounds import STALL_TIMEOUT
+from server.intake import intake
 from server.stream import StreamProtocol
 from tests.loopback import loopback_gate
 from tests.support import DEADLINE
@@ -66,10 +68,12 @@ class World:
         data: Path,
         protocol: type[asyncio.Protocol] | str = StreamProtocol,
         store: type[SqliteStore] = SqliteStore,
+        stall: float = STALL_TIMEOUT,
     ) -> None:
         self._data = data
         self._open = store.open
         self._protocol = protocol
+        self._stall = stall
         self.up = asyncio.Event()
         self.epoch = ""
         self.http = httpx.AsyncClient(timeout=DEADLINE, trust_env=False)
@@ -90,9 +94,11 @@ class World:
             places=Places(1, waiting_limit=WAITING_LIMIT),
             grace=1.0,
         )
+        gate = loopback_gate()
         config = uvicorn.Config(
-            create_app(self.supervisor, llm=Llm(), gate=loopback_gate()),
+            create_app(self.supervisor, llm=Llm(), gate=gate),
             lifespan="off",
+            http=intake(gate.clients, timeout=gate.limits.request_timeout, stall=self._stall),  # type: ignore[arg-type]
             ws=self._protocol,
             ws_per_message_deflate=False,
             log_config=None,
@@ -102,6 +108,7 @@ class World:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)
         self.port = listener.getsockname()[1]
         self._server = uvicorn.Server(config)
+        self.connections = self._server.server_state.connections
         self._server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
         while not self._server.started:  # noqa: ASYNC110, it has no event

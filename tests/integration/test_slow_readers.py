@@ -22,6 +22,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from server.bounds import RING_BYTES
 
 ALLOWED_GROWTH = RING_BYTES + 16 * 1024 * 1024  # bytes
+PAGES = 50  # of 4 MB, which are asked for and not read
 FILES = 4096  # descriptors, of which each connection needs one on either side
 
 
@@ -148,6 +149,35 @@ async def test_a_reader_that_stops_in_the_middle(tmp_path: Path) -> None:
         expected = {"task_id": server.task_id, "count": last, "sha256": answer.json()["sha256"]}
         for one in (stopped, other):
             assert {"task_id": server.task_id, "count": one.cursor, "sha256": one.digest.hex()} == expected
+
+
+async def test_rest_readers_that_stop_in_the_middle(tmp_path: Path) -> None:
+    """REST readers that stop in the middle of 200 MB, or of a page of it, cost bounded memory, and get all when they
+    read again."""
+    async with serving(tmp_path) as server, httpx.AsyncClient(trust_env=False) as http:
+        last = await server.grow(100_000, 2000)
+        log = f"http://{server.address}/api/tasks/{server.task_id}"
+        async with contextlib.AsyncExitStack() as stack:
+            before = server.process.memory_info().rss
+            export = await stack.enter_async_context(http.stream("GET", f"{log}/export.jsonl"))
+            lines = export.aiter_lines()
+            digest, count = bytes(32), -1  # the first line is a header
+            while count < last // 2:
+                digest, count = _counted(await anext(lines), digest, count)
+            for _ in range(PAGES):
+                await stack.enter_async_context(http.stream("GET", f"{log}/events?limit=5000"))
+            # Asked last, it is answered when the server has done for the others all that it does.
+            assert (await http.get(f"{log}/state")).status_code == 200
+            assert server.process.memory_info().rss - before < ALLOWED_GROWTH
+            async for line in lines:
+                digest, count = _counted(line, digest, count)
+        answer = (await http.get(f"{log}/digest")).json()
+        assert (count, digest.hex()) == (last, answer["sha256"])
+
+
+def _counted(line: str, digest: bytes, count: int) -> tuple[bytes, int]:
+    """The running hash and the number of events with a line more."""
+    return (digest, 0) if count < 0 else (sha256(digest + line.encode()).digest(), count + 1)
 
 
 @pytest.fixture

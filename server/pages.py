@@ -1,0 +1,96 @@
+"""Pages of a log over REST. A small one is answered at once, a larger one in pieces, each read when the one before it
+was taken: a client that does not read on holds none of what it has asked for.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from runner.base import Filter, Page, Runner
+from runner.errors import TaskNotFound
+from server.bounds import FRAME_BYTES, PAGE_BYTES, PIECE_BYTES
+from server.hub import Hub
+from server.polls import BEGINNING, content, end, etag, is_terminal
+from server.problems import BadRequest
+from server.schemas import EventsQuery
+from server.topic import Position
+
+
+class Pages:
+    """The pages of a runner's logs, of which the newest events come from its hub."""
+
+    def __init__(self, runner: Runner, hub: Hub) -> None:
+        self._runner = runner
+        self._hub = hub
+
+    async def answer(self, request: Request, task_id: str, wanted: EventsQuery) -> Response:
+        """The page that is wanted. Raises `BadRequest`, `TaskNotFound`, `CursorAhead`."""
+        filter = Filter(frozenset(wanted.types), wanted.agent_role)
+        if wanted.before is not None:
+            if wanted.since_event_id or wanted.wait:
+                message = "before cannot be given together with since_event_id or wait."
+                raise BadRequest(message, code="invalid", field="before")
+            page = await self._read_before(task_id, wanted.before, wanted.limit, filter)
+            position, is_whole = await self._hub.position(task_id), True
+        else:
+            page, position = await self._await_events(task_id, wanted, filter)
+            is_whole = page.count == wanted.limit or page.cursor == page.head
+        tag = etag(self._hub.epoch, page, position).decode()  # what follows on a first piece is no other while it holds
+        headers = {"ETag": tag, "Cache-Control": "no-cache"}
+        if tag in [known.strip() for known in request.headers.get("if-none-match", "").split(",")]:
+            return Response(status_code=304, headers=headers)
+        if is_whole:
+            return Response(content(page, position), media_type="application/json", headers=headers)
+        pieces = self._pieces(task_id, page, position, wanted.limit, filter)
+        return StreamingResponse(pieces, media_type="application/json", headers=headers)
+
+    async def _await_events(self, task_id: str, wanted: EventsQuery, filter: Filter) -> tuple[Page, Position]:
+        """The beginning of a page as soon as there is something in it, or nothing more to wait for."""
+        bell = asyncio.Event()
+        topic = self._hub.watch(task_id, bell.set)
+        patience = asyncio.get_running_loop().time() + wanted.wait
+        after = wanted.since_event_id
+        try:
+            while True:
+                bell.clear()
+                page = await self._read(task_id, after, wanted.limit, filter)
+                position = await self._hub.position(task_id)
+                left = patience - asyncio.get_running_loop().time()
+                if page.count or page.gap or position.ended or left <= 0 or self._hub.closing:
+                    return page, position
+                after = page.cursor  # of what was read, nothing passes the filter
+                with contextlib.suppress(TimeoutError), self._hub.audience.waiting_poll():
+                    async with asyncio.timeout(left):
+                        await bell.wait()
+        finally:
+            self._hub.unwatch(topic, bell.set)
+
+    async def _pieces(
+        self, task_id: str, first: Page, position: Position, limit: int, filter: Filter
+    ) -> AsyncIterator[bytes]:
+        """The JSON of a page of which the first piece was read, as it is taken."""
+        yield BEGINNING + first.body
+        page, count, size = first, first.count, len(first.body)
+        while count < limit and size < PAGE_BYTES and page.cursor < page.head:
+            try:
+                more = await self._read(task_id, page.cursor, limit - count, filter)
+            except TaskNotFound:
+                break  # deleted meanwhile: the next request is told
+            if more.gap is not None:  # so it is of events that have expired meanwhile
+                break
+            if more.count:
+                yield (b"," if count else b"") + more.body
+            page, count, size = more, count + more.count, size + len(more.body)
+        yield end(count, page.head, terminal=is_terminal(page, position), gap=first.gap)
+
+    async def _read(self, task_id: str, after: int, limit: int, filter: Filter) -> Page:
+        return await self._hub.read(task_id, after=after, limit=limit, size=PIECE_BYTES, filter=filter)
+
+    async def _read_before(self, task_id: str, before: int, limit: int, filter: Filter) -> Page:
+        """Read backwards, a page cannot be sent before all of it is there."""
+        return await self._runner.get_task_events_before(
+            task_id, before=before, limit=limit, size=FRAME_BYTES, filter=filter
+        )
