@@ -1,10 +1,11 @@
-"""An independent checker: reads a database, and says which promises were not kept.
+"""An independent checker: reads a database and the files beside it, and says which promises were not kept.
 
     python -m tests.chaos.checker DATABASE
 
 It uses none of our code. The rules of a log, and the table of a task's life, are written down a second time on purpose:
-a checker with the runner's own would repeat the runner's mistakes. The database may be at rest, in use, or what a
-killed server has left.
+a checker with the runner's own would repeat the runner's mistakes. The database may be at rest, in use (then a task
+that is being deleted may lack files), or what a killed server has left. The rules about money are in
+tests/chaos/money.py.
 """
 
 import json
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.chaos.database import ACTIVE, IN_ATTEMPT, TERMINAL, Batch, Event, Row, Unreadable, batches, snapshot, tasks
+from tests.chaos.money import PAID, is_paid, over_budget, paid_twice
 
 # Which status may follow on which.
 LIFE: dict[str, set[str]] = {
@@ -41,8 +43,8 @@ FIELDS = frozenset({"event_id", "task_id", "timestamp", "agent_role", "event_typ
 UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")  # RFC 3339 5.6
 
 NO_EVENTS = bytes(32)  # the running hash of none
-PAID = ("prompt_tokens", "completion_tokens", "cost_usd")  # of a call of the model
 COST_TOLERANCE = 1e-6  # USD: a sum of rounded figures
+SECRET = re.compile(r"sk-[A-Za-z0-9_-]{16,}|[Bb]earer +[A-Za-z0-9._~+/=-]{16,}")
 
 
 class Broken(NamedTuple):
@@ -60,12 +62,20 @@ def check(path: Path) -> list[Broken]:
     """Everything in the database `path` that breaks a promise."""
     try:
         with snapshot(path) as connection:
-            return list(_check(connection))
+            return list(_check(connection, path.parent / "tasks"))
     except sqlite3.DatabaseError as error:
         return [Broken("integrity", None, str(error))]
 
 
-def _check(connection: sqlite3.Connection) -> Iterator[Broken]:
+def check_ended(path: Path) -> list[Broken]:
+    """What a server that was told to end has left open: it is to end each attempt, or to queue the task again."""
+    with snapshot(path) as connection:
+        left = [row for row in tasks(connection) if row.status in IN_ATTEMPT]
+    return [Broken("rest", row.id, f"it is {row.status}, and no server runs") for row in left]
+
+
+def _check(connection: sqlite3.Connection, folder: Path) -> Iterator[Broken]:
+    """folder: of the tasks' files."""
     for rule, broken in (("integrity", _damage(connection)), ("foreign keys", _orphans(connection))):
         yield from (Broken(rule, None, what) for what in broken)
     logs: dict[str, list[Event]] = {}
@@ -79,6 +89,7 @@ def _check(connection: sqlite3.Connection) -> Iterator[Broken]:
             continue
         logs[row.id] = [event for batch in stored for event in batch.events]
         yield from (Broken(rule, row.id, what) for rule, what in _check_task(row, stored, connection))
+        yield from (Broken("files", row.id, what) for what in _files(row, logs[row.id], folder / row.id / "blobs"))
     if readable:  # or the view would raise
         yield from (Broken("view", task_id, what) for task_id, what in _view(logs, connection))
 
@@ -151,6 +162,17 @@ def _view(logs: dict[str, list[Event]], connection: sqlite3.Connection) -> Itera
             yield task_id, "the view shows other events than the log holds"
 
 
+def _files(row: Row, log: Sequence[Event], blobs: Path) -> Iterator[str]:
+    """The bytes of every version of a file that was told of are kept, and are those. An imported run has none."""
+    if row.details.get("imported_at") is not None:
+        return
+    told = {event.payload["sha256"]: event for event in log if event.type == "ARTIFACT"}
+    for digest, event in told.items():
+        blob = blobs / digest
+        if not blob.exists() or sha256(blob.read_bytes()).hexdigest() != digest:
+            yield f"the bytes of event {event.id}, version {event.payload.get('version')} of a file, are not kept"
+
+
 def _contiguous(row: Row, log: Sequence[Event]) -> Iterator[str]:
     """event_ids are first, first + 1, ...: without a gap, none twice."""
     for expected, event in enumerate(log, row.first):
@@ -203,6 +225,13 @@ class _Step(NamedTuple):
     event: Event
     status: str | None
     attempt: int | None
+
+
+def _secrets(row: Row, log: Sequence[Event]) -> Iterator[str]:
+    """Nothing that looks like a key or a token is told."""
+    for event in log:
+        if SECRET.search(event.encoded.decode()):
+            yield f"event {event.id}, {event.type}, tells a secret"
 
 
 def _steps(row: Row, log: Sequence[Event]) -> Iterator[_Step]:
@@ -295,7 +324,7 @@ def _state(row: Row, log: Sequence[Event]) -> Iterator[str]:
     if last is not None and (row.status, row.attempt) != (last.get("status"), last.get("attempt")):
         yield f"it is {row.status} in attempt {row.attempt}, in the log {last.get('status')} in {last.get('attempt')}"
     for event in log:
-        if event.id > row.head and (event.type == "STATUS" or _is_paid(event)):
+        if event.id > row.head and (event.type == "STATUS" or is_paid(event)):
             yield f"the row is as of event {row.head}, and misses event {event.id}, {event.type}"
     if (row.completed_at is not None) != (row.status in TERMINAL):
         yield f"it is {row.status}, and completed at {row.completed_at}"
@@ -319,7 +348,7 @@ def _usage(row: Row, log: Sequence[Event]) -> Iterator[str]:
             yield f"event {event.id} is replayed, and costs something"
     if row.first > 1:
         return
-    calls = [event.payload for event in log if _is_paid(event)]
+    calls = [event.payload for event in log if is_paid(event)]
     usage = row.details["usage"]
     counted = {name: sum(call.get(name) or 0 for call in calls) for name in PAID[:2]}
     counted["llm_calls"] = len(calls)
@@ -329,10 +358,6 @@ def _usage(row: Row, log: Sequence[Event]) -> Iterator[str]:
     cost = sum(call.get("cost_usd") or 0.0 for call in calls)
     if abs(usage["cost_usd"] - cost) > COST_TOLERANCE:
         yield f"cost_usd is {usage['cost_usd']}, in the log {cost}"
-
-
-def _is_paid(event: Event) -> bool:
-    return event.type == "LLM_CALL" and not event.payload.get("replayed")
 
 
 def _result(row: Row, log: Sequence[Event]) -> Iterator[str]:
@@ -355,7 +380,10 @@ RULES: dict[str, Callable[[Row, Sequence[Event]], Iterator[str]]] = {
     "state": _state,
     "waiting": _waiting,
     "usage": _usage,
+    "budgets": over_budget,
+    "paid once": paid_twice,
     "result": _result,
+    "secrets": _secrets,
 }
 
 

@@ -58,6 +58,7 @@ class Row(NamedTuple):
     head: int
     first: int
     completed_at: str | None
+    options: Json
     details: Json
     final_result: Json | None
 
@@ -75,11 +76,11 @@ def tasks(connection: sqlite3.Connection) -> list[Row]:
     rows = connection.execute(
         """
         SELECT t.seq, t.id, t.title, t.created_at,
-               s.status, s.attempt, s.head, s.first, s.completed_at, s.details, s.final_result
+               s.status, s.attempt, s.head, s.first, s.completed_at, t.options, s.details, s.final_result
         FROM tasks t JOIN task_states s ON s.task_seq = t.seq ORDER BY t.seq
         """
     )
-    return [Row._make([*columns, json.loads(details), json.loads(result)]) for *columns, details, result in rows]
+    return [Row(*columns[:-3], *map(json.loads, columns[-3:])) for columns in rows]
 
 
 def batches(connection: sqlite3.Connection, seq: int) -> list[Batch]:

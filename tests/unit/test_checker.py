@@ -13,13 +13,17 @@ from typing import Any
 import pytest
 
 from runner import sql
-from tests.chaos.checker import RULES, check
+from tests.chaos.checker import RULES, check, check_ended
 
 Fields = dict[str, Any]
 
 TIME = "2026-01-02T03:04:05.678901Z"
 USAGE = {"llm_calls": 1, "prompt_tokens": 10, "completion_tokens": 20, "cost_usd": 0.5}
 RESULT: Fields = {"artifacts": []}
+CALL: Fields = {"model": "m", "prompt_sha256": "ab", "prompt_tokens": 10, "completion_tokens": 20, "cost_usd": 0.5}
+NOTHING = dict.fromkeys(("prompt_tokens", "completion_tokens", "cost_usd"), 0)
+ARTIFACT: Fields = {"path": "a.py", "version": 1, "sha256": sha256(b"pass").hexdigest()}
+BUDGET: Fields = {"request_id": "input-1-2", "kind": "budget_tokens 60"}
 QUESTION = {"request_id": "input-1-1", "question": "Is it good?"}
 FIRST_BATCH = 5  # events
 
@@ -36,7 +40,7 @@ class Log:
         self.status("RUNNING", 1)
         self.add("AGENT_START", agent_role="Engineer")
         self.add("TOKEN", delta="é,{")
-        self.add("LLM_CALL", prompt_tokens=10, completion_tokens=20, cost_usd=0.5)
+        self.add("LLM_CALL", **CALL)
         self.add("INPUT_REQUEST", **QUESTION)
         self.status("WAITING", 1)
         self.add("INPUT_RESPONSE", request_id="input-1-1", answer="approve")
@@ -44,7 +48,7 @@ class Log:
         self.status("FAILED", 1, reason="The server ended.")
         self.status("QUEUED", 2)
         self.status("RUNNING", 2)
-        self.add("LLM_CALL", prompt_tokens=0, completion_tokens=0, cost_usd=0.0, replayed=True)
+        self.add("LLM_CALL", **CALL | NOTHING, replayed=True)
         self.add("RESULT", final_result=RESULT)
         self.status("SUCCEEDED", 2)
         self.row: Fields = {
@@ -55,6 +59,7 @@ class Log:
             "details": {"usage": USAGE, "waiting": None, "current_agent": None},
             "final_result": RESULT,
         }
+        self.options: Fields = {}
 
     def status(self, status: str, attempt: int, **payload: Any) -> None:
         self.add("STATUS", status=status, attempt=attempt, **{"reason": None} | payload)
@@ -92,6 +97,21 @@ class Log:
         self.events.insert(before - 1, self.events[event_id - 1].copy())
         self.number()
 
+    def spend(self, *answers: str, option: str = "budget_tokens", limit: int = 60) -> None:
+        """Have it make four calls with a budget, and answer so when it asks about the budget, which is after two."""
+        self.options = {option: limit}
+        self.end_with("RUNNING", events=2)
+        for number in range(4):
+            if number == 2:
+                self.add("INPUT_REQUEST", **BUDGET)
+                self.status("WAITING", 1)
+                for answer in answers:
+                    self.add("INPUT_RESPONSE", **BUDGET, answer=answer)
+                self.status("RUNNING", 1)
+            self.add("LLM_CALL", **CALL | {"prompt_sha256": f"{number}"})
+        self.row["head"] = len(self.events)
+        self.row["details"] |= {"usage": {name: 4 * number for name, number in USAGE.items()}}
+
     def number(self) -> None:
         for event_id, event in enumerate(self.events, 1):
             event["event_id"] = event_id
@@ -101,7 +121,7 @@ class Log:
         for migration in sql.MIGRATIONS:
             for statement in migration:
                 connection.execute(statement)
-        connection.execute(sql.INSERT_TASK, _task("a1"))
+        connection.execute(sql.INSERT_TASK, _task("a1") | {"options": json.dumps(self.options)})
         row = self.row | {name: json.dumps(self.row[name]) for name in ("details", "final_result")}
         connection.execute(sql.INSERT_STATE, row | {"id": "a1", "first": 1})
         connection.execute(sql.UPDATE_STATE, row | {"seq": 1})
@@ -181,6 +201,52 @@ def test_events_that_retention_deleted(tmp_path: Path) -> None:
     assert check(path) == []
 
 
+def test_a_budget_that_is_raised(tmp_path: Path) -> None:
+    """The call that reaches a budget may take more than was left; those after it have waited for a raise."""
+    log = Log()
+    log.spend("raise", limit=50)
+    assert check(_written(log, tmp_path / "db")) == []
+
+
+def test_what_was_paid_for_and_told_again(tmp_path: Path) -> None:
+    """A call that was told again once may then be asked anew, and so may all by who begins anew."""
+    log = Log()
+    log.end_with("RUNNING", events=13)
+    for queued in (2, 3):
+        log.add("LLM_CALL", **CALL)
+        log.status("FAILED", queued, reason="The server ended.")
+        log.status("QUEUED", queued + 1, **{"from": "start"} if queued == 2 else {})
+        log.status("RUNNING", queued + 1)
+    log.add("LLM_CALL", **CALL | NOTHING, replayed=True)
+    log.row |= {"attempt": 4, "head": len(log.events)}
+    log.row["details"] |= {"usage": {name: 3 * number for name, number in USAGE.items()}}
+    assert check(_written(log, tmp_path / "db")) == []
+
+
+def test_files_that_are_kept(tmp_path: Path) -> None:
+    """The bytes of each version of a file are there, and are those that were told of."""
+    log = Log()
+    log.end_with("RUNNING", events=13)
+    log.add("ARTIFACT", **ARTIFACT)
+    log.row["head"] = 14
+    path = _written(log, tmp_path / "db")
+    blob = tmp_path / "tasks" / "a1" / "blobs" / ARTIFACT["sha256"]
+    assert {broken.rule for broken in check(path)} == {"files"}
+    blob.parent.mkdir(parents=True)
+    blob.write_bytes(b"fail")
+    assert {broken.rule for broken in check(path)} == {"files"}
+    blob.write_bytes(b"pass")
+    assert check(path) == []
+
+
+def test_what_a_server_leaves_that_has_ended(tmp_path: Path) -> None:
+    """An attempt that is under way is none that a server which has ended properly may leave."""
+    log = Log()
+    assert check_ended(_written(log, tmp_path / "ended")) == []
+    log.end_with("RUNNING", events=12)
+    assert {broken.rule for broken in check_ended(_written(log, tmp_path / "running"))} == {"rest"}
+
+
 LOGS: list[tuple[str, str, Break]] = [
     ("contiguous", "an event is missing", lambda log: log.events.pop(3)),
     ("contiguous", "an event comes twice", lambda log: log.events.insert(3, log.events[3])),
@@ -227,6 +293,13 @@ LOGS: list[tuple[str, str, Break]] = [
     ("usage", "of calls", lambda log: log.row["details"].update(usage=USAGE | {"llm_calls": 2})),
     ("usage", "of what is replayed", lambda log: log.payload(5).update(replayed=True)),
     ("usage", "of money", lambda log: log.payload(5).update(cost_usd=0.51)),
+    ("budgets", "the answer is no raise", lambda log: log.spend("12")),
+    ("budgets", "nobody has answered", lambda log: log.spend()),
+    ("budgets", "the raise is used up, too", lambda log: log.spend("90")),
+    ("budgets", "in dollars", lambda log: log.spend("raise", option="budget_usd", limit=1)),
+    ("paid once", "in the next attempt", lambda log: log.payload(13).pop("replayed")),
+    ("secrets", "a key", lambda log: log.payload(4).update(delta="sk-0123456789abcdef")),
+    ("secrets", "a token", lambda log: log.payload(8).update(answer="Bearer 0123456789abcdef")),
     ("result", "none", lambda log: log.row.update(final_result=None)),
     ("result", "another one", lambda log: log.row.update(final_result={"artifacts": ["a.py"]})),
 ]
