@@ -10,6 +10,7 @@ from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from runner.blobs import Blobs
+from runner.errors import StorageUnavailable
 from runner.files import Artifact
 
 # What some system takes for a separator, a drive or a pattern, and what makes a name look like another.
@@ -17,15 +18,14 @@ _HARMFUL = re.compile('[\\\\:*?"<>|\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u
 
 
 def archive(blobs: Blobs, artifacts: Sequence[Artifact]) -> BinaryIO:
-    """A zip of these, open for reading; what is not kept any more is left out."""
+    """A zip of these, open for reading; what is not kept any more is left out. Raises `StorageUnavailable`."""
     file = TemporaryFile()
-    taken: Counter[str] = Counter()
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
-        for artifact in artifacts:
-            with suppress(FileNotFoundError), blobs.open(artifact.sha256) as source:
-                name = _unused(safe_name(artifact.path), taken)
-                with packed.open(name, "w", force_zip64=True) as target:
-                    shutil.copyfileobj(source, target)
+    try:
+        _pack(blobs, artifacts, file)
+    except OSError as error:
+        with suppress(OSError):  # what is still in its buffer cannot be written, either
+            file.close()
+        raise StorageUnavailable(error) from error
     file.seek(0)
     return file
 
@@ -33,6 +33,16 @@ def archive(blobs: Blobs, artifacts: Sequence[Artifact]) -> BinaryIO:
 def safe_name(path: str) -> str:
     """A path, or a file's name, with an underscore for each character that is not harmless everywhere."""
     return _HARMFUL.sub("_", path)
+
+
+def _pack(blobs: Blobs, artifacts: Sequence[Artifact], file: BinaryIO) -> None:
+    taken: Counter[str] = Counter()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
+        for artifact in artifacts:
+            with suppress(FileNotFoundError), blobs.open(artifact.sha256) as source:
+                name = _unused(safe_name(artifact.path), taken)
+                with packed.open(name, "w", force_zip64=True) as target:
+                    shutil.copyfileobj(source, target)
 
 
 def _unused(name: str, taken: Counter[str]) -> str:

@@ -181,7 +181,10 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Store(Protocol):
-    """Tasks and their logs, durably. Raises `TaskNotFound` wherever a task is named that does not exist."""
+    """Tasks and their logs, durably. Raises `TaskNotFound` wherever a task is named that does not exist.
+
+    Where a task is made, imported or deleted, raises `StorageUnavailable` if that cannot be written now.
+    """
 
     @property
     def epoch(self) -> str:
@@ -243,7 +246,11 @@ class Store(Protocol):
 
 
 class Runner(Protocol):
-    """Runs tasks. Raises `TaskNotFound` wherever a task is named that does not exist."""
+    """Runs tasks. Raises `TaskNotFound` wherever a task is named that does not exist.
+
+    Where a task is made, imported or deleted, or an archive is, raises `StorageUnavailable` if that cannot be written
+    now. What else a person does waits until it can be.
+    """
 
     @property
     def epoch(self) -> str: ...

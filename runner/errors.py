@@ -19,6 +19,7 @@
     - StaleAttempt: a later attempt has taken over; what this one writes is refused
     - ChildLost: the child process, or the fork server, is gone
     - AttemptLost: the process of an attempt is gone, and nobody here has ended it
+    - StorageUnavailable: nothing can be written now, since the disk is full, or another program holds the database
     - DataFolderBusy: another server uses this data folder
     - DatabaseUnusable: the database file is not ours, damaged, or of a newer version
 """
@@ -135,6 +136,11 @@ class ChildLost(RunnerError):
 
 class AttemptLost(RunnerError):
     pass
+
+
+class StorageUnavailable(RunnerError):
+    def __init__(self, error: Exception) -> None:
+        super().__init__(f"Nothing can be written now ({error}), and nothing was changed. Try again later.")
 
 
 class DataFolderBusy(RunnerError):

@@ -17,8 +17,8 @@ async def retain(store: Store, keep_days: float | None) -> None:
     while keep_days is not None:
         try:
             expired = await store.expire(ago(days=keep_days))
-        except sqlite3.Error:
-            _log.exception("old events could not be deleted; trying again later")
+        except sqlite3.Error as error:
+            _log.error("old events could not be deleted (%s); trying again later", error)
         else:
             _log.info("the events of %d old tasks were deleted", len(expired))
         await asyncio.sleep(PERIOD)

@@ -37,7 +37,16 @@ from runner.base import Entry, Stopped, Store
 from runner.blobs import Blobs
 from runner.checkpoint import read_checkpoint
 from runner.clocks import SilenceClock, WorkClock
-from runner.errors import AlreadyAnswered, AttemptLost, ChildLost, Conflict, NotInTeam, StaleAttempt, TaskNotFound
+from runner.errors import (
+    AlreadyAnswered,
+    AttemptLost,
+    ChildLost,
+    Conflict,
+    FileNotKept,
+    NotInTeam,
+    StaleAttempt,
+    TaskNotFound,
+)
 from runner.events import EVENT_LIMIT, EventType, draft, now, short
 from runner.files import Artifact
 from runner.forkserver import Child, ForkServer
@@ -171,7 +180,7 @@ class Run:
             failure = await self._attempt()
         except AttemptLost as loss:
             await self._finish(partial(self._write_loss, str(loss)))
-        except ChildLost as lost:
+        except (ChildLost, FileNotKept) as lost:
             await self._finish(partial(self._write_end, str(lost)))
         except Exception as error:  # whatever broke it, an attempt ends with a terminal status
             _log.exception("the attempt broke")
@@ -401,8 +410,8 @@ class Run:
                 self.task = await self._store.get_task(self.task.id)
                 if self.task.status in IN_ATTEMPT:
                     await write()
-        except (StaleAttempt, TaskNotFound, sqlite3.Error):
-            _log.exception("the end of the attempt was not written; the next start of the server will")
+        except (StaleAttempt, TaskNotFound, sqlite3.Error) as error:
+            _log.error("the end of the attempt was not written (%s); the next start of the server will", error)
 
     async def _write_end(self, failure: str | None) -> None:
         changes: dict[str, Any] = {"completed_at": now(), "current_agent": None, "waiting": None}

@@ -8,8 +8,8 @@ WAL lets the reader go on while the writer commits. What "durable" means is `Dur
 import json
 import sqlite3
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -19,7 +19,7 @@ import msgspec
 from runner import log, sql
 from runner.base import Commit, Digest, Durability, Filter, Findings, Page, Placed, TaskPage
 from runner.database import Database, open_database
-from runner.errors import DatabaseUnusable, KeyReused, TaskExists, TaskNotFound
+from runner.errors import DatabaseUnusable, KeyReused, StorageUnavailable, TaskExists, TaskNotFound
 from runner.search import Search
 from runner.states import TERMINAL, Status
 from runner.task import Task
@@ -120,18 +120,20 @@ class SqliteStore:
         return self._epoch
 
     async def create_task(self, task: Task, *, key: str | None, fingerprint: str) -> Task:
-        return await self._writer.transaction(partial(_create, task, key, fingerprint))
+        with _writing():
+            return await self._writer.transaction(partial(_create, task, key, fingerprint))
 
     async def import_task(self, task: Task, start: Digest, batches: AsyncIterator[Sequence[Placed]]) -> None:
         if task.id in self._importing:
             raise TaskExists(task.id)
         self._importing.add(task.id)
         try:
-            at, digest = await self._writer.transaction(partial(_reserve, task, start))
-            async for events in batches:
-                digest = await self._writer.transaction(partial(log.append, at, events, digest))
-                self._wal.grown(commits=1, size=sum(len(event.encoded) for event in events))
-            await self._writer.transaction(partial(_show, task, start.count + 1))
+            with _writing():
+                at, digest = await self._writer.transaction(partial(_reserve, task, start))
+                async for events in batches:
+                    digest = await self._writer.transaction(partial(log.append, at, events, digest))
+                    self._wal.grown(commits=1, size=sum(len(event.encoded) for event in events))
+                await self._writer.transaction(partial(_show, task, start.count + 1))
         finally:
             self._importing.remove(task.id)
 
@@ -149,8 +151,9 @@ class SqliteStore:
 
     async def delete_task(self, task_id: str) -> None:
         await self.get_task(task_id)  # what is no task's id names no file either
-        async with self._search.dropped(task_id):
-            await self._writer.transaction(partial(_hide, task_id))
+        with _writing():
+            async with self._search.dropped(task_id):
+                await self._writer.transaction(partial(_hide, task_id))
         self._ends.forget(task_id)
 
     async def purge(self) -> None:
@@ -207,6 +210,15 @@ class SqliteStore:
 
     async def aclose(self) -> None:
         await self._stack.aclose()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Whoever has asked for what is written in the block is told if that cannot be now."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise StorageUnavailable(error) from error
 
 
 def _check(path: Path, connection: sqlite3.Connection) -> None:

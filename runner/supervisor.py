@@ -349,8 +349,8 @@ class Supervisor:
     async def _purge(self) -> None:
         try:
             await self._store.purge()
-        except sqlite3.Error:  # they are deleted all the same, and found by nobody
-            _log.exception("what deleted tasks take could not be freed; the next start will")
+        except sqlite3.Error as error:  # they are deleted all the same, and found by nobody
+            _log.error("what deleted tasks take could not be freed (%s); the next start will", error)
 
     async def resume_queue(self) -> None:
         """Go on with the tasks that the last server left queued.

@@ -44,8 +44,8 @@ class Wal:
     async def _move(self) -> None:
         try:
             await self._database.run(_checkpoint)
-        except sqlite3.Error:  # locked, or the disk is full: a later one, or the writer, will do it
-            _log.warning("the WAL could not be moved into the database", exc_info=True)
+        except sqlite3.Error as error:  # locked, or the disk is full: a later one, or the writer, will do it
+            _log.warning("the WAL could not be moved into the database (%s); trying again later", error)
         finally:
             self._moving = None
 

@@ -46,7 +46,7 @@ class Exports:
                 summary="Take in the run that an exported log tells of, as a task of its own that cannot be run.",
                 upload=LOG_TYPE,
                 answers={201: schemas.TaskDetail},
-                problems=(400, 409, 415, 422),
+                problems=(400, 409, 415, 422, 503),
             ),
             Operation(
                 method="GET",

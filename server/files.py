@@ -51,7 +51,7 @@ class Files:
                 summary="All files of a task's last attempt, as they are now.",
                 answers={200: str},
                 media_type="application/zip",
-                problems=(404,),
+                problems=(404, 503),
             ),
         ]
 

@@ -32,6 +32,7 @@ _RUNNER_ERRORS: tuple[tuple[type[errors.RunnerError], int, str], ...] = (
     (errors.TasksFull, 409, "too_many_tasks"),
     (errors.CursorAhead, 422, "cursor_ahead"),
     (errors.ChildLost, 409, "run_ended"),
+    (errors.StorageUnavailable, 503, "storage_unavailable"),
 )
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}

@@ -38,7 +38,7 @@ class Api:
                 summary="Make a task. With an Idempotency-Key header, a repeated request answers with the same task.",
                 body=NewTask,
                 answers={201: schemas.TaskDetail},
-                problems=(400, 404, 409, 413, 415, 422),
+                problems=(400, 404, 409, 413, 415, 422, 503),
             ),
             Operation(
                 method="GET",
@@ -63,7 +63,7 @@ class Api:
                 handler=self.delete_task,
                 summary="Forget a task, its events and its workspace.",
                 answers={204: None},
-                problems=(404, 409),
+                problems=(404, 409, 503),
             ),
             Operation(
                 method="POST",

@@ -1,14 +1,11 @@
 """A disk that is full for a while: the server stays, says so, and loses nothing."""
 
 import asyncio
-import resource
+from functools import partial
 from pathlib import Path
 
-import psutil
-
+from tests.disk import full_disk
 from tests.support import Server, client, ends, gone, ids, until
-
-FULL = 1024  # bytes; as if there were no room: nothing can be written beyond this place in a file
 
 
 async def test_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
@@ -17,12 +14,10 @@ async def test_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
         async with client(server) as api:
             task_id = await api.started()
             await api.until_event(task_id, "TOKEN")
-            process = psutil.Process(server.process.pid)
-            process.rlimit(psutil.RLIMIT_FSIZE, (FULL, resource.RLIM_INFINITY))
-            await until(lambda: "commits failed" in server.log)
-            shown = await api.events(task_id)
-            assert (await api.state(task_id))["status"] == "RUNNING"
-            process.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            with full_disk(server):
+                await until(lambda: "commits failed" in server.log)
+                shown = await api.events(task_id)
+                assert (await api.state(task_id))["status"] == "RUNNING"
             await api.until_succeeded(task_id)
             events = await api.events(task_id)
             assert ids(events) == list(range(1, len(events) + 1))
@@ -35,11 +30,27 @@ async def test_a_stop_while_the_disk_is_full(tmp_path: Path) -> None:
         async with client(server) as api:
             task_id = await api.started()
             await api.until_event(task_id, "TOKEN")
-            process = psutil.Process(server.process.pid)
-            process.rlimit(psutil.RLIMIT_FSIZE, (FULL, resource.RLIM_INFINITY))
-            await until(lambda: "commits failed" in server.log)
-            stopping = asyncio.create_task(api.stop(task_id))
-            await gone(server.children)
-            process.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+            with full_disk(server):
+                await until(lambda: "commits failed" in server.log)
+                stopping = asyncio.create_task(api.stop(task_id))
+                await gone(server.children)
             assert (await stopping)["status"] == "CANCELLED"
             assert ends(await api.events(task_id)) == [(1, "CANCELLED")]
+
+
+async def test_what_a_person_asks_for_while_the_disk_is_full(tmp_path: Path) -> None:
+    """What cannot be written is refused with a clear problem, and changes nothing; later it is done."""
+    with Server(tmp_path / "data") as server:
+        async with client(server) as api:
+            there = await api.finished()
+            requests = (
+                partial(api.http.post, "/api/tasks", json={"input_prompt": "snake"}, headers={"Idempotency-Key": "k"}),
+                partial(api.http.get, f"/api/tasks/{there}/artifacts.zip"),
+                partial(api.http.delete, f"/api/tasks/{there}"),
+            )
+            with full_disk(server):
+                refusals = [await request() for request in requests]
+                assert (await api.state(there))["status"] == "SUCCEEDED"
+            assert {(r.status_code, r.json()["code"]) for r in refusals} == {(503, "storage_unavailable")}
+            assert [task["id"] for task in (await api.http.get("/api/tasks")).json()["tasks"]] == [there]
+            assert [(await request()).status_code for request in requests] == [201, 200, 204]
