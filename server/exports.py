@@ -24,10 +24,16 @@ LOG_TYPE = "application/jsonl"
 FILES_BYTES = 16 * 1024 * 1024  # of all files that are taken along in a page
 
 
-class _File(msgspec.Struct, frozen=True):
+class _Text(msgspec.Struct, frozen=True):
     path: str
     version: int
     content: str
+
+
+class _Bytes(msgspec.Struct, frozen=True):
+    path: str
+    version: int
+    base64: bytes
 
 
 class Exports:
@@ -97,17 +103,24 @@ class Exports:
             yield offline.block("file", msgspec.json.encode(file))
         yield page.tail
 
-    async def _contents(self, task_id: str, files: Sequence[File]) -> AsyncIterator[_File]:
-        """What is text of all versions of files, as long as there is room: first the files as they are now."""
+    async def _contents(self, task_id: str, files: Sequence[File]) -> AsyncIterator[_Text | _Bytes]:
+        """All versions of files, as long as there is room: first the files as they are now."""
         room = FILES_BYTES
         newest = {(file.path, file.version) for file in files}
         for version in sorted(versions(files), key=lambda one: (one.path, one.version) not in newest):
             if version.size > min(room, EXPORTED_FILE_BYTES):
                 continue
-            with contextlib.suppress(ArtifactNotFound, UnicodeDecodeError):  # it is gone, or no text
+            with contextlib.suppress(ArtifactNotFound):  # it is gone
                 content = await asyncio.to_thread(_read, await self._runner.open_version(task_id, version))
                 room -= len(content)
-                yield _File(version.path, version.version, content.decode())
+                yield _file(version.path, version.version, content)
+
+
+def _file(path: str, version: int, content: bytes) -> _Text | _Bytes:
+    try:
+        return _Text(path, version, content.decode())
+    except UnicodeDecodeError:
+        return _Bytes(path, version, content)
 
 
 def _read(file: BinaryIO) -> bytes:

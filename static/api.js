@@ -120,6 +120,7 @@ export const api = {
   /** From one version to another, as a unified diff. @param {string} from 0 for no file @param {string} to */
   fileDiff: async (id, path, from, to, signal) =>
     (await request(`${fileUrl(id, path)}/diff?${new URLSearchParams({ from, to })}`, { signal })).text(),
+  fileBytes: async (id, path, version, signal) => (await request(fileUrl(id, path, version), { signal })).arrayBuffer(),
   fileText: async (id, path, version, signal) => (await request(fileUrl(id, path, version), { signal })).text(),
 };
 

@@ -1,4 +1,4 @@
-/** Wires the parts together and shows what the address says: the form, a task, an event of a task. */
+/** Wires the parts together and shows what the address says: the form, a task, an event or a file of a task. */
 
 import { addressOf, parseAddress } from "./address.js";
 import { api, onLocked } from "./api.js";
@@ -121,8 +121,8 @@ function go(address) {
 
 async function show() {
   if (isLocked) return;
-  const { taskId, eventId } = parseAddress(location);
-  if (view && taskId === shownId && !view.isGone) return view.select(eventId);
+  const { taskId, ...place } = parseAddress(location);
+  if (view && taskId === shownId && !view.isGone) return view.show(place);
   view?.destroy();
   view = null;
   shownId = taskId;
@@ -134,15 +134,15 @@ async function show() {
   }
   const loaded = await loadView().catch(() => null);
   if (isLocked || shownId !== taskId) return; // meanwhile something else was to be shown
-  if (view) return view.select(eventId);
+  if (view) return view.show(place);
   if (!loaded) return main.replaceChildren(el("p", { class: "blank" }, text.errors.network));
   view = new loaded.TaskView({
     taskId,
-    eventId,
+    place,
     connection,
     onStarted: (started) => go(addressOf(started)),
     onDeleted: () => go("/"),
-    onSelect: (selected) => history.replaceState(null, "", addressOf(taskId, selected)),
+    onPlace: (shown) => history.replaceState(null, "", addressOf(taskId, shown)),
   });
   main.replaceChildren(view.node);
 }

@@ -1,5 +1,6 @@
 /** How each kind of entry of the feed looks. A card is built once and then brought up to date when its entry changes. */
 
+import { hashOf } from "./address.js";
 import { eventUrl } from "./api.js";
 import { el, setText, visible, words } from "./dom.js";
 import { duration, time } from "./format.js";
@@ -29,7 +30,7 @@ function step(entry, context) {
   const file = el("span", { class: "card-file" });
   const state = el("span", { class: "card-state" });
   const chips = el("span", { class: "chips" });
-  const node = frame(entry, {
+  const node = frame(entry, context, {
     kind: "step",
     who: roleName(entry.role ?? text.team),
     what: [words(entry.action ?? text.feed.thinking, { class: "card-what" }), file, state],
@@ -42,7 +43,7 @@ function step(entry, context) {
       setText(file, visible(entry.file ?? ""));
       setText(state, stepState(entry));
       passage.update(entry.state === "running");
-      fill(chips, entry.files);
+      fill(chips, entry.files, context);
     },
   };
 }
@@ -57,7 +58,7 @@ function message(entry, context) {
   const passage = new Passage(entry, context);
   const to = addressees(entry);
   const isFolded = entry.lead !== null;
-  const node = frame(entry, {
+  const node = frame(entry, context, {
     kind: "message",
     badge: entry.role ? null : icon("person"),
     who: sender(entry),
@@ -69,15 +70,15 @@ function message(entry, context) {
   return { node, update: () => passage.update(false) };
 }
 
-function files(entry) {
+function files(entry, context) {
   const chips = el("span", { class: "chips" });
-  const node = frame(entry, { kind: "files", who: roleName(entry.role ?? text.team), what: [text.feed.file], body: [chips] });
-  return { node, update: () => fill(chips, entry.files) };
+  const node = frame(entry, context, { kind: "files", who: roleName(entry.role ?? text.team), what: [text.feed.file], body: [chips] });
+  return { node, update: () => fill(chips, entry.files, context) };
 }
 
 function error(entry, context) {
   const passage = new Passage(entry, context);
-  const node = frame(entry, {
+  const node = frame(entry, context, {
     kind: entry.fatal ? "error fatal" : "error",
     badge: icon("alert"),
     who: entry.fatal ? text.feed.fatal : text.feed.warning,
@@ -93,7 +94,7 @@ function error(entry, context) {
 function question(entry, context) {
   const passage = new Passage(entry, context);
   const answer = el("p", { class: "answer" });
-  const node = frame(entry, {
+  const node = frame(entry, context, {
     kind: "question",
     badge: icon("question"),
     who: roleName(entry.role ?? text.team),
@@ -113,7 +114,7 @@ function question(entry, context) {
 
 function result(entry, context) {
   const passage = new Passage(entry, context);
-  const node = frame(entry, {
+  const node = frame(entry, context, {
     kind: "result",
     badge: icon("check"),
     who: text.feed.result,
@@ -123,7 +124,7 @@ function result(entry, context) {
   return { node, update: () => passage.update(false) };
 }
 
-function status(entry) {
+function status(entry, { taskId }) {
   const label = text.statuses[entry.status] ?? entry.status;
   const attempt = entry.attempt > 1 ? text.task.attempt(entry.attempt) : null;
   const node = el(
@@ -132,7 +133,7 @@ function status(entry) {
     el("span", { class: "milestone-label" }, label),
     attempt && el("span", {}, attempt),
     entry.text && words(entry.text),
-    el("time", { dateTime: entry.at }, time(entry.at)),
+    when(entry, taskId),
   );
   return { node, update() {} };
 }
@@ -143,7 +144,7 @@ function gap(entry) {
 }
 
 /** What all cards share: badge, head line, body. */
-function frame(entry, { kind, badge, who, what, body }) {
+function frame(entry, { taskId }, { kind, badge, who, what, body }) {
   return el(
     "li",
     { class: `card ${kind}`, data: { role: entry.role ?? "" } },
@@ -151,10 +152,15 @@ function frame(entry, { kind, badge, who, what, body }) {
     el(
       "div",
       { class: "card-main" },
-      el("div", { class: "card-head" }, words(who, { class: "card-who" }), ...what, el("time", { dateTime: entry.at }, time(entry.at))),
+      el("div", { class: "card-head" }, words(who, { class: "card-who" }), ...what, when(entry, taskId)),
       ...body,
     ),
   );
+}
+
+/** The time of an event, which is its address, too. */
+function when({ key, at }, taskId) {
+  return el("a", { class: "when", href: hashOf(taskId, { eventId: key }), title: text.feed.link, data: { link: "" } }, el("time", { dateTime: at }, time(at)));
 }
 
 export function avatar(role, badge = null) {
@@ -223,9 +229,11 @@ function lineCount(words) {
 }
 
 /** Adds chips for the files that have none yet. */
-function fill(chips, list) {
-  for (const { path, version } of list.slice(chips.childElementCount))
-    chips.append(el("span", { class: "chip" }, icon("file"), words(path), version > 1 && ` ${text.files.version(version)}`));
+function fill(chips, list, { taskId }) {
+  for (const { path, version } of list.slice(chips.childElementCount)) {
+    const href = hashOf(taskId, { file: { path, version, from: null } });
+    chips.append(el("a", { class: "chip", href, data: { link: "" } }, icon("file"), words(path), version > 1 && ` ${text.files.version(version)}`));
+  }
 }
 
 const lastPart = (name) => name.split(".").at(-1);

@@ -62,6 +62,11 @@ export class FeedModel {
     return this.entries.findLast(({ key }) => key <= eventId) ?? null;
   }
 
+  /** The steps that go on. */
+  get running() {
+    return [...this.#open.values()].flat();
+  }
+
   message(event) {
     const { message, content, cause_by: cause, sent_from: from, send_to: to } = event.payload;
     // What one role hands to the next is often JSON: then the sentence about it is what a person reads.

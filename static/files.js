@@ -2,18 +2,20 @@
 
 import { archiveUrl } from "./api.js";
 import { arrange, el, setText, visible, words } from "./dom.js";
+import { drafts } from "./drafts.js";
 import { bytes } from "./format.js";
 import { icon } from "./icons.js";
-import { text } from "./text.js";
+import { roleName, text } from "./text.js";
 import { Viewer } from "./viewer.js";
 
 const LISTED_MAX = 200;
 
 export class Files {
-  #taskId;
   #rows = new Map();
   #folders = new Map();
-  #viewer;
+  /** Rows of files that are being written, by the step that does it. */
+  #drafts = new Map();
+  #newest = new Map();
   #count = el("span", { class: "count" });
   #list = el("ul", { class: "file-list" });
   #blank = el("p", { class: "blank small" }, text.files.empty);
@@ -29,30 +31,62 @@ export class Files {
     this.#archive,
   );
 
-  /** @param {string} taskId @param {import("./diagrams.js").Diagrams} diagrams */
-  constructor(taskId, diagrams) {
-    this.#taskId = taskId;
-    this.#viewer = new Viewer(taskId, diagrams);
-    this.#archive.href = archiveUrl(taskId);
-    this.node.append(this.#viewer.node);
+  /** Stands beside the list, which may be folded. */
+  viewer;
+
+  /**
+   * @param {{taskId: string, diagrams: import("./diagrams.js").Diagrams, onShow: (file: import("./address.js").FilePlace | null) => void}} options
+   *   onShow: what the viewer shows is another
+   */
+  constructor(options) {
+    this.viewer = new Viewer(options);
+    this.#archive.href = archiveUrl(options.taskId);
+  }
+
+  /** Shows a file in the viewer. @param {import("./address.js").FilePlace} place */
+  open(place) {
+    this.viewer.open(place, this.#newest.get(place.path)?.version ?? null);
+  }
+
+  close() {
+    this.viewer.close();
+  }
+
+  /** Has the keyboard go on in the list. */
+  focus() {
+    this.node.open = true;
+    (this.#list.querySelector("button") ?? this.node.firstElementChild).focus();
   }
 
   /** @param {import("./model.js").TaskModel} model */
   render(model) {
+    this.#newest = model.artifacts;
     const files = [...model.artifacts.values()].sort(byFolder);
-    const nodes = [];
+    const nodes = this.#writing(model);
     let folder = null;
     for (const file of files.slice(0, LISTED_MAX)) {
       if (folderOf(file.path) !== folder) nodes.push(this.#folder((folder = folderOf(file.path))));
       nodes.push(this.#row(file));
     }
     arrange(this.#list, nodes);
-    this.#blank.hidden = files.length > 0;
+    this.#blank.hidden = nodes.length > 0;
     this.#archive.hidden = files.length === 0;
     setText(this.#count, files.length ? String(files.length) : "");
     this.#more.hidden = files.length <= LISTED_MAX;
     setText(this.#more, text.files.more(files.length - LISTED_MAX));
-    this.#viewer.update(model.artifacts);
+    this.viewer.update(model);
+  }
+
+  #writing({ feed }) {
+    const known = this.#drafts;
+    this.#drafts = new Map(drafts(feed).map((step) => [step.key, known.get(step.key) ?? this.#draft(step)]));
+    return [...this.#drafts.values()];
+  }
+
+  #draft(step) {
+    const state = el("span", { class: "file-writing" }, text.feed.writing);
+    const open = () => this.viewer.openDraft(step);
+    return el("li", { data: { role: step.role ?? "" } }, el("button", { type: "button", class: "file draft", title: text.files.writing(visible(roleName(step.role ?? text.team))), on: { click: open } }, icon("file"), words(step.file, { class: "file-name" }), state));
   }
 
   #folder(path) {
@@ -69,7 +103,7 @@ export class Files {
       row = { node: el("li", {}, button), button, version, size };
       this.#rows.set(file.path, row);
     }
-    row.button.onclick = () => this.#viewer.open(file);
+    row.button.onclick = () => this.open({ path: file.path, version: file.version, from: null });
     setText(row.version, text.files.version(file.version));
     setText(row.size, bytes(file.size));
     return row.node;

@@ -25,6 +25,7 @@ const KEYS = {
     ["Escape", "clear"],
     ["t", "timeline"],
     ["g", "graph"],
+    ["f", "files"],
     ["m", "message"],
     ["+", "zoomIn"],
     ["-", "zoomOut"],

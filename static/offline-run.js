@@ -12,7 +12,7 @@ export class OfflineRun {
   #start;
   #events;
   #files;
-  /** The text of the versions that came along, by path and version. */
+  /** The versions that came along, as text or as bytes, by path and version. @type {Map<string, string | Uint8Array>} */
   #contents = new Map();
 
   constructor() {
@@ -20,8 +20,8 @@ export class OfflineRun {
     const of = (kind) => blocks.filter(({ dataset }) => dataset.kind === kind);
     const [{ task, start }, files] = ["header", "files"].map((kind) => JSON.parse(of(kind)[0].textContent));
     for (const { textContent } of of("file")) {
-      const { path, version, content } = JSON.parse(textContent);
-      this.#contents.set(key(path, version), content);
+      const { path, version, content, base64 } = JSON.parse(textContent);
+      this.#contents.set(key(path, version), content ?? Uint8Array.from(atob(base64), (character) => character.charCodeAt(0)));
     }
     this.#task = { ...task, queue: null };
     this.#start = start.count;
@@ -69,10 +69,10 @@ export class OfflineRun {
     const base = `/api/tasks/${this.taskId}`;
     const found = method === "GET" && url.pathname.startsWith(base) ? this.#find(url.pathname.slice(base.length), url.searchParams) : undefined;
     if (found === undefined) return json({ title: text.offline.absent, detail: text.offline.absent, status: 404, code: "not_found" }, 404);
-    return typeof found === "string" ? new Response(found) : json(found);
+    return typeof found === "string" || found instanceof Uint8Array ? new Response(found) : json(found);
   }
 
-  /** Text, or what is to become JSON; undefined for what is not here. */
+  /** Text, bytes, or what is to become JSON; undefined for what is not here. */
   #find(path, query) {
     if (path === "") return this.#task;
     if (path === "/events") return this.#page(Number(query.get("since_event_id") ?? 0), Number(query.get("limit") ?? PAGE));
@@ -83,7 +83,7 @@ export class OfflineRun {
     const content = (version) => (version === "0" ? "" : this.#contents.get(key(name.split("/").map(decodeURIComponent).join("/"), version)));
     if (!diff) return content(query.get("version"));
     const [before, after] = ["from", "to"].map((end) => content(query.get(end)));
-    return before === undefined || after === undefined ? undefined : unifiedDiff(before, after);
+    return typeof before === "string" && typeof after === "string" ? unifiedDiff(before, after) : undefined;
   }
 
   #page(since, limit) {

@@ -32,13 +32,13 @@ document.addEventListener("click", follow);
 
 const view = new TaskView({
   taskId: run.taskId,
-  eventId: parseAddress(location).eventId,
+  place: parseAddress(location),
   connection: run,
   onStarted() {},
   onDeleted() {},
-  onSelect: (eventId) => history.replaceState(null, "", hashOf(run.taskId, eventId)),
+  onPlace: (shown) => history.replaceState(null, "", hashOf(run.taskId, shown)),
 });
-addEventListener("popstate", () => view.select(parseAddress(location).eventId));
+addEventListener("popstate", () => view.show(parseAddress(location)));
 document.getElementById("main").replaceChildren(view.node);
 
 /** Saves a file that came along where a link would download it; other links lead to the server, which is not there. */

@@ -42,7 +42,9 @@ export class TaskView {
   #timeline = new Timeline();
   /** The event that is marked everywhere, by its event_id. */
   #selected;
-  #onSelect;
+  /** The file that is shown, or is to be. @type {import("./address.js").FilePlace | null} */
+  #file;
+  #onPlace;
   #parts = null;
   /** @type {Diagrams | null} */
   #diagrams = null;
@@ -58,14 +60,16 @@ export class TaskView {
   #loading = el("p", { class: "note", hidden: true });
 
   /**
-   * @param {{taskId: string, eventId: number | null, connection: import("./connection.js").Connection, onStarted: (taskId: string) => void,
-   *          onDeleted: () => void, onSelect: (eventId: number | null) => void}} options
-   *   eventId: the event to show at first; onSelect: another one was chosen
+   * @typedef {{eventId: number | null, file: import("./address.js").FilePlace | null}} Place
+   * @param {{taskId: string, place: Place, connection: import("./connection.js").Connection, onStarted: (taskId: string) => void,
+   *          onDeleted: () => void, onPlace: (place: Place) => void}} options
+   *   place: the event or file to show at first; onPlace: another one was chosen
    */
-  constructor({ taskId, eventId, connection, onStarted, onDeleted, onSelect }) {
+  constructor({ taskId, place, connection, onStarted, onDeleted, onPlace }) {
     this.#taskId = taskId;
-    this.#selected = eventId;
-    this.#onSelect = onSelect;
+    this.#selected = place.eventId;
+    this.#file = place.file;
+    this.#onPlace = onPlace;
     this.#connection = connection;
     this.#onStarted = onStarted;
     this.#onDeleted = onDeleted;
@@ -81,7 +85,7 @@ export class TaskView {
   /** What the keyboard can do, by name. */
   get commands() {
     if (this.#isGone || !this.#model || this.#isFailed) return {};
-    const { agents, composer, feed, graph, lanes, replay } = this.#parts;
+    const { agents, composer, feed, files, graph, lanes, replay } = this.#parts;
     const choose = (by) => this.select(feed.neighbour(by) ?? this.#selected);
     return {
       next: () => choose(1),
@@ -89,6 +93,7 @@ export class TaskView {
       clear: () => (this.#selected === null ? replay.live() : this.select(null)),
       timeline: () => lanes.focus(),
       graph: () => graph.focus(),
+      files: () => files.focus(),
       message: () => composer.focus(),
       zoomIn: () => lanes.zoomBy(2),
       zoomOut: () => lanes.zoomBy(0.5),
@@ -104,10 +109,18 @@ export class TaskView {
     };
   }
 
+  /** Shows what an address says. @param {Place} place */
+  show({ eventId, file }) {
+    if (!this.#parts) this.#file = file;
+    else if (file) return this.#parts.files.open(file);
+    else this.#parts.files.close();
+    this.select(eventId);
+  }
+
   /** Marks an event everywhere, or none. @param {number | null} eventId */
   select(eventId) {
     this.#selected = eventId;
-    this.#onSelect(eventId);
+    this.#onPlace({ eventId, file: null });
     this.#draw();
     this.#showSelected();
   }
@@ -248,7 +261,7 @@ export class TaskView {
       composer: new Composer(taskId),
       followUp: this.#followUp,
       search: new Search({ taskId, onSelect: (eventId) => this.select(eventId) }),
-      files: new Files(taskId, diagrams),
+      files: new Files({ taskId, diagrams, onShow: (file) => this.#showsFile(file) }),
       log: new Log(() => this.#redraw()),
     };
     const { summary, question, lanes, charts, feed, composer, followUp, search, files, log } = this.#parts;
@@ -262,7 +275,14 @@ export class TaskView {
       el("div", { class: "stage" }, lanes.node, replay.node),
       this.#loading,
       el("div", { class: "columns" }, el("div", { class: "side" }, search.node, files.node, graph.node, charts.node, log.node), el("div", { class: "live" }, feed.node, composer.node, followUp.node)),
+      files.viewer.node,
     );
+    if (this.#file) files.open(this.#file);
+  }
+
+  #showsFile(file) {
+    this.#file = file;
+    if (!this.#isGone) this.#onPlace({ eventId: this.#selected, file });
   }
 
   #draw() {

@@ -1,26 +1,35 @@
-/** Shows a file of the team as text, in any version, or what has changed between two; whatever is in it. */
+/** Shows a file of the team, in any version or while it is written, or what has changed between two versions. */
 
+import { hashOf } from "./address.js";
 import { api, fileUrl } from "./api.js";
-import { diffTable } from "./diff-view.js";
+import { copied } from "./clipboard.js";
 import { el, setText, visible } from "./dom.js";
+import { codeIn, keptOf } from "./drafts.js";
 import { bytes, time } from "./format.js";
 import { icon } from "./icons.js";
-import { reading } from "./reading.js";
+import { imageType, reading } from "./reading.js";
 import { roleName, text } from "./text.js";
 
 const SHOWN_CHARS = 200_000;
 const NO_FILE = "0"; // the version before the first
 const WIDE = "(min-width: 64rem)";
+/** How near the end of what is written counts as being there, in pixels. */
+const NEAR_END = 40;
 
 export class Viewer {
   #taskId;
   #diagrams;
+  #onShow;
   #abort = new AbortController();
   #path = "";
-  #newest = 0;
+  /** The newest version that is known of, by the server or by the task that is shown; null: none yet. @type {number | null} */
+  #newest = null;
+  #told = 0;
   #versions = [];
+  /** The step that writes what is shown. @type {number | null} */
+  #draft = null;
   #layout = matchMedia(WIDE).matches ? "split" : "unified";
-  #name = el("h2", { dir: "ltr" });
+  #name = el("h2", { dir: "ltr", id: "viewer-name" });
   #version = this.#select(text.files.versionLabel);
   #against = this.#select(text.files.compare);
   #layouts = ["unified", "split"].map((layout) =>
@@ -30,43 +39,102 @@ export class Viewer {
   #about = el("p", { class: "about" });
   #body = el("div", { class: "viewer-body", tabIndex: 0, role: "region", "aria-label": text.files.content });
   #note = el("p", { class: "note", hidden: true });
+  #link = el("a", { class: "button quiet", on: { click: (event) => this.#copy(event) } }, icon("link"), el("span", { "aria-live": "polite" }, text.files.link));
   #download = el("a", { class: "button quiet", download: "" }, icon("download"), el("span", {}, text.files.download));
-  #close = el("button", { type: "button", class: "button quiet", "aria-label": text.close, on: { click: () => this.node.close() } }, icon("close"));
+  #close = el("button", { type: "button", class: "button quiet", "aria-label": text.close, on: { click: () => this.close() } }, icon("close"));
+  #tools = el("div", { class: "viewer-tools" }, this.#version.label, this.#against.label, this.#layoutGroup, this.#about);
   node = el(
     "dialog",
-    { class: "viewer", on: { close: () => this.#abort.abort() } },
-    el("header", {}, this.#name, this.#download, this.#close),
-    el("div", { class: "viewer-tools" }, this.#version.label, this.#against.label, this.#layoutGroup, this.#about),
+    { class: "viewer", "aria-labelledby": "viewer-name", on: { close: () => this.#closed() } },
+    el("header", {}, this.#name, this.#link, this.#download, this.#close),
+    this.#tools,
     this.#body,
     this.#note,
   );
 
-  /** @param {string} taskId @param {import("./diagrams.js").Diagrams} diagrams */
-  constructor(taskId, diagrams) {
+  /**
+   * @param {{taskId: string, diagrams: import("./diagrams.js").Diagrams, onShow: (file: import("./address.js").FilePlace | null) => void}} options
+   *   onShow: another file, version or comparison is shown, or none any more
+   */
+  constructor({ taskId, diagrams, onShow }) {
     this.#taskId = taskId;
     this.#diagrams = diagrams;
+    this.#onShow = onShow;
   }
 
-  /** @param {{path: string, version: number}} file as it is now */
-  open({ path, version }) {
+  /** @param {import("./address.js").FilePlace} place @param {number | null} [newest] the newest version, where it is known */
+  open({ path, version, from }, newest = null) {
+    this.#begin(path);
     this.#path = path;
-    this.#newest = version;
-    this.#versions = [{ version }];
-    this.#offer(String(version), "");
-    setText(this.#name, visible(path));
-    this.#body.replaceChildren(el("p", { class: "blank small" }, text.files.loading));
-    if (!this.node.open) this.node.showModal();
+    this.#newest = newest;
+    this.#told = newest ?? 0;
+    this.#versions = [];
+    this.#offer(version ?? newest ?? "", from ?? "");
+    this.#show(el("p", { class: "blank small" }, text.files.loading));
     this.#load();
   }
 
-  /** The files have changed: whoever looks at the newest version sees the new one. @param {Map<string, {version: number}>} artifacts */
-  update(artifacts) {
+  /** Shows a file while it is written, and then as it is kept. @param {any} step of the feed */
+  openDraft(step) {
+    this.#begin(step.file);
+    this.#path = "";
+    this.#draft = step.key;
+    this.#onShow(null);
+    this.#show(el("pre", { class: "code", dir: "ltr" }, el("code", {}, "")));
+    this.#write(step);
+  }
+
+  close() {
+    this.node.close();
+  }
+
+  /** The task has changed: whoever looks at the newest version sees the new one. @param {import("./model.js").TaskModel} model */
+  update({ artifacts, feed }) {
+    if (!this.node.open) return;
+    if (this.#draft !== null) return this.#follow(feed, artifacts);
     const version = artifacts.get(this.#path)?.version;
-    if (!this.node.open || version === undefined || version === this.#newest) return;
-    const follows = this.#version.input.value === String(this.#newest);
-    this.#newest = version;
-    this.#offer(follows ? String(version) : this.#version.input.value, this.#against.input.value);
-    this.#load();
+    if (version === undefined || version === this.#told) return;
+    const follows = this.#version.input.value === String(this.#told);
+    this.#told = version;
+    this.#newest = Math.max(this.#newest ?? 0, version);
+    this.#offer(follows ? version : this.#version.input.value, this.#against.input.value);
+    if (follows) this.#load();
+  }
+
+  #begin(name) {
+    this.#abort.abort();
+    this.#draft = null;
+    setText(this.#name, visible(name));
+    setText(this.#about, "");
+    this.#link.hidden = this.#download.hidden = this.#tools.hidden = true;
+    if (!this.node.open) this.node.showModal();
+  }
+
+  #closed() {
+    this.#abort.abort();
+    this.#draft = null;
+    this.#onShow(null);
+  }
+
+  #follow(feed, artifacts) {
+    const step = feed.entryOf(this.#draft);
+    if (step?.key !== this.#draft) return;
+    const kept = keptOf(step);
+    if (kept) this.open({ path: kept.path, version: kept.version, from: null }, artifacts.get(kept.path)?.version ?? kept.version);
+    else this.#write(step);
+  }
+
+  /** Adds what was written since, and stays at its end while the reader is there. */
+  #write({ text: said, state, role }) {
+    const code = this.#body.querySelector("code");
+    const written = visible(codeIn(said));
+    if (code.textContent !== written) {
+      const isAtEnd = this.#body.scrollHeight - this.#body.scrollTop - this.#body.clientHeight < NEAR_END;
+      setText(code, written);
+      if (isAtEnd) this.#body.scrollTop = this.#body.scrollHeight;
+    }
+    setText(this.#note, state === "running" ? text.files.writing(visible(roleName(role ?? text.team))) : text.files.notKept);
+    this.#note.hidden = false;
   }
 
   #select(name) {
@@ -81,37 +149,64 @@ export class Viewer {
 
   /** Fills the two pickers, with these values chosen. */
   #offer(version, against) {
-    const numbers = [...new Set([...this.#versions.map((known) => known.version), this.#newest])].sort((a, b) => b - a);
+    const named = [this.#newest, version, against].map(Number).filter(Boolean);
+    const numbers = [...new Set([...this.#versions.map((known) => known.version), ...named])].sort((a, b) => b - a);
     const option = (number) => el("option", { value: String(number) }, number === this.#newest ? text.files.now(number) : text.files.version(number));
     this.#version.input.replaceChildren(...numbers.map(option));
-    this.#version.input.value = version;
+    this.#version.input.value = String(version);
     this.#against.input.replaceChildren(
       el("option", { value: "" }, text.files.compareNone),
       ...numbers.map(option),
       el("option", { value: NO_FILE }, text.files.noFile),
     );
-    this.#against.input.value = against;
+    this.#against.input.value = String(against);
   }
 
   async #load() {
     this.#abort.abort();
     this.#abort = new AbortController();
     const { signal } = this.#abort;
-    const [version, against] = [this.#version.input.value, this.#against.input.value];
-    this.#download.href = fileUrl(this.#taskId, this.#path, version);
-    this.#layoutGroup.hidden = against === "";
-    for (const button of this.#layouts) button.setAttribute("aria-pressed", String(button.dataset.layout === this.#layout));
     try {
-      const [content] = await Promise.all([
-        against ? api.fileDiff(this.#taskId, this.#path, against, version, signal) : api.fileText(this.#taskId, this.#path, version, signal),
-        this.#learn(signal),
-      ]);
-      if (against) this.#showDiff(content);
-      else this.#showText(content);
+      if (this.#version.input.value === "") await this.#learn(signal);
+      const [version, against] = [this.#version.input.value, this.#against.input.value];
+      this.#place(version, against);
+      const [shown] = await Promise.all([this.#content(version, against, signal), this.#learn(signal)]);
+      this.#show(...shown);
     } catch (error) {
       if (signal.aborted) return;
       this.#show(el("p", { class: "blank small" }, `${text.files.failed} ${error.message}`));
     }
+  }
+
+  /** Has the address, and what can be taken home, be those of what is shown. */
+  #place(version, against) {
+    const number = (value) => (value === "" ? null : Number(value));
+    const file = { path: this.#path, version: number(version), from: number(against) };
+    this.#download.href = fileUrl(this.#taskId, this.#path, version);
+    this.#link.href = hashOf(this.#taskId, { file });
+    this.#link.hidden = this.#download.hidden = this.#tools.hidden = false;
+    setText(this.#link.lastChild, text.files.link);
+    this.#layoutGroup.hidden = against === "" || imageType(this.#path) !== undefined;
+    for (const button of this.#layouts) button.setAttribute("aria-pressed", String(button.dataset.layout === this.#layout));
+    this.#onShow(file);
+  }
+
+  /** @returns {Promise<[Node, string]>} what is to be shown, and what is to be said below */
+  async #content(version, against, signal) {
+    if (imageType(this.#path)) return [await this.#pictures([against, version].filter(Boolean), signal), ""];
+    if (against) return changes(await api.fileDiff(this.#taskId, this.#path, against, version, signal), this.#layout);
+    const content = await api.fileText(this.#taskId, this.#path, version, signal);
+    const hidden = content.length - SHOWN_CHARS;
+    return [reading(this.#path, content.slice(0, SHOWN_CHARS), this.#diagrams), hidden > 0 ? text.files.tooLong(hidden) : ""];
+  }
+
+  async #pictures(versions, signal) {
+    const { picture } = await import("./images.js");
+    const shown = versions.filter((version) => version !== NO_FILE).map(async (version) => {
+      const content = await api.fileBytes(this.#taskId, this.#path, version, signal);
+      return picture(this.#path, imageType(this.#path), content, text.files.version(version));
+    });
+    return el("div", { class: "pictures" }, ...(await Promise.all(shown)));
   }
 
   /** Which versions there are, and who wrote the one that is shown. */
@@ -120,24 +215,18 @@ export class Viewer {
     const file = artifacts.find((known) => known.path === this.#path);
     if (!file) return;
     this.#versions = file.versions;
-    this.#newest = file.version;
-    this.#offer(this.#version.input.value, this.#against.input.value);
+    this.#newest = Math.max(this.#newest ?? 0, file.version);
+    this.#offer(this.#version.input.value || file.version, this.#against.input.value);
     const shown = file.versions.find((known) => String(known.version) === this.#version.input.value);
     setText(this.#about, shown ? about(shown) : "");
   }
 
-  #showText(content) {
-    const hidden = content.length - SHOWN_CHARS;
-    this.#show(reading(this.#path, content.slice(0, SHOWN_CHARS), this.#diagrams), hidden > 0 ? text.files.tooLong(hidden) : "");
-  }
-
-  #showDiff(unified) {
-    if (unified === "") {
-      this.#show(el("p", { class: "blank small" }, text.files.noChanges));
-      return;
-    }
-    const { node, hidden } = diffTable(unified, this.#layout);
-    this.#show(node, hidden > 0 ? text.files.tooManyRows(hidden) : "");
+  /** Copies the address; who wants to open it elsewhere can still press it as a link. */
+  async #copy(event) {
+    if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    const isCopied = await copied(this.#link.href, this.node);
+    setText(this.#link.lastChild, isCopied ? text.files.linkCopied : text.files.linkNotCopied);
   }
 
   #show(node, note = "") {
@@ -145,6 +234,14 @@ export class Viewer {
     this.#note.hidden = note === "";
     setText(this.#note, note);
   }
+}
+
+/** @returns {Promise<[Node, string]>} */
+async function changes(unified, layout) {
+  const { diffTable } = await import("./diff-view.js");
+  if (unified === "") return [el("p", { class: "blank small" }, text.files.noChanges), ""];
+  const { node, hidden } = diffTable(unified, layout);
+  return [node, hidden > 0 ? text.files.tooManyRows(hidden) : ""];
 }
 
 /** "Engineer · WriteCode · 12:04:31 · 2.1 kB", as far as it is known. */

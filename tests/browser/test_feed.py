@@ -116,6 +116,21 @@ async def test_the_feed_is_filtered(demo_server: Server, new_page: NewPage) -> N
     await expect(page.locator(".agent[data-role=Engineer]")).to_have_attribute("aria-pressed", "false")
 
 
+async def test_a_time_is_an_address(demo_server: Server, new_page: NewPage) -> None:
+    """The time of a card, and of what stands between cards, leads to its event, and back again."""
+    page = await new_page()
+    await MadeUpTask([event(1, "STATUS", status="RUNNING", attempt=1), event(2, "MESSAGE", content="hello")]).attach(
+        page
+    )
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    for kind, number in ((".card", 2), (".milestone", 1)):
+        await page.locator(f"{kind} .when").click()
+        await expect(page.locator(f"{kind}[aria-current]")).to_be_visible()
+        await expect(page).to_have_url(f"{demo_server.url}/#/tasks/{TASK_ID}/events/{number}")
+    await page.go_back()
+    await expect(page.locator(".card[aria-current]")).to_be_visible()
+
+
 async def test_a_file_is_shown_as_what_it_is(demo_server: Server, new_page: NewPage) -> None:
     """Of the files that the team wrote Markdown is read, code is coloured, and a diagram is drawn."""
     contents = {

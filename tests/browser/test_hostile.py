@@ -153,7 +153,7 @@ async def test_bidi_controls_in_names_are_made_visible(demo_server: Server, new_
     await MadeUpTask(hostile_log(), title=BIDI).attach(page)
     await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
     await expect(page.locator(".task-title")).to_contain_text(r"safe\u202egnp.exe\u2066")
-    await expect(page.locator(".file-name").first).to_contain_text(r"safe\u202egnp.exe")
+    await expect(page.locator(".file:not(.draft) .file-name")).to_contain_text(r"safe\u202egnp.exe")
 
 
 async def test_a_hostile_file_is_shown_as_text(demo_server: Server, new_page: NewPage) -> None:
@@ -162,7 +162,10 @@ async def test_a_hostile_file_is_shown_as_text(demo_server: Server, new_page: Ne
     await MadeUpTask(hostile_log()).attach(page)
     await page.route("**/artifacts/**", lambda route: route.fulfill(body=MARKUP + BIDI, content_type="text/html"))
     await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
-    await page.locator("button.file").click()
+    await page.locator("button.file.draft").click()
+    await expect(page.locator(".viewer .code")).to_contain_text(r"safe\u202egnp.exe")
+    await page.keyboard.press("Escape")
+    await page.locator("button.file:not(.draft)").click()
     await expect(page.locator(".viewer .code")).to_contain_text(MARKUP)
     await expect(page.locator(".viewer .code")).to_contain_text(r"safe\u202egnp.exe")
     await expect_unharmed(page)

@@ -8,19 +8,20 @@ from playwright.async_api import Browser, Page, expect
 from tests.browser.conftest import NewPage
 from tests.browser.pages import TALL, expect_status, scroll_feed
 from tests.browser.test_hostile import MARKUP
+from tests.pictures import PNG
 from tests.support import Server, client
 
 ATTACK = "</script><script>globalThis.attacked = 1</script><!--<script>"
 
 
-async def _exported(server: Server, idea: str, folder: Path) -> Path:
-    """The page of a finished run whose main.py has become an attack."""
+async def _exported(server: Server, idea: str, folder: Path, *, main: bytes = ATTACK.encode()) -> Path:
+    """The page of a finished run whose main.py has become an attack, or this."""
     async with client(server) as api:
         task_id = await api.finished(idea)
         files = (await api.http.get(f"/api/tasks/{task_id}/artifacts")).json()["artifacts"]
-        (main,) = [file for file in files if file["path"].endswith("/main.py")]
-        (kept,) = (server.data / "tasks" / task_id).glob(f"*/{main['sha256']}")
-        kept.write_text(ATTACK)
+        (digest,) = [file["sha256"] for file in files if file["path"].endswith("/main.py")]
+        (kept,) = (server.data / "tasks" / task_id).glob(f"*/{digest}")
+        kept.write_bytes(main)
         response = await api.http.get(f"/api/tasks/{task_id}/export.html")
     assert response.headers["content-disposition"] == f'attachment; filename="{task_id}.html"'
     path = folder / "run.html"
@@ -44,7 +45,9 @@ async def _open(path: Path, new_page: NewPage) -> tuple[Page, list[str]]:
 
 async def test_a_run_opens_from_a_disk(demo_server: Server, new_page: NewPage, tmp_path: Path) -> None:
     """The file shows the finished run in the same dashboard, with its files, and asks nobody for anything."""
-    page, asked = await _open(await _exported(demo_server, "A snake game", tmp_path), new_page)
+    path = await _exported(demo_server, "A snake game", tmp_path, main=PNG)
+    path.write_text(path.read_text().replace("main.py", "main.png"))
+    page, asked = await _open(path, new_page)
     await expect_status(page, "SUCCEEDED")
     await expect(page.locator(".card.result")).to_be_attached()
     await scroll_feed(page, 0)
@@ -63,6 +66,11 @@ async def test_a_run_opens_from_a_disk(demo_server: Server, new_page: NewPage, t
     async with page.expect_download() as download:
         await page.get_by_role("link", name="Download", exact=True).click()
     assert (await download.value).suggested_filename == "snake.py"
+    await page.keyboard.press("Escape")
+    await page.locator("button.file", has_text="main.png").click()
+    await expect(page.locator(".viewer figure")).to_have_text("v1 · 3 by 2 pixels")
+    await page.reload()
+    await expect(page.locator(".viewer figure")).to_be_visible()
     await page.keyboard.press("Escape")
     for what_acts in (".summary .buttons", ".follow-up", ".composer", ".file-archive"):
         await expect(page.locator(what_acts)).to_be_hidden()
