@@ -5,7 +5,6 @@ import { Agents } from "./agents.js";
 import { Charts } from "./charts.js";
 import { Composer } from "./composer.js";
 import { Diagrams } from "./diagrams.js";
-import { confirmed } from "./dialog.js";
 import { announce, el, perFrame, setText } from "./dom.js";
 import { Feed } from "./feed.js";
 import { Files } from "./files.js";
@@ -347,6 +346,7 @@ export class TaskView {
 
   async #remove() {
     const { removeQuestion: question, removeHint: hint, remove: action } = text.task;
+    const { confirmed } = await import("./dialog.js");
     if (!(await confirmed({ question, hint, action }))) return;
     this.#isGone = true;
     try {
