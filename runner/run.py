@@ -160,7 +160,9 @@ class Run:
         if self.task.status is Status.RUNNING and self.task.final_result is not None:
             await self._write_end(None)
         else:
-            await self._write_loss("The server ended while this run was going on.")
+            # While a person was asked, nothing that this run did can have ended its server.
+            losses = self.task.losses + (self.task.waiting is None)
+            await self._write_loss("The server ended while this run was going on.", losses=losses)
 
     def claim(self) -> None:
         """Begin the attempt that waits."""
@@ -179,7 +181,7 @@ class Run:
         try:
             failure = await self._attempt()
         except AttemptLost as loss:
-            await self._finish(partial(self._write_loss, str(loss)))
+            await self._finish(partial(self._write_loss, str(loss), losses=self.task.losses + 1))
         except (ChildLost, FileNotKept) as lost:
             await self._finish(partial(self._write_end, str(lost)))
         except Exception as error:  # whatever broke it, an attempt ends with a terminal status
@@ -427,14 +429,17 @@ class Run:
                 self.record(EventType.ERROR, error)
             await self.change(Trigger.FAIL, reason=failure, **changes)
 
-    async def _write_loss(self, reason: str) -> None:
-        """The process is gone: the next attempt goes on, unless a stop or the end of the server was under way."""
+    async def _write_loss(self, reason: str, *, losses: int) -> None:
+        """The process is gone: the next attempt goes on, unless a stop or the end of the server was under way.
+
+        losses: in a row, with this one.
+        """
         if self.task.status is Status.STOPPING or self._interruption is not None:
             await self._write_end(reason)
-        elif self.task.losses + 1 < LOSSES:
+        elif losses < LOSSES:
             error = {"message": reason, "error_type": "AttemptLost", "traceback": None, "fatal": False}
             self.record(EventType.ERROR, error)
-            await self._requeue(reason, losses=self.task.losses + 1)
+            await self._requeue(reason, losses=losses)
         else:
             await self._write_end(f"{reason} That was the case {LOSSES} times in a row.")
 

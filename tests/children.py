@@ -5,8 +5,9 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,16 @@ async def told_supervisor(
             yield supervisor, forks
         finally:
             await supervisor.aclose()
+
+
+def leave_behind(folder: Path, other: Path) -> None:
+    """Put into another folder what a server that was killed now would leave in this one."""
+    other.mkdir()
+    with (
+        closing(sqlite3.connect(folder / "tasks.db")) as left,
+        closing(sqlite3.connect(other / "tasks.db")) as copy,
+    ):
+        left.backup(copy)
 
 
 class Stage:

@@ -1,8 +1,6 @@
 """A run that has finished has SUCCEEDED, whatever happens to its server before it could say so."""
 
 import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 from runner.base import Filter
@@ -10,7 +8,7 @@ from runner.events import EventType
 from runner.states import Status
 from runner.supervisor import Supervisor
 from runner.task import NewTask
-from tests.children import ToldChild, ToldForks, told_supervisor
+from tests.children import ToldChild, ToldForks, leave_behind, told_supervisor
 from tests.support import Json, ends, until
 
 
@@ -38,17 +36,11 @@ async def test_a_finished_run_while_the_server_ends(tmp_path: Path) -> None:
 
 async def test_a_finished_run_of_a_killed_server(tmp_path: Path) -> None:
     """A server killed between RESULT and the terminal STATUS: the next one says SUCCEEDED, once, with the result."""
-    (tmp_path / "next").mkdir()
     async with told_supervisor(tmp_path) as (supervisor, forks):
         task_id, child = await _begun(supervisor, forks)
         child.emit(EventType.RESULT, {"message": "done", "final_result": {"artifacts": []}})
         await until(lambda: supervisor.get_task_state(task_id), lambda task: task.final_result is not None)
-        # What a server that was killed now would leave behind.
-        with (
-            closing(sqlite3.connect(tmp_path / "tasks.db")) as left,
-            closing(sqlite3.connect(tmp_path / "next" / "tasks.db")) as copy,
-        ):
-            left.backup(copy)
+        leave_behind(tmp_path, tmp_path / "next")
         child.exit(0)
     async with told_supervisor(tmp_path / "next") as (supervisor, _):
         await supervisor.recover()

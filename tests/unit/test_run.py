@@ -5,6 +5,7 @@ import json
 import select
 import signal
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -15,9 +16,10 @@ from runner.attempt import Alive, BudgetRaised, OpenQuestion
 from runner.base import Commit, Load, Place
 from runner.errors import AlreadyAnswered, Conflict
 from runner.events import EventType, hence, now
+from runner.run import LOSSES
 from runner.states import TERMINAL, Status
 from runner.usage import Raised, Usage
-from tests.children import Stage, told_supervisor
+from tests.children import Stage, leave_behind, told_supervisor
 from tests.support import DEADLINE, ends, until
 
 KEY = "sk-" + "k" * 20
@@ -441,6 +443,25 @@ async def test_a_deadline_that_passes_without_a_server(tmp_path: Path) -> None:
         assert task.reason == "Nobody answered within 24 h (answer_timeout_s). The question was: Good?"
         errors = [event["payload"] for event in await stage.log() if event["event_type"] == "ERROR"]
         assert [(error["error_type"], error["fatal"]) for error in errors] == [("Unanswered", True)]
+
+
+async def test_servers_that_die_while_a_person_is_asked(tmp_path: Path) -> None:
+    """However often the server is killed, a run that waits for a person has not failed by that."""
+    folders = [tmp_path / str(number) for number in range(LOSSES + 2)]
+    folders[0].mkdir()
+    async with told_supervisor(folders[0]) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        await stage.start()
+    for folder, next_folder in pairwise(folders):
+        async with told_supervisor(folder) as (stage.supervisor, forks):
+            await stage.supervisor.recover()
+            await stage.supervisor.resume_queue()
+            (await forks.child()).emit(EventType.INPUT_REQUEST, QUESTION)
+            await stage.until(Status.WAITING)
+            leave_behind(folder, next_folder)
+    async with told_supervisor(folders[-1]) as (stage.supervisor, forks):
+        await stage.supervisor.recover()
+        assert (await stage.task()).status is Status.QUEUED
 
 
 async def test_the_time_limit_while_a_person_is_asked(stage: Stage) -> None:
