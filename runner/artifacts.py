@@ -30,7 +30,7 @@ class Artifacts:
         self._reading = reading
 
     async def list(self) -> list[File]:
-        return await read_files(self._store, self._task_id)
+        return await read_files(self._store, self._blobs, self._task_id)
 
     async def open(self, path: str, version: int | None) -> Opened:
         """As `Runner.open_artifact`."""

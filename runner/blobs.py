@@ -9,6 +9,7 @@ model has written do in the workspace meanwhile.
 import os
 from contextlib import suppress
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO, BinaryIO
@@ -53,6 +54,14 @@ class Blobs:
             raise FileNotKept(artifact.path, error.strerror or str(error)) from error
         with suppress(FileNotFoundError):
             remove_inside(workspace, staged)
+
+    def keep_content(self, artifact: Artifact, content: bytes) -> None:
+        """Keep what was written nowhere else, unless it is kept already. Raises `FileNotKept`."""
+        try:
+            if not self.path(artifact.sha256).exists():
+                self._take(BytesIO(content), artifact)
+        except OSError as error:
+            raise FileNotKept(artifact.path, error.strerror or str(error)) from error
 
     def open(self, digest: str) -> BinaryIO:
         """Raises `FileNotFoundError` for what is not kept."""

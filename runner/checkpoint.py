@@ -15,7 +15,9 @@ from typing import Any
 
 from runner.attempt import Checkpoint, OpenQuestion, Say, answered_key, model_key, output_key
 from runner.base import Filter, Store
+from runner.blobs import Blobs
 from runner.events import EventType
+from runner.excerpts import whole
 from runner.reading import decoded, pages
 from runner.speech import PERSON_SAYS, said
 from runner.states import Status
@@ -39,7 +41,7 @@ _READ = Filter(
 _UNANSWERED = "Unanswered"  # the error of a run that a person has ended by no word: what was replayed is not why
 
 
-async def read_checkpoint(store: Store, task_id: str, *, asked: str | None) -> Checkpoint:
+async def read_checkpoint(store: Store, blobs: Blobs, task_id: str, *, asked: str | None) -> Checkpoint:
     """All that the log of a task holds for its next attempt; nothing if a part of the log is gone.
 
     asked: the id of the question that was open when the attempt began; it is open no more if the log has its answer.
@@ -48,7 +50,8 @@ async def read_checkpoint(store: Store, task_id: str, *, asked: str | None) -> C
     async for page in pages(store, task_id, _READ):
         if page.gap is not None:
             return Checkpoint()
-        for event in decoded(page):
+        for excerpt in decoded(page):
+            event = await whole(excerpt, blobs)
             reader.take(event.event_type, event.agent_role or "", event.payload)
     return reader.checkpoint(asked)
 

@@ -48,7 +48,7 @@ class Child:
         """The exit code, negative for a signal; None if the fork server died, and the child with it."""
         self._server = server
         self._connection = connection
-        self._rest = b""
+        self._rest = bytearray()
         self._sending = asyncio.Lock()  # or lines that are sent at the same time could mix
 
     async def lines(self) -> list[bytes]:
@@ -69,7 +69,9 @@ class Child:
                 if len(self._rest) > _LINE_LIMIT:
                     raise ChildLost(f"The process wrote more than {_LINE_LIMIT} bytes without the end of a line.")
                 continue
-            *lines, self._rest = (self._rest + data).split(b"\n")
+            first, *lines, rest = data.split(b"\n")
+            lines.insert(0, bytes(self._rest) + first)
+            self._rest = bytearray(rest)
             return lines
 
     async def begin(self, spec: AttemptSpec) -> None:

@@ -20,6 +20,7 @@ _Duration = Annotated[float, msgspec.Meta(ge=0)]
 
 class _Payload(msgspec.Struct, frozen=True, kw_only=True):
     message: str
+    whole: Artifact | None = None
 
 
 class _Status(_Payload, frozen=True, kw_only=True):
@@ -92,6 +93,7 @@ class _Resource(_Payload, frozen=True, kw_only=True):
 
 class _InputRequest(Question, frozen=True, kw_only=True):
     message: str
+    whole: Artifact | None = None
     kind: str | None = None
 
 

@@ -48,6 +48,7 @@ from runner.errors import (
     TaskNotFound,
 )
 from runner.events import EVENT_LIMIT, EventType, draft, now, short
+from runner.excerpts import EVENT_SIZE_LIMIT, FOLDER, Excerpts
 from runner.files import Artifact
 from runner.forkserver import Child, ForkServer
 from runner.hearing import Heard, decode_artifact, decode_note, decode_payload, heard, is_note
@@ -83,8 +84,9 @@ _T = TypeVar("_T")
 class Run:
     """grace: seconds that a stopped child has to end by itself before it is killed. silence_limit: seconds without a
     word after which a child is killed. event_limit: events of the task, of all its attempts. on_waiting: called when it
-    has begun to wait for a person, and when it does so no more. keeping: threads for its files, which its commits wait
-    for; None for the loop's own.
+    has begun to wait for a person, and when it does so no more. event_size_limit: bytes of an event that its process
+    tells of, beyond which the log has an excerpt. keeping: threads for its files, which its commits wait for; None for
+    the loop's own.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class Run:
         event_limit: int = EVENT_LIMIT,
         on_waiting: Callable[["Run"], None],
         keeping: Executor | None = None,
+        event_size_limit: int = EVENT_SIZE_LIMIT,
     ) -> None:
         self.task = task
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -122,6 +125,7 @@ class Run:
         self._event_limit = event_limit
         self._on_waiting = on_waiting
         self._keeping = keeping
+        self._excerpts = Excerpts(blobs, event_size_limit, keeping)
         self._child: Child | None = None
         self._unsent: list[Command] = []  # what has come before the child
         self._answered: set[str] = set()  # the ids of questions
@@ -282,9 +286,10 @@ class Run:
                 self._unsent.pop(0)
             while lines := await self._hear(child):
                 if events := heard(self._heed(lines)):
+                    await self._keep_files(events)
+                    events = await self._excerpts.of(events)
                     if self.task.head + len(events) > self._event_limit:
                         return f"A task may have {self._event_limit:,} events, and this run has more to tell."
-                    await self._keep_files(events)
                     await self._absorb(events)
             return self._verdict(await asyncio.shield(child.exited))
         finally:
@@ -343,8 +348,8 @@ class Run:
             return Checkpoint(), []
         assert self._claimed is not None
         await asyncio.shield(self._claimed)  # with it, all that was answered before is in the log
-        checkpoint = await read_checkpoint(self._store, self.task.id, asked=self._asked)
-        return checkpoint, versions(await read_files(self._store, self.task.id))
+        checkpoint = await read_checkpoint(self._store, self._blobs, self.task.id, asked=self._asked)
+        return checkpoint, versions(await read_files(self._store, self._blobs, self.task.id))
 
     def _heed(self, lines: list[bytes]) -> list[bytes]:
         """Do what the child's notes say. Returns the other lines, which are events."""
@@ -362,6 +367,8 @@ class Run:
         for _, event in events:
             if event.event_type is EventType.ARTIFACT:
                 artifact = decode_artifact(event.payload)
+                if artifact.path.startswith(FOLDER):
+                    raise FileNotKept(artifact.path, "this name is for what the log does not hold")
                 await loop.run_in_executor(self._keeping, self._blobs.keep, artifact, self._workspace)
 
     def _absorb(self, events: Iterable[Heard]) -> asyncio.Future[None]:

@@ -40,6 +40,7 @@ from runner.blobs import Blobs
 from runner.confinement import weaknesses
 from runner.errors import Conflict, NotInTeam, TaskNotFound, TasksFull
 from runner.events import EVENT_LIMIT, now
+from runner.excerpts import EVENT_SIZE_LIMIT
 from runner.files import Artifact, File
 from runner.folder import DATABASE, hold
 from runner.forkserver import ForkServer
@@ -76,8 +77,8 @@ class Supervisor:
     folder: where each task has a folder of its own. places: for its attempts. grace: seconds that a stopped child has
     to end by itself. silence_limit: seconds without a sign of life after which a child is killed.
     durability: of the files that are kept, as that of the store. task_limit: in all. event_limit: events of a task, of
-    all its attempts. keeping, reading: threads for the files of runs, and for those who look at files; None for the
-    loop's own.
+    all its attempts. event_size_limit: bytes of an event, beyond which the log has an excerpt. keeping, reading:
+    threads for the files of runs, and for those who look at files; None for the loop's own.
     """
 
     def __init__(
@@ -98,6 +99,7 @@ class Supervisor:
         event_limit: int = EVENT_LIMIT,
         keeping: Executor | None = None,
         reading: Executor | None = None,
+        event_size_limit: int = EVENT_SIZE_LIMIT,
     ) -> None:
         self._store = store
         self._recorder = recorder
@@ -114,6 +116,7 @@ class Supervisor:
         self._event_limit = event_limit
         self._keeping = keeping
         self._reading = reading
+        self._event_size_limit = event_size_limit
         self._creation = asyncio.Lock()
         self._runs: dict[str, Run] = {}
         self._attempts: set[asyncio.Task[None]] = set()
@@ -429,6 +432,7 @@ class Supervisor:
             event_limit=self._event_limit,
             on_waiting=self._reseat,
             keeping=self._keeping,
+            event_size_limit=self._event_size_limit,
         )
 
     def _forget(self, run: Run) -> None:
@@ -513,6 +517,7 @@ async def open_supervisor(
     keep_days: float | None = None,
     task_limit: int = TASK_LIMIT,
     event_limit: int = EVENT_LIMIT,
+    event_size_limit: int = EVENT_SIZE_LIMIT,
     allow_network: bool = False,
 ) -> AsyncIterator[Supervisor]:
     """A supervisor over the folder `data`, with everything it needs; closed in order at the end.
@@ -520,9 +525,9 @@ async def open_supervisor(
     Attempts that the last server left open are ended; what it left queued waits for `resume_queue`.
 
     concurrency: attempts at work at the same time. waiting_limit: attempts that may wait for a person beside them.
-    queue_limit: tasks that may wait in the queue. task_limit: in all. event_limit: events of a task. keep_days: days
-    after its end that a run's events are kept; None for ever. allow_network: whether the programs of runs have the
-    network.
+    queue_limit: tasks that may wait in the queue. task_limit: in all. event_limit: events of a task. event_size_limit:
+    bytes of an event, beyond which the log has an excerpt. keep_days: days after its end that a run's events are kept;
+    None for ever. allow_network: whether the programs of runs have the network.
     Raises `DataFolderBusy` and `DatabaseUnusable`.
     """
     with hold(data):
@@ -550,6 +555,7 @@ async def open_supervisor(
                     event_limit=event_limit,
                     keeping=keeping,
                     reading=reading,
+                    event_size_limit=event_size_limit,
                 )
                 await supervisor.recover()
                 left = unfinished(data / "tasks")

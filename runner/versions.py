@@ -6,7 +6,9 @@ from typing import Any
 import msgspec
 
 from runner.base import Filter, Store
+from runner.blobs import Blobs
 from runner.events import Event, EventType
+from runner.excerpts import FOLDER, whole
 from runner.files import Artifact, File, Version
 from runner.reading import decoded, pages
 from runner.states import Status
@@ -14,7 +16,7 @@ from runner.states import Status
 _READ = Filter(frozenset({EventType.ARTIFACT, EventType.STATUS, EventType.RESULT}))
 
 
-async def read_files(store: Store, task_id: str) -> list[File]:
+async def read_files(store: Store, blobs: Blobs, task_id: str) -> list[File]:
     """All files that a task's attempts have written, by path. Raises `TaskNotFound`.
 
     Where retention has deleted the events that tell of them, they are the result's.
@@ -25,7 +27,7 @@ async def read_files(store: Store, task_id: str) -> list[File]:
             reader = _Reader()
             reader.take_result((await store.get_task(task_id)).final_result or {})
         for event in decoded(page):
-            reader.take(event)
+            reader.take(await whole(event, blobs))
     return reader.files()
 
 
@@ -69,7 +71,8 @@ class _Reader:
 
     def _take_artifact(self, event: Event) -> None:
         artifact = msgspec.convert(event.payload, Artifact)
-        self._current.add(artifact.path)
+        if not artifact.path.startswith(FOLDER):  # what the log does not hold is no work of the team
+            self._current.add(artifact.path)
         self._add(
             artifact,
             Version(

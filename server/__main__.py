@@ -17,6 +17,7 @@ from click.core import ParameterSource
 from runner.attempt import Options, Role
 from runner.errors import DatabaseUnusable, DataFolderBusy, RunnerError
 from runner.events import EVENT_LIMIT
+from runner.excerpts import EVENT_SIZE_LIMIT
 from runner.logfile import import_into
 from runner.places import WAITING_LIMIT
 from runner.queue import QUEUE_LIMIT
@@ -97,6 +98,12 @@ _SHARED_OPTIONS = (
         type=click.IntRange(10, 1_000_000_000),
         default=EVENT_LIMIT,
         help="Events of a task; a run that writes more is ended.",
+    ),
+    _option(
+        "--event-size-limit",
+        type=click.IntRange(16_384, 16_777_216),
+        default=EVENT_SIZE_LIMIT,
+        help="Bytes of an event; of a larger one the log has an excerpt, and all of it is kept as a file.",
     ),
     _option(
         "--allow-network",
@@ -395,6 +402,7 @@ def _supervisor(settings: Settings, choice: Choice) -> AbstractAsyncContextManag
         keep_days=settings.keep_days,
         task_limit=settings.task_limit,
         event_limit=settings.event_limit,
+        event_size_limit=settings.event_size_limit,
     )
 
 

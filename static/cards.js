@@ -1,7 +1,7 @@
 /** How each kind of entry of the feed looks. A card is built once and then brought up to date when its entry changes. */
 
 import { hashOf } from "./address.js";
-import { eventUrl } from "./api.js";
+import { eventUrl, fileUrl } from "./api.js";
 import { el, setText, visible, words } from "./dom.js";
 import { duration, time } from "./format.js";
 import { icon } from "./icons.js";
@@ -183,7 +183,8 @@ class Passage {
     this.#prose = new Prose(diagrams);
     this.#box = el("div", { class: "passage" }, this.#prose.node);
     this.#rest = el("a", { class: "rest", href: eventUrl(taskId, entry.key), target: "_blank", rel: "noopener", hidden: true });
-    this.node = el("div", {}, this.#box, this.#toggle, this.#rest);
+    const whole = entry.whole && el("a", { class: "rest", href: fileUrl(taskId, entry.whole), download: "" }, text.feed.whole);
+    this.node = el("div", {}, this.#box, this.#toggle, this.#rest, whole);
   }
 
   update(isWriting) {

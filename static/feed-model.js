@@ -17,6 +17,7 @@ export const STRUCTURED = /^\s*(?:\[CONTENT\]|\{|\[\s*(?:[[{"\]\d-]|$))/;
  * @property {string | null} role
  * @property {string} at timestamp
  * @property {number} version grows with every change
+ * @property {string | null} whole the file that holds all of it, when the log has an excerpt
  * @property {string} [text]
  * @property {number} [cut] characters of the text that were not kept
  */
@@ -35,7 +36,8 @@ export class FeedModel {
 
   /** @param {import("./cursor.js").Event} event */
   add(event, kind, fields = {}) {
-    const entry = { key: event.event_id, kind, role: event.agent_role, at: event.timestamp, version: 0, ...fields };
+    const whole = event.payload?.whole?.path ?? null;
+    const entry = { key: event.event_id, kind, role: event.agent_role, at: event.timestamp, version: 0, whole, ...fields };
     this.entries.push(entry);
     if (this.entries.length > ENTRIES_MAX || this.#chars > CHARS_MAX) this.#drop();
     this.version += 1;

@@ -309,6 +309,7 @@ export const text = {
     latest: "Latest",
     all: "Show all",
     less: "Show less",
+    whole: "This is an excerpt; a file has all of it",
     rest: (number) => `${count(number, "more character is", "more characters are")} in the log`,
     to: "to",
     content: "Content",

@@ -17,6 +17,7 @@ from runner.attempt import AttemptSpec, Confinement, Llm, Note, Options
 from runner.base import Filter
 from runner.errors import ChildLost
 from runner.events import EventType, draft
+from runner.excerpts import EVENT_SIZE_LIMIT
 from runner.forkserver import Child, ForkServer
 from runner.places import WAITING_LIMIT, Places
 from runner.queue import QUEUE_LIMIT, Queue
@@ -117,6 +118,7 @@ async def told_supervisor(
     places: int = 2,
     grace: float = 0.2,
     silence_limit: float = 60.0,
+    event_size_limit: int = EVENT_SIZE_LIMIT,
     waiting_limit: int = WAITING_LIMIT,
     kind: type[SqliteStore] = SqliteStore,
 ) -> AsyncIterator[tuple[Supervisor, ToldForks]]:
@@ -134,6 +136,7 @@ async def told_supervisor(
             places=Places(places, waiting_limit=waiting_limit),
             grace=grace,
             silence_limit=silence_limit,
+            event_size_limit=event_size_limit,
         )
         try:
             yield supervisor, forks

@@ -131,6 +131,17 @@ async def test_a_time_is_an_address(demo_server: Server, new_page: NewPage) -> N
     await expect(page.locator(".card[aria-current]")).to_be_visible()
 
 
+async def test_an_excerpt(demo_server: Server, new_page: NewPage) -> None:
+    """Where the log has only a part of what was said, there is a link to all of it."""
+    whole = {"path": ".payloads/1.json", "version": 1, "size": 9, "sha256": "0" * 64}
+    said = {"cause_by": "", "sent_from": "", "send_to": []}
+    page = await new_page()
+    await MadeUpTask([event(1, "MESSAGE", "Architect", content="So…", whole=whole, **said)]).attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    link = page.get_by_role("link", name="This is an excerpt; a file has all of it")
+    await expect(link).to_have_attribute("href", f"/api/tasks/{TASK_ID}/artifacts/.payloads/1.json")
+
+
 async def test_a_file_is_shown_as_what_it_is(demo_server: Server, new_page: NewPage) -> None:
     """Of the files that the team wrote Markdown is read, code is coloured, and a diagram is drawn."""
     contents = {
