@@ -37,6 +37,7 @@ from runner.base import Entry, Stopped, Store
 from runner.blobs import Blobs
 from runner.checkpoint import read_checkpoint
 from runner.clocks import SilenceClock, WorkClock
+from runner.disk import WORKSPACE_LIMIT, outgrown
 from runner.errors import (
     AlreadyAnswered,
     AttemptLost,
@@ -85,8 +86,8 @@ class Run:
     """grace: seconds that a stopped child has to end by itself before it is killed. silence_limit: seconds without a
     word after which a child is killed. event_limit: events of the task, of all its attempts. on_waiting: called when it
     has begun to wait for a person, and when it does so no more. event_size_limit: bytes of an event that its process
-    tells of, beyond which the log has an excerpt. keeping: threads for its files, which its commits wait for; None for
-    the loop's own.
+    tells of, beyond which the log has an excerpt. workspace_limit: bytes that the task's files take on the disk, all
+    versions included. keeping: threads for its files, which its commits wait for; None for the loop's own.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Run:
         on_waiting: Callable[["Run"], None],
         keeping: Executor | None = None,
         event_size_limit: int = EVENT_SIZE_LIMIT,
+        workspace_limit: int = WORKSPACE_LIMIT,
     ) -> None:
         self.task = task
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -126,6 +128,7 @@ class Run:
         self._on_waiting = on_waiting
         self._keeping = keeping
         self._excerpts = Excerpts(blobs, event_size_limit, keeping)
+        self._workspace_limit = workspace_limit
         self._child: Child | None = None
         self._unsent: list[Command] = []  # what has come before the child
         self._answered: set[str] = set()  # the ids of questions
@@ -275,8 +278,11 @@ class Run:
         child = self._child = await self._launch()
         if child is None:
             return "The run was ended before its process existed."
-        sampling = asyncio.create_task(self._sample(child.pid), name=f"resources of {self.task.id}")
-        listening = asyncio.create_task(self._end_silence(child), name=f"silence of {self.task.id}")
+        watching = [
+            asyncio.create_task(self._sample(child.pid), name=f"resources of {self.task.id}"),
+            asyncio.create_task(self._end_silence(child), name=f"silence of {self.task.id}"),
+            asyncio.create_task(self._end_growth(child), name=f"files of {self.task.id}"),
+        ]
         try:
             if self._end_asked.is_set():
                 child.signal(signal.SIGTERM)
@@ -293,8 +299,8 @@ class Run:
                     await self._absorb(events)
             return self._verdict(await asyncio.shield(child.exited))
         finally:
-            sampling.cancel()
-            listening.cancel()
+            for watch in watching:
+                watch.cancel()
             child.signal(signal.SIGKILL)
             await asyncio.shield(child.exited)
             child.close()
@@ -496,10 +502,22 @@ class Run:
     async def _end_silence(self, child: Child) -> None:
         """Kill a child that has been silent for too long, until cancelled."""
         await self._silence.ran_out()
-        if self._end_asked.is_set():  # then it is the grace that counts
+        limit = f"{self._silence.limit:g}"
+        self._end_broken(
+            child, "Silent", f"The process of this run gave no sign of life for {limit} s, and was killed."
+        )
+
+    async def _end_growth(self, child: Child) -> None:
+        """Kill a child when the task's files take too much of the disk, until cancelled."""
+        size, limit = await outgrown(self._workspace.parent, self._workspace_limit), self._workspace_limit
+        reason = f"The files of a task may take {limit:,} bytes on the disk, and those of this one take {size:,}."
+        self._end_broken(child, "WorkspaceFull", reason)
+
+    def _end_broken(self, child: Child, error_type: str, reason: str) -> None:
+        """End the attempt at once, as failed; not if it is to end already: then it is the grace that counts."""
+        if self._end_asked.is_set():
             return
-        limit = self._silence.limit
-        self._broken("Silent", f"The process of this run gave no sign of life for {limit:g} s, and was killed.")
+        self._broken(error_type, reason)
         child.signal(signal.SIGKILL)
 
     def _broken(self, error_type: str, reason: str) -> str:

@@ -38,6 +38,7 @@ from runner.base import (
 )
 from runner.blobs import Blobs
 from runner.confinement import weaknesses
+from runner.disk import WORKSPACE_LIMIT
 from runner.errors import Conflict, NotInTeam, TaskNotFound, TasksFull
 from runner.events import EVENT_LIMIT, now
 from runner.excerpts import EVENT_SIZE_LIMIT
@@ -77,8 +78,9 @@ class Supervisor:
     folder: where each task has a folder of its own. places: for its attempts. grace: seconds that a stopped child has
     to end by itself. silence_limit: seconds without a sign of life after which a child is killed.
     durability: of the files that are kept, as that of the store. task_limit: in all. event_limit: events of a task, of
-    all its attempts. event_size_limit: bytes of an event, beyond which the log has an excerpt. keeping, reading:
-    threads for the files of runs, and for those who look at files; None for the loop's own.
+    all its attempts. event_size_limit: bytes of an event, beyond which the log has an excerpt. workspace_limit: bytes
+    that a task's files take on the disk. keeping, reading: threads for the files of runs, and for those who look at
+    files; None for the loop's own.
     """
 
     def __init__(
@@ -100,6 +102,7 @@ class Supervisor:
         keeping: Executor | None = None,
         reading: Executor | None = None,
         event_size_limit: int = EVENT_SIZE_LIMIT,
+        workspace_limit: int = WORKSPACE_LIMIT,
     ) -> None:
         self._store = store
         self._recorder = recorder
@@ -117,6 +120,7 @@ class Supervisor:
         self._keeping = keeping
         self._reading = reading
         self._event_size_limit = event_size_limit
+        self._workspace_limit = workspace_limit
         self._creation = asyncio.Lock()
         self._runs: dict[str, Run] = {}
         self._attempts: set[asyncio.Task[None]] = set()
@@ -433,6 +437,7 @@ class Supervisor:
             on_waiting=self._reseat,
             keeping=self._keeping,
             event_size_limit=self._event_size_limit,
+            workspace_limit=self._workspace_limit,
         )
 
     def _forget(self, run: Run) -> None:
@@ -518,6 +523,7 @@ async def open_supervisor(
     task_limit: int = TASK_LIMIT,
     event_limit: int = EVENT_LIMIT,
     event_size_limit: int = EVENT_SIZE_LIMIT,
+    workspace_limit: int = WORKSPACE_LIMIT,
     allow_network: bool = False,
 ) -> AsyncIterator[Supervisor]:
     """A supervisor over the folder `data`, with everything it needs; closed in order at the end.
@@ -526,8 +532,9 @@ async def open_supervisor(
 
     concurrency: attempts at work at the same time. waiting_limit: attempts that may wait for a person beside them.
     queue_limit: tasks that may wait in the queue. task_limit: in all. event_limit: events of a task. event_size_limit:
-    bytes of an event, beyond which the log has an excerpt. keep_days: days after its end that a run's events are kept;
-    None for ever. allow_network: whether the programs of runs have the network.
+    bytes of an event, beyond which the log has an excerpt. workspace_limit: bytes that a task's files take on the disk.
+    keep_days: days after its end that a run's events are kept; None for ever. allow_network: whether the programs of
+    runs have the network.
     Raises `DataFolderBusy` and `DatabaseUnusable`.
     """
     with hold(data):
@@ -556,6 +563,7 @@ async def open_supervisor(
                     keeping=keeping,
                     reading=reading,
                     event_size_limit=event_size_limit,
+                    workspace_limit=workspace_limit,
                 )
                 await supervisor.recover()
                 left = unfinished(data / "tasks")

@@ -15,6 +15,7 @@ import uvloop
 from click.core import ParameterSource
 
 from runner.attempt import Options, Role
+from runner.disk import WORKSPACE_LIMIT
 from runner.errors import DatabaseUnusable, DataFolderBusy, RunnerError
 from runner.events import EVENT_LIMIT
 from runner.excerpts import EVENT_SIZE_LIMIT
@@ -104,6 +105,12 @@ _SHARED_OPTIONS = (
         type=click.IntRange(16_384, 16_777_216),
         default=EVENT_SIZE_LIMIT,
         help="Bytes of an event; of a larger one the log has an excerpt, and all of it is kept as a file.",
+    ),
+    _option(
+        "--workspace-limit",
+        type=click.IntRange(1_000_000, 1_000_000_000_000),
+        default=WORKSPACE_LIMIT,
+        help="Bytes that a task's files take on the disk, with all their versions; a run that writes more is ended.",
     ),
     _option(
         "--allow-network",
@@ -403,6 +410,7 @@ def _supervisor(settings: Settings, choice: Choice) -> AbstractAsyncContextManag
         task_limit=settings.task_limit,
         event_limit=settings.event_limit,
         event_size_limit=settings.event_size_limit,
+        workspace_limit=settings.workspace_limit,
     )
 
 

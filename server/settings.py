@@ -26,9 +26,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     of the process, "full" that of the machine. keep_days: days after its end that a run's events are kept.
     silence_limit: seconds without a sign of life after which a run's process is killed. task_limit: tasks in all.
     event_limit: events of a task. event_size_limit: bytes of an event, beyond which the log has an excerpt.
-    allow_network: whether the programs that runs start have the network. llm_*: the model, see `server.llm`. prices: a
-    file, see `server.prices`. demo_pace: a factor on the demo model's waiting, 1 for a human pace, 0 for none.
-    log_level: from which level on records are logged. log_json: whether as JSON.
+    workspace_limit: bytes that a task's files take on the disk. allow_network: whether the programs that runs start
+    have the network. llm_*: the model, see `server.llm`. prices: a file, see `server.prices`. demo_pace: a factor on
+    the demo model's waiting, 1 for a human pace, 0 for none. log_level: from which level on records are logged.
+    log_json: whether as JSON.
     """
 
     data: Path
@@ -42,6 +43,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     task_limit: int
     event_limit: int
     event_size_limit: int
+    workspace_limit: int
     allow_network: bool
     llm_base_url: str | None
     llm_api_key: str | None

@@ -15,6 +15,7 @@ import msgspec
 
 from runner.attempt import AttemptSpec, Confinement, Llm, Note, Options
 from runner.base import Filter
+from runner.disk import WORKSPACE_LIMIT
 from runner.errors import ChildLost
 from runner.events import EventType, draft
 from runner.excerpts import EVENT_SIZE_LIMIT
@@ -120,6 +121,7 @@ async def told_supervisor(
     silence_limit: float = 60.0,
     event_size_limit: int = EVENT_SIZE_LIMIT,
     waiting_limit: int = WAITING_LIMIT,
+    workspace_limit: int = WORKSPACE_LIMIT,
     kind: type[SqliteStore] = SqliteStore,
 ) -> AsyncIterator[tuple[Supervisor, ToldForks]]:
     """A supervisor, and the fork server whose children the test tells what to do. kind: of its store."""
@@ -137,6 +139,7 @@ async def told_supervisor(
             grace=grace,
             silence_limit=silence_limit,
             event_size_limit=event_size_limit,
+            workspace_limit=workspace_limit,
         )
         try:
             yield supervisor, forks

@@ -289,7 +289,7 @@ def _without_links(original: Method) -> Method:
 
 
 def _running(run: Run) -> AsyncMethod:
-    scripts = Scripts(run.workspace, run.scratch, run.orphans, run.cell)
+    scripts = Scripts(run.scratch, run.orphans, run.cell)
 
     async def run_script(
         action: Any, working_directory: Any, additional_python_paths: Any = (), command: Any = ()

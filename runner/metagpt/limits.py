@@ -2,27 +2,23 @@
 
 The kernel limits a single process (setrlimit(2)). What a program and all its descendants take together is looked at
 several times a second: the kernel would count all processes of the user instead, those of the desktop too, and those of
-root not at all.
+root not at all. How much they write is looked at together with all else of their task (runner/disk.py).
 """
 
 import asyncio
 import contextlib
-import os
 import resource
 from collections.abc import Callable
-from pathlib import Path
 
 import psutil
 
 PROCESSES = 64
 MEMORY = 2 * 1024**3  # bytes, of one process, and of all together
-DISK = 1024**3  # bytes in the workspace
 FILE = 256 * 1024**2  # bytes
 OPEN_FILES = 512
 CPU_TIME = 120  # seconds, of one process
 
 LOOK_PERIOD = 0.1  # seconds
-DISK_PERIOD = 0.5  # seconds; it takes longer to look at
 
 
 def enter() -> None:
@@ -38,20 +34,14 @@ def enter() -> None:
         resource.setrlimit(kind, (lowest, lowest))
 
 
-async def exceeded(programs: Callable[[], set[int]], workspace: Path) -> str:
+async def exceeded(programs: Callable[[], set[int]]) -> str:
     """Wait until programs take too much together; what that is, in words. programs: their process ids at the moment."""
-    loop = asyncio.get_running_loop()
-    look_at_disk = loop.time()
     while True:
         pids = programs()
         if len(pids) > PROCESSES:
             return f"it started more than {PROCESSES} processes"
         if sum(map(_memory, pids)) > MEMORY:
             return f"it used more than {MEMORY >> 20} MiB of memory"
-        if loop.time() > look_at_disk:
-            if await asyncio.to_thread(_size, workspace) > DISK:
-                return f"it left more than {DISK >> 20} MiB in its folder"
-            look_at_disk = loop.time() + DISK_PERIOD
         await asyncio.sleep(LOOK_PERIOD)
 
 
@@ -60,13 +50,3 @@ def _memory(pid: int) -> int:
     with contextlib.suppress(psutil.Error):
         return int(psutil.Process(pid).memory_info().rss)
     return 0
-
-
-def _size(folder: Path) -> int:
-    """Bytes on the disk that the files in a folder take."""
-    size = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with contextlib.suppress(OSError):  # removed meanwhile
-                size += os.lstat(os.path.join(place, name)).st_blocks * 512
-    return size

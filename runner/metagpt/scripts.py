@@ -28,12 +28,11 @@ REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(\[[\w, -]+\])?\s*([<>=!~
 class Scripts:
     """Runs programs for one run.
 
-    workspace: the run's. scratch: a folder in it for their home, their temporary files and their packages. orphans:
-    what they may leave. cell: what holds them in.
+    scratch: a folder in the run's workspace for their home, their temporary files and their packages. orphans: what
+    they may leave. cell: what holds them in.
     """
 
-    def __init__(self, workspace: Path, scratch: Path, orphans: Orphans, cell: Cell) -> None:
-        self._workspace = workspace
+    def __init__(self, scratch: Path, orphans: Orphans, cell: Cell) -> None:
         self._scratch = scratch
         self._orphans = orphans
         self._cell = cell
@@ -85,7 +84,7 @@ class Scripts:
         out, err = bytearray(), bytearray()
         # What it leaves running may hold the pipes open for good: reading counts against the limits too.
         reading = asyncio.gather(_keep_head(process.stdout, out), _keep_head(process.stderr, err), process.wait())
-        watching = asyncio.create_task(limits.exceeded(lambda: self._orphans.with_family(process.pid), self._workspace))
+        watching = asyncio.create_task(limits.exceeded(lambda: self._orphans.with_family(process.pid)))
         ends: set[asyncio.Future[Any]] = {reading, watching}
         try:
             done, _ = await asyncio.wait(ends, timeout=limit, return_when=asyncio.FIRST_COMPLETED)

@@ -11,6 +11,8 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from runner.metagpt.demo.answers import answer as demo_answer
+from tests.openai_server import API_KEY, MODEL, OpenAiServer
 from tests.support import DEADLINE, TERMINAL, Server, client, until, watch
 
 CONNECTIONS = 8
@@ -234,6 +236,44 @@ async def test_the_events_of_a_task(small: Server) -> None:
         # What the server itself tells of the run, its terminal STATUS for one, is told in any case.
         told = [event for event in await api.events(task_id) if event["event_type"] not in ("STATUS", "RESOURCE")]
         assert len(told) <= EVENTS
+
+
+# Writes less than a disk holds, and more than the run may.
+FILLER = """```python
+import time
+
+for number in range(100):
+    with open(f"{number}.txt", "w") as file:
+        file.write("x" * 1_000_000)
+    time.sleep(0.05)
+```"""
+
+
+def _qa_fills(prompt: str, system: str) -> str:
+    return FILLER if "QA engineer" in prompt else demo_answer(prompt, system)
+
+
+async def test_the_files_of_a_task(tmp_path: Path) -> None:
+    """A run whose programs fill the disk is ended with all of them, and says why; another one is not."""
+    with (
+        OpenAiServer(answer=_qa_fills) as endpoint,
+        Server(
+            tmp_path / "data",
+            LLM_BASE_URL=endpoint.url,
+            LLM_API_KEY=API_KEY,
+            LLM_MODEL=MODEL,
+            WORKSPACE_LIMIT=10_000_000,
+        ) as server,
+    ):
+        async with client(server) as api:
+            full = await api.started("hangman", options={"run_tests": True})
+            other = await api.started("hangman")
+            state = await api.until_status(full, *TERMINAL)
+            assert state["status"] == "FAILED" and "10,000,000 bytes on the disk" in state["reason"]
+            errors = [event["payload"] for event in await api.events(full) if event["event_type"] == "ERROR"]
+            assert [(error["error_type"], error["fatal"]) for error in errors] == [("WorkspaceFull", True)]
+            assert not server.descendants or (await api.state(other))["status"] not in TERMINAL
+            await api.until_succeeded(other)
 
 
 async def test_tasks_in_all(small: Server) -> None:

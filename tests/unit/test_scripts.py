@@ -46,7 +46,7 @@ asyncio.run(main())
 
 def scripts(folder: Path, *, allow_network: bool = False) -> Scripts:
     cell = Cell(folder, Confinement(hidden=str(folder), allow_network=allow_network))
-    return Scripts(folder, folder / "scratch", Orphans(), cell)
+    return Scripts(folder / "scratch", Orphans(), cell)
 
 
 async def test_programs_do_not_see_our_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
