@@ -203,7 +203,7 @@ _LIMIT_OPTIONS = (
         "--request-timeout",
         type=click.FloatRange(0.1, 3600),
         default=30,
-        help="Seconds in which a request must have come as a whole.",
+        help="Seconds in which a request must have come as a whole; as many for a TLS handshake.",
     ),
 )
 

@@ -44,8 +44,31 @@ class Pace:
         return self._paid_until <= now
 
 
+class Places:
+    """Counts what each client has of something at the same time. limit: how many it may have."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self._taken: Counter[str] = Counter()
+
+    def enter(self, address: str) -> bool:
+        """Count one more, until `leave`; False if it would be one too many, and is not counted."""
+        client = _client(address)
+        if self._taken[client] >= self.limit:
+            return False
+        self._taken[client] += 1
+        return True
+
+    def leave(self, address: str) -> None:
+        client = _client(address)
+        self._taken[client] -= 1
+        if not self._taken[client]:
+            del self._taken[client]
+
+
 class Clients:
-    """Counts what clients use. connections, rate: what one may, rate per second; a rate of 0 is no limit.
+    """Counts what clients use. connections, rate: what one may, rate per second; a rate of 0 is no limit. It may have
+    as many TLS handshakes under way, beside its connections.
 
     proxies: addresses and networks of proxies, which are not clients. clock: monotonic, in seconds.
     """
@@ -58,11 +81,11 @@ class Clients:
         proxies: Collection[str] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.connections = connections
+        self.connections = Places(connections)
+        self.handshakes = Places(connections)
         self.rate = rate
         self._proxies = [ip_network(proxy) for proxy in proxies]
         self._clock = clock
-        self._open: Counter[str] = Counter()
         self._paces: dict[str, Pace] = {}
         self._sweep = _SWEEP
 
@@ -70,20 +93,6 @@ class Clients:
         """Whether what comes from an address comes from others."""
         found = _parsed(address)
         return found is not None and any(found in proxy for proxy in self._proxies)
-
-    def enter(self, address: str) -> bool:
-        """Count a connection more, until `leave`; False if it would be one too many, and is not counted."""
-        client = _client(address)
-        if self._open[client] >= self.connections:
-            return False
-        self._open[client] += 1
-        return True
-
-    def leave(self, address: str) -> None:
-        client = _client(address)
-        self._open[client] -= 1
-        if not self._open[client]:
-            del self._open[client]
 
     def wait(self, address: str) -> float:
         """Count a request; how many seconds too early it comes, if it does, and then it is not counted."""

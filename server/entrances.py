@@ -31,15 +31,15 @@ class Entrances:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         websocket = WebSocket(scope, receive, send)
-        clients, address = self._gate.clients, address_of(scope)
-        if not clients.enter(address):
-            message = f"A client has at most {clients.connections} connections."
+        connections, address = self._gate.clients.connections, address_of(scope)
+        if not connections.enter(address):
+            message = f"A client has at most {connections.limit} connections."
             await reject(websocket, CloseCode.TRY_AGAIN_LATER, "too_many_connections", message)
             return
         try:
             await self._let_in(websocket)
         finally:
-            clients.leave(address)
+            connections.leave(address)
 
     async def _let_in(self, websocket: WebSocket) -> None:
         scope = websocket.scope

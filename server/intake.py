@@ -54,8 +54,8 @@ class IntakeProtocol(HttpToolsProtocol):
         self._look_later()
         address = self.client[0] if self.client else ""
         if not self._clients.is_proxy(address):
-            if not self._clients.enter(address):
-                limit = self._clients.connections
+            if not self._clients.connections.enter(address):
+                limit = self._clients.connections.limit
                 self._refuse(429, "too_many_connections", f"A client has at most {limit} connections.")
                 return
             self._counted = address
@@ -159,11 +159,11 @@ class IntakeProtocol(HttpToolsProtocol):
         # Closed at once, with a request of the client unread, the connection would be reset before it reads the answer.
         if self.transport.can_write_eof():
             self.transport.write_eof()
-            self.loop.call_later(_LINGER, self.transport.abort)
-        else:
+        else:  # TLS, which says goodbye, and waits for an answer
             self.transport.close()
+        self.loop.call_later(_LINGER, self.transport.abort)
 
     def _leave(self) -> None:
         if self._counted is not None:
-            self._clients.leave(self._counted)
+            self._clients.connections.leave(self._counted)
             self._counted = None

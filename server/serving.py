@@ -9,13 +9,14 @@ import socket
 import ssl
 import sys
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from server.garbage import Garbage
 from server.gate import Gate
+from server.handshakes import Handshakes
 from server.headers import SECURITY_HEADERS
 from server.intake import intake
 from server.settings import Network
@@ -87,12 +88,15 @@ class _Server(uvicorn.Server):
     def __init__(
         self,
         config: uvicorn.Config,
+        handshakes: Handshakes | None,
         *,
         on_started: Callable[[], None],
         on_second: Callable[[], None],
         on_stopping: Callable[[], None],
     ) -> None:
         super().__init__(config)
+        self._handshakes = handshakes
+        self._accepting: asyncio.Task[None] | None = None
         self._garbage = Garbage()
         self._on_started = on_started
         self._on_second = on_second
@@ -107,6 +111,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        if self._handshakes is not None:
+            self._accepting = asyncio.create_task(self._handshakes.accept(self._protocol), name="handshakes")
         self._garbage.start()
         self._on_started()
 
@@ -118,7 +124,18 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._on_stopping()
+        if self._accepting is not None:
+            self._accepting.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._accepting
         await super().shutdown(sockets)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """Of a connection whose handshake uvicorn has no part in; as uvicorn makes it for the others."""
+        state = self.server_state
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=state, app_state=self.lifespan.state
+        )
 
 
 async def serve(
@@ -137,10 +154,11 @@ async def serve(
     context: for TLS. proxies: those whose word is taken for who a client is. on_second: called once a
     second. on_stopping: called before open requests are waited for.
     """
+    timeout = gate.limits.request_timeout
     config = uvicorn.Config(
         app,
         lifespan="off",
-        http=intake(gate.clients, timeout=gate.limits.request_timeout),  # type: ignore[arg-type]
+        http=intake(gate.clients, timeout=timeout),  # type: ignore[arg-type]
         ws=StreamProtocol,
         ws_max_size=4
         * gate.limits.frame_limit,  # above our own limit, so that the close code is ours unless it is far above
@@ -152,10 +170,10 @@ async def serve(
         headers=list(SECURITY_HEADERS),
         proxy_headers=bool(proxies),
         forwarded_allow_ips=list(proxies),
-        ssl_context_factory=None if context is None else lambda _, __: context,
         timeout_graceful_shutdown=_GRACE,
     )
     _allow_many_connections()
     sys.setswitchinterval(_SWITCH_INTERVAL)
-    server = _Server(config, on_started=on_started, on_second=on_second, on_stopping=on_stopping)
-    await server.serve(sockets=[listener])
+    handshakes = None if context is None else Handshakes(listener, context, gate.clients, timeout=timeout)
+    server = _Server(config, handshakes, on_started=on_started, on_second=on_second, on_stopping=on_stopping)
+    await server.serve(sockets=[listener] if handshakes is None else [])

@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -18,6 +19,7 @@ from tests.support import DEADLINE, TERMINAL, Server, client, until, watch
 CONNECTIONS = 8
 BODY = 5000  # bytes
 TASKS = 10
+TLS = Path(__file__).parents[1] / "tls"
 EVENTS = 40  # a run of the demo model has hundreds
 
 
@@ -38,10 +40,26 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that speaks TLS, and allows little."""
+    settings = {"TLS_CERT": TLS / "cert.pem", "TLS_KEY": TLS / "key.pem", "CONNECTION_LIMIT": 3, "REQUEST_TIMEOUT": 1}
+    with Server(tmp_path_factory.mktemp("secured") / "data", **settings) as server:
+        yield server
+
+
+@pytest.fixture
+def trust() -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=TLS / "cert.pem")
+
+
 @asynccontextmanager
-async def _connection(server: Server) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    host, port = server.url.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
+async def _connection(
+    server: Server, trust: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection, with TLS if it is said whom to trust."""
+    host, port = server.url.partition("://")[2].split(":")
+    reader, writer = await asyncio.open_connection(host, int(port), ssl=trust)
     try:
         yield reader, writer
     finally:
@@ -139,18 +157,79 @@ async def test_connections(small: Server) -> None:
 )
 async def test_slowloris(small: Server, sent: bytes) -> None:
     """A request that comes a byte at a time is given up, wherever it is, and nothing of it is kept."""
-    async with _connection(small) as (reader, writer):
-        writer.write(sent)
-
-        async def drip() -> None:
-            while True:
-                await asyncio.sleep(0.05)
-                writer.write(b"x")
-
-        dripping = asyncio.create_task(drip())
+    async with _connection(small) as (reader, writer), _dripping(writer, sent):
         answer = await _answer(reader)
-        dripping.cancel()
     assert (answer.status_code, answer.json()["code"]) == (408, "request_timeout")
+
+
+@asynccontextmanager
+async def _dripping(writer: asyncio.StreamWriter, begin: bytes) -> AsyncIterator[None]:
+    """Something is sent at once, and then a byte at a time."""
+
+    async def drip() -> None:
+        while True:
+            writer.write(b"x")
+            await asyncio.sleep(0.05)
+
+    writer.write(begin)
+    dripping = asyncio.create_task(drip())
+    try:
+        yield
+    finally:
+        dripping.cancel()
+
+
+async def test_slowloris_over_tls(secured: Server, trust: ssl.SSLContext) -> None:
+    """It is the same once the handshake is done."""
+    async with (
+        _connection(secured, trust) as (reader, writer),
+        _dripping(writer, b"GET /api/tasks HTTP/1.1\r\nHost: 127.0.0.1\r\n"),
+    ):
+        answer = await _answer(reader)
+    assert (answer.status_code, answer.json()["code"]) == (408, "request_timeout")
+
+
+async def test_a_slow_handshake(secured: Server) -> None:
+    """A handshake that comes a byte at a time is given up as well, in the time that a request may take."""
+    hello = b"\x16\x03\x01\x10\x00\x01"  # the beginning of a record of 4 KiB
+    async with _connection(secured) as (reader, writer), _dripping(writer, hello), asyncio.timeout(5):
+        assert await _until_closed(reader) == b""
+
+
+async def test_a_flood_of_handshakes(secured: Server, trust: ssl.SSLContext) -> None:
+    """A client has so many handshakes under way and no more; its connections go on, and others follow later."""
+    async with AsyncExitStack() as stack:
+        served, asking = await stack.enter_async_context(_connection(secured, trust))
+        silent = [(await stack.enter_async_context(_connection(secured)))[0] for _ in range(3)]
+        async with _connection(secured) as (refused, _):
+            await _until_closed(refused)
+        assert not any(reader.at_eof() for reader in silent)
+        asking.write(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        assert (await _answer(served)).status_code == 200
+        for reader in silent:
+            await _until_closed(reader)
+    async with _connection(secured, trust) as (served, asking):
+        asking.write(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        assert (await _answer(served)).status_code == 200
+
+
+async def test_connections_over_tls(secured: Server, trust: ssl.SSLContext) -> None:
+    """A connection too many is made, to be told so."""
+    async with AsyncExitStack() as stack:
+        for _ in range(3):
+            await stack.enter_async_context(_connection(secured, trust))
+        async with _connection(secured, trust) as (refused, _):
+            answer = await _answer(refused)
+    assert (answer.status_code, answer.json()["code"]) == (429, "too_many_connections")
+
+
+async def _until_closed(reader: asyncio.StreamReader) -> bytes:
+    """What comes before the other side closes the connection, cleanly or not."""
+    async with asyncio.timeout(DEADLINE):
+        try:
+            return await reader.read()
+        except ConnectionResetError:
+            return b""
 
 
 async def test_a_long_upload(small: Server) -> None:

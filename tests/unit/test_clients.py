@@ -22,10 +22,10 @@ def _clients(clock: Clock, rate: float) -> Clients:
 def test_connections() -> None:
     """A client has at most so many connections at a time; another client has its own."""
     clients = _clients(Clock(), 1)
-    assert [clients.enter(HERE) for _ in range(3)] == [True, True, False]
-    assert clients.enter(THERE)
-    clients.leave(HERE)
-    assert [clients.enter(HERE) for _ in range(2)] == [True, False]
+    assert [clients.connections.enter(HERE) for _ in range(3)] == [True, True, False]
+    assert clients.connections.enter(THERE)
+    clients.connections.leave(HERE)
+    assert [clients.connections.enter(HERE) for _ in range(2)] == [True, False]
 
 
 def test_the_pace() -> None:
@@ -82,8 +82,8 @@ def test_clients_at_rest_are_forgotten() -> None:
 def test_who_is_one_client(first: str, second: str, same: bool) -> None:
     """An IPv4 address is a client, however it is written, and so is a network of IPv6 that one has as a whole."""
     clients = Clients(connections=1, rate=0)
-    clients.enter(first)
-    assert clients.enter(second) is not same
+    clients.connections.enter(first)
+    assert clients.connections.enter(second) is not same
 
 
 def test_proxies() -> None:
