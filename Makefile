@@ -13,7 +13,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
 SOURCES := server runner tests
 
-.PHONY: help run setup test chaos check types lint format chromium bench lock clean
+.PHONY: help run setup test chaos check types lint format audit chromium bench lock clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -58,6 +58,13 @@ types: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev ## format the code
 	@$(BIN)/ruff check --fix $(SOURCES)
 	@$(BIN)/ruff format $(SOURCES)
+
+# pip-audit has an environment of its own: what it needs is not in the lock that it looks at.
+audit: $(VENV)/.installed-dev ## look the locked packages up among known vulnerabilities, as far as that is possible here
+	@test -x $(VENV)/audit/bin/pip-audit || { $(BIN)/python -m venv $(VENV)/audit && \
+		$(VENV)/audit/bin/python -m pip --disable-pip-version-check --quiet install pip-audit; } || \
+		echo "pip-audit could not be installed."
+	@$(BIN)/python -m tests.audit $(VENV)/audit/bin/pip-audit
 
 chromium: $(VENV)/.installed-dev
 	@if command -v chromium chromium-browser google-chrome >/dev/null; then :; \
