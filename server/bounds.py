@@ -21,5 +21,5 @@ RINGS_BYTES = 64 * 1024 * 1024  # of encoded events, of all watched tasks
 PAGE_CACHE_BYTES = 8 * 1024 * 1024  # of framed pages that lagging subscriptions may want again, in all
 POSITION_CACHE = 10_000  # tasks of which it is known how far they have come
 
-STALL_TIMEOUT = 60.0  # seconds in which a REST client must take something of what waits for it
-TAKEN_BYTES = 4096  # that are something: a peer's window grows by less without anything being read
+STALL_TIMEOUT = 60.0  # seconds in which a REST client must take TAKEN_BYTES of what waits for it
+TAKEN_BYTES = 4096  # that are a sign of life: a peer's window grows by less without anything being read

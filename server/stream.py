@@ -16,6 +16,7 @@ from websockets.frames import Frame as ReceivedFrame
 from websockets.http11 import Request
 
 from server.bounds import WRITE_BUFFER
+from server.peers import Peer
 from server.protocol import CloseCode, Frame
 
 EXTENSION = "metagpt_live.stream"
@@ -43,6 +44,8 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     """uvicorn's protocol, which lends the application a `DirectStream`."""
 
     stream: "DirectStream | None" = None
+    _pinged: Peer
+    """The peer, as it was when it was pinged last."""
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -97,11 +100,21 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         super().connection_lost(exc)
         self._hold()
 
+    def send_keepalive_ping(self) -> None:
+        super().send_keepalive_ping()
+        if self.pong_timer is not None:
+            self._pinged = Peer(self.transport)
+
     def keepalive_timeout(self) -> None:
-        """As uvicorn's, with the close code that is ours."""
-        self.pong_timer = self.pending_ping_payload = None
+        """As uvicorn's, with the close code that is ours, and with patience: megabytes can lie before the ping."""
+        self.pong_timer = None
         if self.close_sent or self.transport.is_closing():
             return
+        if self._pinged.has_taken():
+            assert self.ping_timeout is not None
+            self.pong_timer = self.loop.call_later(self.ping_timeout, self.keepalive_timeout)
+            return
+        self.pending_ping_payload = None
         self.conn.fail(CloseCode.TIMED_OUT, "no answer to a ping")
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
@@ -111,7 +124,15 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     def _let_go(self) -> None:
         """The connection ends: soon, since a peer that does not read would keep the transport flushing for ever."""
         self._hold()
-        self.loop.call_later(self.close_timeout, self.transport.abort)
+        self.loop.call_later(self.close_timeout, self._abort_unless_taken, Peer(self.transport))
+
+    def _abort_unless_taken(self, leaving: Peer) -> None:
+        if self.disconnected:
+            return
+        if leaving.has_taken():
+            self.loop.call_later(self.close_timeout, self._abort_unless_taken, leaving)
+        else:
+            self.transport.abort()
 
     def _hold(self) -> None:
         if self.stream is not None:

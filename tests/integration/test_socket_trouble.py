@@ -21,13 +21,14 @@ from runner.base import Filter, Page
 from runner.states import Status
 from runner.store import SqliteStore
 from runner.task import NewTask
+from server.bounds import FRAME_BYTES, WRITE_BUFFER
 from server.hub import Hub
 from server.sockets import Session
 from server.stream import StreamProtocol
 from tests.children import told_supervisor
 from tests.loopback import loopback_gate
 from tests.support import DEADLINE, until
-from tests.world import World, running
+from tests.world import SOCKET_BUFFER, World, running
 
 PINGS = 150  # more than a session keeps replies for
 
@@ -127,7 +128,7 @@ def _handshake(path: str) -> bytes:
 async def _stalled(world: World) -> AsyncIterator[asyncio.StreamWriter]:
     """A peer that has subscribed to a long log, and reads none of it."""
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port, limit=1)
-    protocols = world._server.server_state.connections
+    protocols = world.connections
     writer.write(_handshake(f"/api/tasks/{world.log.task.id}/events"))
     try:
         await reader.readexactly(1)
@@ -140,11 +141,23 @@ async def _stalled(world: World) -> AsyncIterator[asyncio.StreamWriter]:
 @contextlib.asynccontextmanager
 async def _half_gone(world: World, last_frame: bytes) -> AsyncIterator[None]:
     """A peer that has stalled, and has sent a frame that ends the connection."""
-    protocols = world._server.server_state.connections
+    protocols = world.connections
     async with _stalled(world) as writer:
         writer.write(last_frame)
         await until(lambda: any(protocol.transport.is_closing() for protocol in protocols))
         yield
+
+
+@contextlib.asynccontextmanager
+async def _slow_peer(world: World) -> AsyncIterator[socket.socket]:
+    """A peer that follows a log, and for which the kernel holds next to nothing."""
+    loop, slow = asyncio.get_running_loop(), socket.socket()
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER)
+    slow.setblocking(False)
+    with slow:
+        await loop.sock_connect(slow, ("127.0.0.1", world.port))
+        await loop.sock_sendall(slow, _handshake(f"/api/tasks/{world.log.task.id}/events"))
+        yield slow
 
 
 class HastyProtocol(StreamProtocol):
@@ -161,7 +174,7 @@ async def test_a_peer_that_closes_and_does_not_read(tmp_path: Path, last_frame: 
     async with running(World(tmp_path, HastyProtocol)) as world:
         await world.append(world.log, 300, 10, padding=20_000)
         async with _half_gone(world, last_frame):
-            await until(lambda: not world._server.server_state.connections)
+            await until(lambda: not world.connections)
 
 
 async def test_pings_of_a_peer_that_does_not_read(tmp_path: Path) -> None:
@@ -169,7 +182,7 @@ async def test_pings_of_a_peer_that_does_not_read(tmp_path: Path) -> None:
     async with running(World(tmp_path)) as world:
         await world.append(world.log, 300, 10, padding=20_000)
         async with _stalled(world) as writer:
-            (protocol,) = world._server.server_state.connections
+            (protocol,) = world.connections
             before = protocol.transport.get_write_buffer_size()
             writer.write(PING * 10_000 + CLOSE)
             await until(protocol.transport.is_closing)
@@ -180,14 +193,9 @@ async def test_a_peer_that_does_not_read_the_end(tmp_path: Path) -> None:
     """A peer that reads nothing is let go when we have closed the connection, with what it was still to be sent."""
     async with running(World(tmp_path, HastyProtocol)) as world:
         await world.append(world.log, 20, 10, padding=2000, status=Status.SUCCEEDED)
-        slow = socket.socket()
-        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        slow.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(slow, ("127.0.0.1", world.port))
-        with slow:
-            slow.send(_handshake(f"/api/tasks/{world.log.task.id}/events"))
-            await until(lambda: world._server.server_state.connections)
-            await until(lambda: not world._server.server_state.connections)
+        async with _slow_peer(world):
+            await until(lambda: world.connections)
+            await until(lambda: not world.connections)
 
 
 class PingingProtocol(StreamProtocol):
@@ -207,6 +215,54 @@ async def test_a_peer_that_answers_no_ping(tmp_path: Path) -> None:
             received = await reader.read()
         writer.close()
         assert (4408).to_bytes(2, "big") + b"no answer to a ping" in received
+
+
+class ImpatientProtocol(StreamProtocol):
+    """Pings at once, and waits long neither for an answer nor for the end of a connection."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.ping_interval, self.ping_timeout, self.close_timeout = 0.01, 0.3, 0.3
+
+
+async def _sip(slow: socket.socket) -> bytes:
+    """Read all that comes, slowly."""
+    received, begun = b"", asyncio.get_running_loop().time()
+    async with asyncio.timeout(DEADLINE):
+        while sip := await asyncio.get_running_loop().sock_recv(slow, SOCKET_BUFFER):
+            received += sip
+            await asyncio.sleep(0.02)
+    assert asyncio.get_running_loop().time() - begun > 1  # several times the patience
+    return received
+
+
+async def test_a_peer_that_reads_slowly(tmp_path: Path) -> None:
+    """A peer that does not come to the ping in time, for all that lies before it, but reads on, gets everything."""
+    async with running(World(tmp_path, ImpatientProtocol)) as world:
+        await world.append(world.log, 150, 10, padding=2000, status=Status.SUCCEEDED)
+        async with _slow_peer(world) as slow:
+            received = await _sip(slow)
+        assert received.count(b'"padding"') == 150
+        assert received.endswith(b"\x88\x02" + (1000).to_bytes(2, "big"))
+
+
+async def test_a_peer_that_closes_and_reads_on(tmp_path: Path) -> None:
+    """A peer that has ended the connection gets what is on its way, and the answer, as long as it reads."""
+    async with running(World(tmp_path, ImpatientProtocol)) as world:
+        await world.append(world.log, 300, 10, padding=20_000)
+        async with _slow_peer(world) as slow:
+            await until(lambda: any(one.transport.get_write_buffer_size() > WRITE_BUFFER for one in world.connections))
+            slow.send(CLOSE)
+            received = await _sip(slow)
+        assert len(received) > FRAME_BYTES // 2 and received.endswith(b"\x88\x00")
+
+
+async def test_a_peer_that_reads_nothing(tmp_path: Path) -> None:
+    """A peer that reads nothing, while more is there than the connection takes, is let go."""
+    async with running(World(tmp_path, ImpatientProtocol)) as world:
+        await world.append(world.log, 300, 10, padding=20_000)
+        async with _stalled(world):
+            await until(lambda: not world.connections)
 
 
 async def test_the_end_of_the_server_with_such_a_peer(tmp_path: Path) -> None:
