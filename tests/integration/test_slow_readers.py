@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import resource
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from hashlib import sha256
@@ -20,8 +21,11 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from server.bounds import RING_BYTES
+from tests.scrapes import scrape
 
 ALLOWED_GROWTH = RING_BYTES + 16 * 1024 * 1024  # bytes
+SEGMENT = 1400  # bytes of a TCP segment; the kernel's buffer for sending has room for some tens of them
+RECEIVE_BUFFER = 64 * 1024  # bytes
 PAGES = 50  # of 4 MB, which are asked for and not read
 FILES = 4096  # descriptors, of which each connection needs one on either side
 
@@ -121,12 +125,23 @@ class Reader:
 
 
 @contextlib.asynccontextmanager
-async def reader(server: ServerOfEvents) -> AsyncIterator[Reader]:
+async def reader(server: ServerOfEvents, sock: socket.socket | None = None) -> AsyncIterator[Reader]:
     # Read only when it is asked to; and not bothered by pings, which wait behind the events.
     options: dict[str, Any] = {"max_queue": 1, "max_size": None, "ping_interval": None, "close_timeout": 0}
-    async with connect(f"ws://{server.address}/ws", compression=None, **options) as connection:
+    async with connect(f"ws://{server.address}/ws", compression=None, sock=sock, **options) as connection:
         yield Reader(connection)
         connection.transport.abort()
+
+
+async def _narrow(address: str) -> socket.socket:
+    """A connection for which the kernel holds little; otherwise it takes megabytes before a reader is slow."""
+    sock = socket.socket()
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    sock.setblocking(False)
+    host, port = address.split(":")
+    await asyncio.get_running_loop().sock_connect(sock, (host, int(port)))
+    return sock
 
 
 async def test_a_reader_that_stops_in_the_middle(tmp_path: Path) -> None:
@@ -196,8 +211,8 @@ async def test_a_hundred_of_a_thousand(tmp_path: Path) -> None:
     async with serving(tmp_path) as server, contextlib.AsyncExitStack() as stack:
         readers = []
         for _ in range(20):
-            opening = [stack.enter_async_context(reader(server)) for _ in range(50)]
-            readers += [await one for one in opening]
+            socks = [None if number % 10 else await _narrow(server.address) for number in range(50)]
+            readers += [await stack.enter_async_context(reader(server, sock)) for sock in socks]
         for one in readers:
             await one.subscribe(server.task_id)
         first = await server.grow(10, 1000)
@@ -208,6 +223,7 @@ async def test_a_hundred_of_a_thousand(tmp_path: Path) -> None:
             one.stall()
         last, _ = await asyncio.gather(server.grow(1000, 1000), _all_read_to(healthy, first + 1000))
         assert {one.cursor for one in stalled} == {first}
+        assert await _lagging(server) == len(stalled)
         assert server.process.memory_info().rss - before < ALLOWED_GROWTH
         for one in stalled:
             one.go_on()
@@ -216,3 +232,10 @@ async def test_a_hundred_of_a_thousand(tmp_path: Path) -> None:
 
 async def _all_read_to(readers: list[Reader], event_id: int) -> None:
     await asyncio.gather(*(one.read_to(event_id) for one in readers))
+
+
+async def _lagging(server: ServerOfEvents) -> float:
+    """Subscriptions to which the server has not written all that there is."""
+    async with httpx.AsyncClient(trust_env=False) as http:
+        found = await scrape(http, f"http://{server.address}/metrics")
+    return found.value("metagpt_live_subscriptions", state="lagging")
