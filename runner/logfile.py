@@ -18,6 +18,7 @@ from typing import Annotated, Literal, NamedTuple, NoReturn
 import msgspec
 
 from runner.base import Digest, Filter, Placed, Store
+from runner.boot import boot_id
 from runner.errors import EventsExpired, LogFileError
 from runner.events import Event, EventType, now
 from runner.folder import DATABASE, hold
@@ -143,7 +144,7 @@ async def import_into(data: Path, chunks: AsyncIterator[bytes]) -> Task:
     Raises `DataFolderBusy` and `DatabaseUnusable` as well.
     """
     with hold(data):
-        store = await SqliteStore.open(data / DATABASE)
+        store = await SqliteStore.open(data / DATABASE, boot=boot_id())
         try:
             return await import_log(store, chunks)
         finally:

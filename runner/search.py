@@ -22,7 +22,7 @@ from runner.database import Database, open_database
 from runner.events import Event, EventType
 from runner.words import BEGIN, END, indexed, match, parts
 
-_VERSION = 1  # of what an index holds; another one is made anew
+_VERSION = 2  # of what an index holds; another one is made anew
 
 _STEP = 1000  # events indexed in one transaction
 _STEP_BYTES = 1024 * 1024  # of their JSON, or a single one
@@ -54,11 +54,12 @@ _FIELDS = {
 
 
 class Search:
-    """folder: where the indexes are. reader: a connection to the database with the logs."""
+    """folder: where the indexes are. reader: a connection to the database with the logs. epoch: of that database."""
 
-    def __init__(self, folder: Path, reader: Database) -> None:
+    def __init__(self, folder: Path, reader: Database, epoch: str) -> None:
         self._folder = folder
         self._reader = reader
+        self._epoch = epoch
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def find(self, task_id: str, *, query: str, limit: int, before: int | None) -> Findings:
@@ -88,11 +89,11 @@ class Search:
         self._folder.mkdir(exist_ok=True, mode=0o700)
         index = await open_database(path, writes=True)
         try:
-            if not await index.run(partial(_is_good, head)):
+            if not await index.run(partial(_is_good, self._epoch, head)):
                 await index.close()
                 _unlink(path)
                 index = await open_database(path, writes=True)
-                await index.run(_make)
+                await index.run(partial(_make, self._epoch))
             yield index
         finally:
             await index.close()
@@ -104,22 +105,26 @@ class Search:
         return self._locks.setdefault(task_id, asyncio.Lock())
 
 
-def _is_good(head: int, connection: sqlite3.Connection) -> bool:
-    """Whether an index can be used; a new or damaged file cannot."""
+def _is_good(epoch: str, head: int, connection: sqlite3.Connection) -> bool:
+    """Whether an index can be used; a new or damaged file cannot, nor one of events that may have been lost since."""
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        return version == _VERSION and _through(connection) <= head
+        if version != _VERSION:
+            return False
+        (made_in,) = connection.execute(sql.GET_INDEXED_EPOCH).fetchone()
+        return made_in == epoch and _through(connection) <= head
     except sqlite3.OperationalError:  # locked, or the disk is full: that is not the file's fault
         raise
     except sqlite3.DatabaseError:
         return False
 
 
-def _make(connection: sqlite3.Connection) -> None:
+def _make(epoch: str, connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("BEGIN")
     for statement in sql.MAKE_INDEX:
         connection.execute(statement)
+    connection.execute(sql.BEGIN_INDEXED, (epoch,))
     connection.execute(f"PRAGMA user_version = {_VERSION}")
     connection.execute("COMMIT")
 

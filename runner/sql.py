@@ -93,6 +93,15 @@ APPLICATION_ID = 0x6D67706C
 
 GET_EPOCH = "SELECT value FROM meta WHERE name = 'epoch'"
 
+RENEW_EPOCH = "UPDATE meta SET value = lower(hex(randomblob(8))) WHERE name = 'epoch'"
+
+# The boot of the machine in which there may be commits that are not on the disk; no row if all are.
+GET_UNSYNCED = "SELECT value FROM meta WHERE name = 'unsynced'"
+
+SET_UNSYNCED = "REPLACE INTO meta VALUES ('unsynced', ?)"
+
+UNSET_UNSYNCED = "DELETE FROM meta WHERE name = 'unsynced'"
+
 INSERT_TASK = """
     INSERT INTO tasks (id, title, input_prompt, priority, options, created_at)
     VALUES (:id, :title, :input_prompt, :priority, :options, :created_at)
@@ -248,9 +257,12 @@ MAKE_INDEX = (
          columnsize = 0, tokenize = 'unicode61 remove_diacritics 2')
     """,
     "INSERT INTO events (events, rank) VALUES ('automerge', 16)",
-    "CREATE TABLE indexed (through INTEGER NOT NULL)",
-    "INSERT INTO indexed VALUES (0)",
+    "CREATE TABLE indexed (through INTEGER NOT NULL, epoch TEXT NOT NULL)",
 )
+
+BEGIN_INDEXED = "INSERT INTO indexed VALUES (0, ?)"
+
+GET_INDEXED_EPOCH = "SELECT epoch FROM indexed"
 
 GET_INDEXED = "SELECT through FROM indexed"
 

@@ -6,6 +6,7 @@ WAL lets the reader go on while the writer commits. What "durable" means is `Dur
 """
 
 import json
+import logging
 import sqlite3
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -19,12 +20,15 @@ import msgspec
 from runner import log, sql
 from runner.base import Commit, Digest, Durability, Filter, Findings, Page, Placed, TaskPage
 from runner.database import Database, open_database
+from runner.epoch import close_epoch, open_epoch, synchronize
 from runner.errors import DatabaseUnusable, KeyReused, StorageUnavailable, TaskExists, TaskNotFound
 from runner.search import Search
 from runner.states import TERMINAL, Status
 from runner.task import Task
 from runner.wal import Wal, limit
 from runner.words import BEGIN, END, indexed, match, parts
+
+_log = logging.getLogger(__name__)
 
 _NEWEST = 2**62  # above every seq
 _ENDS = 1000  # logs whose end is remembered
@@ -81,7 +85,8 @@ class SqliteStore:
     """A `Store` in the file `path`, which is made if it does not exist.
 
     Raises `DatabaseUnusable` if the file is not ours, damaged, or of a newer version; it is left untouched then.
-    durability: "normal": a commit survives the death of the process; "full": of the machine too.
+    durability: "normal": a commit survives the death of the process; "full": of the machine too. boot: which boot of
+    the machine this is, None if that is not known.
     """
 
     def __init__(
@@ -98,21 +103,23 @@ class SqliteStore:
         self._importing: set[str] = set()  # tasks that are hidden only because they are not whole yet
 
     @classmethod
-    async def open(cls, path: Path, *, durability: Durability = "normal") -> Self:
+    async def open(cls, path: Path, *, durability: Durability = "normal", boot: str | None = None) -> Self:
         async with AsyncExitStack() as stack:
             writer = await open_database(path, writes=True)
             stack.push_async_callback(writer.close)
             try:
                 await writer.transaction(partial(_check, path))
-                await writer.run(partial(_configure, durability))
-                epoch = await writer.transaction(_migrate)
+                await writer.run(_configure)
+                await writer.transaction(_migrate)
+                epoch = await writer.transaction(partial(open_epoch, boot, durability))
+                await writer.run(partial(synchronize, durability))
                 reader = await open_database(path, writes=False)
                 stack.push_async_callback(reader.close)
                 wal = Wal(await open_database(path, writes=True))
                 stack.push_async_callback(wal.aclose)
             except sqlite3.DatabaseError as error:
                 raise DatabaseUnusable(f"The database {path} cannot be used: {error}.") from error
-            search = Search(path.with_name(f"{path.stem}-search"), reader)
+            search = Search(path.with_name(f"{path.stem}-search"), reader, epoch)
             return cls(writer, reader, wal, search, epoch, stack.pop_all())
 
     @property
@@ -209,7 +216,12 @@ class SqliteStore:
         return [task_id for task_id, _ in expired]
 
     async def aclose(self) -> None:
-        await self._stack.aclose()
+        try:
+            await self._writer.run(close_epoch)
+        except sqlite3.Error as error:  # locked, or the disk is full: it counts as not closed
+            _log.warning("the database could not be synced before it was closed (%s)", error)
+        finally:
+            await self._stack.aclose()
 
 
 @contextmanager
@@ -236,22 +248,21 @@ def _check(path: Path, connection: sqlite3.Connection) -> None:
         )
 
 
-def _configure(durability: Durability, connection: sqlite3.Connection) -> None:
+def _configure(connection: sqlite3.Connection) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     limit(connection)
-    connection.execute(f"PRAGMA synchronous = {durability}")
+    synchronize("full", connection)  # until it is open
     connection.execute("PRAGMA foreign_keys = ON")
 
 
-def _migrate(connection: sqlite3.Connection) -> str:
-    """Bring the tables to our version. Returns the epoch."""
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring the tables to our version."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     for number, migration in enumerate(sql.MIGRATIONS[version:], version + 1):
         for statement in migration:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {number}")
         connection.execute(f"PRAGMA application_id = {sql.APPLICATION_ID}")
-    return str(connection.execute(sql.GET_EPOCH).fetchone()[0])
 
 
 def _create(task: Task, key: str | None, fingerprint: str, connection: sqlite3.Connection) -> Task:

@@ -37,6 +37,7 @@ from runner.base import (
     TaskPage,
 )
 from runner.blobs import Blobs
+from runner.boot import boot_id
 from runner.confinement import weaknesses
 from runner.disk import WORKSPACE_LIMIT
 from runner.errors import Conflict, NotInTeam, TaskNotFound, TasksFull
@@ -538,7 +539,7 @@ async def open_supervisor(
     Raises `DataFolderBusy` and `DatabaseUnusable`.
     """
     with hold(data):
-        store = await SqliteStore.open(data / DATABASE, durability=durability)
+        store = await SqliteStore.open(data / DATABASE, durability=durability, boot=boot_id())
         try:
             async with (
                 Recorder(store) as recorder,

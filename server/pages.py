@@ -43,7 +43,7 @@ class Pages:
         if tag in [known.strip() for known in request.headers.get("if-none-match", "").split(",")]:
             return Response(status_code=304, headers=headers)
         if is_whole:
-            return Response(content(page, position), media_type="application/json", headers=headers)
+            return Response(content(self._hub.epoch, page, position), media_type="application/json", headers=headers)
         pieces = self._pieces(task_id, page, position, wanted.limit, filter)
         return StreamingResponse(pieces, media_type="application/json", headers=headers)
 
@@ -84,7 +84,8 @@ class Pages:
             if more.count:
                 yield (b"," if count else b"") + more.body
             page, count, size = more, count + more.count, size + len(more.body)
-        yield end(count, page.head, terminal=is_terminal(page, position), gap=first.gap)
+        terminal = is_terminal(page, position)
+        yield end(count, page.head, terminal=terminal, gap=first.gap, epoch=self._hub.epoch)
 
     async def _read(self, task_id: str, after: int, limit: int, filter: Filter) -> Page:
         return await self._hub.read(task_id, after=after, limit=limit, size=PIECE_BYTES, filter=filter)

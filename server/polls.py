@@ -32,19 +32,20 @@ def etag(epoch: str, page: Page, position: Position) -> bytes:
     )
 
 
-def content(page: Page, position: Position) -> bytes:
+def content(epoch: str, page: Page, position: Position) -> bytes:
     """The JSON of a page, an `Events` object."""
-    rest = end(page.count, page.head, terminal=is_terminal(page, position), gap=page.gap)
+    rest = end(page.count, page.head, terminal=is_terminal(page, position), gap=page.gap, epoch=epoch)
     return BEGINNING + page.body + rest
 
 
-def end(count: int, head: int, *, terminal: bool, gap: Gap | None) -> bytes:
+def end(count: int, head: int, *, terminal: bool, gap: Gap | None, epoch: str) -> bytes:
     """What follows on the events of a page, of which there are `count`."""
-    return b'],"total":%d,"head":%d,"terminal":%b,"gap":%b}' % (
+    return b'],"total":%d,"head":%d,"terminal":%b,"gap":%b,"epoch":"%b"}' % (
         count,
         head,
         b"true" if terminal else b"false",
         _gap(gap),
+        epoch.encode(),
     )
 
 
@@ -79,7 +80,7 @@ class Polls:
             await send({"type": "http.response.start", "status": 304, "headers": headers})
             await send({"type": "http.response.body", "body": b""})
             return
-        body = content(page, position)
+        body = content(self._hub.epoch, page, position)
         headers += [_CONTENT_TYPE, (b"content-length", b"%d" % len(body))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})

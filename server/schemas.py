@@ -268,7 +268,8 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 class Events(msgspec.Struct, frozen=True, kw_only=True):
     """A stretch of a log, ascending. total: of this page. terminal: the run has ended, and this page reaches the head.
 
-    gap: events that would stand before these, but were deleted.
+    gap: events that would stand before these, but were deleted. epoch: as in the WebSocket's `hello`; where it is not
+    that of the page before, the cursor counts in a log that is no more: read from 0 again.
     """
 
     events: list[Event]
@@ -276,6 +277,7 @@ class Events(msgspec.Struct, frozen=True, kw_only=True):
     head: int
     terminal: bool
     gap: Gap | None
+    epoch: str
 
 
 class DigestQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -166,13 +166,16 @@ class Session:
             return
         try:
             position = await self._hub.position(wanted.task_id)
-            if wanted.since_event_id > position.head:
-                raise CursorAhead(wanted.since_event_id, position.head)
         except RunnerError as error:
             await self._refuse(error, wanted.task_id)
             return
+        hello = protocol.Hello(epoch=self._hub.epoch, head=position.head)
+        if wanted.since_event_id > position.head:  # maybe of another epoch, so that is told, too
+            await self._stream.send(protocol.encode(hello))
+            await self._refuse(CursorAhead(wanted.since_event_id, position.head), wanted.task_id)
+            return
         self._closes_after = wanted.task_id
-        self._reply(protocol.Hello(epoch=self._hub.epoch, head=position.head))
+        self._reply(hello)
         self._subscribe(wanted)
         await self._converse()
 

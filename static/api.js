@@ -87,7 +87,7 @@ export const api = {
   logIn: (token) => json(LOGIN, { method: "POST", body: { token } }),
   logOut: () => request(LOGIN, { method: "DELETE" }),
 
-  health: (signal) => json("/healthz", { signal }),
+  health: () => json("/healthz"),
 
   /** @param {{status?: string, q?: string, limit?: number, cursor?: string}} query */
   tasks(query, signal) {

@@ -124,7 +124,6 @@ export class Connection {
     this.#poller = new Poller({
       page: (watch, page) => this.#page(watch, page),
       tasks: () => this.#tasks.reload(),
-      epoch: (epoch) => this.#greet(epoch),
       gone: (watch) => this.#gone(watch),
       ahead: (watch) => watch.handlers.reset(),
       up: () => {
@@ -137,6 +136,12 @@ export class Connection {
   }
 
   #page(watch, page) {
+    this.#greet(page.epoch);
+    if (watch.signal.aborted) return; // it has started again
+    if (page.gap) {
+      watch.cursor.skip(page.gap.to);
+      watch.handlers.gap(page.gap);
+    }
     this.#take(watch, page.events, page.head);
     if (watch.cursor.at >= page.head) watch.handlers.caughtUp();
   }

@@ -14,13 +14,12 @@ export class Poller {
   #handlers;
 
   /**
-   * @param {{page: (watch: any, page: any) => void, tasks: () => Promise<void>, epoch: (epoch: string) => void,
-   *          gone: (watch: any) => void, ahead: (watch: any) => void, up: () => void, down: (error: Error) => void}} handlers
+   * @param {{page: (watch: any, page: any) => void, tasks: () => Promise<void>, gone: (watch: any) => void,
+   *          ahead: (watch: any) => void, up: () => void, down: (error: Error) => void}} handlers
    */
   constructor(handlers) {
     this.#handlers = handlers;
     this.#repeat(async (signal) => {
-      this.#handlers.epoch((await api.health(signal)).epoch);
       await this.#handlers.tasks();
       await pause(TASKS_MS, signal);
     });

@@ -1,6 +1,7 @@
 """Cuts, refusals and restarts: the page says how it is connected, and no event is lost or shown twice."""
 
 import json
+from pathlib import Path
 
 from playwright.async_api import WebSocketRoute, expect
 
@@ -18,6 +19,7 @@ from tests.browser.pages import (
     start,
 )
 from tests.browser.proxy import Proxy
+from tests.power import Disk
 from tests.support import Server, client
 
 
@@ -168,3 +170,28 @@ async def test_a_new_epoch_starts_from_zero(demo_server: Server, new_page: NewPa
     sockets[0].send(json.dumps({"op": "hello", "epoch": f"not {EPOCH}"}))
     await expect(page.get_by_text("of the new log")).to_be_visible()
     await expect(page.get_by_text("of the old log")).to_have_count(0)
+
+
+async def test_a_power_failure_is_told_to_who_polls(tmp_path: Path, new_page: NewPage) -> None:
+    """A page that polls, and holds events that were lost and whose ids are others' now, reads the log from 0."""
+    with Server(tmp_path / "data", DEMO_PACE=100) as server:
+        async with Proxy(server.url) as proxy, client(server) as api:
+            proxy.refuses_upgrades = True
+            task_id = await api.create("A snake game")
+            disk = Disk(server.data)
+            await api.run(task_id)
+            page = await new_page(cuts=True)
+            await page.goto(proxy.url)
+            await record_ids(page)
+            await page.locator("a.row").click()
+            await expect_status(page, "RUNNING")
+            await expect_mode(page, "polling")
+            server.kill()
+            disk.lose_power()
+            with Server(server.data) as again:
+                async with client(again) as api_again:
+                    await api_again.run(task_id)
+                    await api_again.until_event(task_id, "ACTION_COMPLETE")  # the page's cursor is within this log
+                proxy.target = again.url
+                await page.wait_for_function("() => taken.filter((id) => id === 1).length === 2")
+                await expect_status(page, "SUCCEEDED")

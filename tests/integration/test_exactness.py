@@ -151,6 +151,7 @@ class Page(msgspec.Struct):
     head: int
     terminal: bool
     gap: Gap | None
+    epoch: str
 
 
 class Known(msgspec.Struct):
@@ -278,6 +279,7 @@ class Reader:
             assert answer.status_code == 200, answer.text
             page = msgspec.json.decode(answer.content, type=Page)
             assert page.total == len(page.events) <= 5
+            assert page.epoch == self._world.epoch
             if page.gap is not None:
                 self._mine.skip(page.gap.first, page.gap.last)
             self._mine.take(page.events)

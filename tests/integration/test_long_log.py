@@ -178,7 +178,8 @@ async def test_a_gap_is_stated(expiring: Server, cursor: int) -> None:
     gap = {"from": cursor + 1, "to": OLD, "reason": "retention"}
     async with client(expiring) as api:
         page = await api.page("old", since_event_id=cursor)
-        assert page == {"events": [], "total": 0, "head": OLD, "terminal": True, "gap": gap}
+        nothing = {"events": [], "total": 0, "head": OLD, "terminal": True, "gap": gap}
+        assert page == nothing | {"epoch": page["epoch"]}
         page = await api.page("old", since_event_id=cursor, types="LOG", wait=5)
         assert page["gap"] == gap
     async with watch(expiring) as shared, watch_task(expiring, "old", cursor) as own:
@@ -317,7 +318,7 @@ async def test_a_cursor_ahead_is_an_error(long: Server, watched: bool) -> None:
         own = await stack.enter_async_context(watch_task(long, "long", LONG + 1))
         assert await own.to_close() == 4400
         for watcher in (shared, own):
-            error = watcher.frames[0] if watcher is own else await shared.until("error")
+            error = watcher.frames[-1] if watcher is own else await shared.until("error")
             said.append((error["code"], error["message"]))
     assert set(said) == {("cursor_ahead", f"The cursor {LONG + 1} is beyond the head of the log, which is {LONG}.")}
 

@@ -144,7 +144,7 @@ async def test_a_bad_query_on_the_own_entrance(server: Server, api: Api, query: 
 
 @pytest.mark.parametrize("cursor", [1, 2**31, 2**53, 2**63, 2**70])
 async def test_a_cursor_ahead(server: Server, api: Api, cursor: int) -> None:
-    """A cursor beyond the head is refused at both entrances."""
+    """A cursor beyond the head is refused at both entrances, after it was told in which epoch."""
     task_id = await api.create()
     async with watch(server) as shared:
         await shared.subscribe(task_id, cursor)
@@ -152,7 +152,9 @@ async def test_a_cursor_ahead(server: Server, api: Api, cursor: int) -> None:
         assert error["code"] in ("cursor_ahead", "bad_frame")
     async with watch_task(server, task_id, cursor) as own:
         assert await own.to_close() == 4400
-    assert own.frames[0]["op"] == "error"
+    if error["code"] == "cursor_ahead":
+        assert own.frames[0] == {"op": "hello", "epoch": shared.frames[0]["epoch"], "head": 0}
+    assert own.frames[-1]["op"] == "error"
 
 
 async def test_a_cursor_ahead_while_others_watch(server: Server, api: Api) -> None:
