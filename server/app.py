@@ -80,7 +80,7 @@ def create_app(runner: Runner, *, llm: Llm, gate: Gate) -> LiveApp:
     """The ASGI application over a runner that is open already. llm: what the runs use, to be shown."""
     hub = Hub(runner)
     runner.watch(hub.publish)
-    runner.watch_queue(hub.requeue)
+    runner.watch_queue(hub.listing.requeue)
     api = Api(runner, hub, model=llm.model, demo=llm.demo, prompt_limit=gate.limits.prompt_limit)
     # A path that is spelled out stands before one with a name in its place.
     operations = [

@@ -8,21 +8,16 @@ A topic lives as long as it is watched: events of tasks that nobody watches hold
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
 
 import msgspec
 
 from runner.base import Commit, Deleted, Filter, Page, Runner
-from runner.states import TERMINAL, Status
-from runner.task import Task
 from server import protocol
 from server.audience import Audience
 from server.bounds import FRAME_BYTES, FRAME_EVENTS, PAGE_CACHE_BYTES, POSITION_CACHE, RINGS_BYTES
+from server.listing import Listing
 from server.protocol import Frame
-from server.schemas import TaskSummary, summary
 from server.topic import Doorbell, Position, Topic
-
-TaskListener = Callable[[str, TaskSummary | None], None]
 
 _Place = tuple[str, int, Filter]  # task_id, cursor, filter
 
@@ -44,20 +39,18 @@ class FramedPage(msgspec.Struct, frozen=True):
 
 
 class Hub:
-    """Between one runner and all who watch its tasks. `publish` is the runner's listener, `requeue` its doorbell."""
+    """Between one runner and all who watch its tasks. `publish` is the runner's listener."""
 
     def __init__(self, runner: Runner) -> None:
         self.closing = False
         self.audience = Audience()
+        self.listing = Listing(runner.queue_place)
         self._runner = runner
         self._topics: dict[str, Topic] = {}
         self._rings: OrderedDict[str, Topic] = OrderedDict()  # those that hold events, the longest silent first
         self._rings_size = 0  # bytes
         self._positions: OrderedDict[str, Position] = OrderedDict()
         self._deletions = 0
-        self._task_listeners: set[TaskListener] = set()
-        self._shown: dict[str, TaskSummary] = {}
-        self._queued: dict[str, Task] = {}
         self._pages: OrderedDict[_Place, FramedPage] = OrderedDict()
         self._pages_size = 0  # bytes
         self._reading: dict[_Place, asyncio.Task[FramedPage]] = {}
@@ -74,22 +67,12 @@ class Hub:
         self._remember(task.id, Position(task.status, task.head))
         if topic := self._topics.get(task.id):
             self._extend(topic, change)
-        if task.status is Status.QUEUED:
-            self._queued[task.id] = task
-        else:
-            self._queued.pop(task.id, None)
-        if self._task_listeners:
-            self._show(task)
-
-    def requeue(self) -> None:
-        """The queue has changed: queued tasks may stand elsewhere in it."""
-        if self._task_listeners:
-            for task in self._queued.values():
-                self._show(task)
+        self.listing.publish(task)
 
     def close(self) -> None:
         """Have everyone who waits go on: the server is about to end."""
         self.closing = True
+        self.listing.close()
         for topic in tuple(self._topics.values()):
             topic.ring_doorbells()
 
@@ -105,15 +88,6 @@ class Hub:
         topic.unwatch(doorbell)
         if topic.idle and self._topics.get(topic.task_id) is topic:
             self._drop(topic.task_id)
-
-    def watch_tasks(self, listener: TaskListener) -> None:
-        """Have the listener told of every task that changed in more than its events; None for one that is no more."""
-        self._task_listeners.add(listener)
-
-    def unwatch_tasks(self, listener: TaskListener) -> None:
-        self._task_listeners.discard(listener)
-        if not self._task_listeners:
-            self._shown.clear()
 
     def known_position(self, task_id: str) -> Position | None:
         """How far a task has come, if that is at hand."""
@@ -223,25 +197,9 @@ class Hub:
     def _publish_deleted(self, task_id: str) -> None:
         self._deletions += 1
         self._positions.pop(task_id, None)
-        self._shown.pop(task_id, None)
-        self._queued.pop(task_id, None)
         if topic := self._drop(task_id):
             topic.end()
-        for listener in self._task_listeners:
-            listener(task_id, None)
-
-    def _show(self, task: Task) -> None:
-        """Tell the task listeners of a task, if it differs from what they were told last, its head apart."""
-        state = summary(task, self._runner.queue_place(task))
-        shown = msgspec.structs.replace(state, head=0)
-        if self._shown.get(task.id) == shown:
-            return
-        if task.status in TERMINAL:
-            self._shown.pop(task.id, None)
-        else:
-            self._shown[task.id] = shown
-        for listener in self._task_listeners:
-            listener(task.id, state)
+        self.listing.delete(task_id)
 
 
 def _retrieve(done: asyncio.Task[FramedPage]) -> None:

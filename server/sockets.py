@@ -11,6 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from itertools import islice
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -23,13 +24,14 @@ from server.bounds import REPLIES
 from server.clients import Pace
 from server.gate import Gate, forbidden
 from server.hub import Hub
+from server.listing import Change
 from server.problems import code_of
 from server.protocol import BadFrame, CloseCode, Frame
-from server.schemas import TaskSummary
 from server.stream import EXTENSION, AsgiStream, DirectStream
 from server.topic import Position, Topic
 
 AUTH_TIMEOUT = 10.0  # seconds that a client has to say who it is
+_STATES = 64  # of tasks that changed, sent before other work in the loop gets its turn
 
 _log = logging.getLogger(__name__)
 
@@ -140,7 +142,7 @@ class Session:
         self._asks: Asks | None = None
         self._subscriptions: dict[str, Subscription] = {}
         self._lagging: dict[Subscription, None] = {}
-        self._changed_tasks: dict[str, TaskSummary | None] = {}
+        self._changed_tasks: dict[str, Change] = {}
         self._replies: deque[Frame] = deque()
         self._room: asyncio.Event | None = None
         self._sender: asyncio.Task[None] | None = None
@@ -225,7 +227,7 @@ class Session:
         finally:
             self._closing = True
             self._hub.audience.connections.discard(self)
-            self._hub.unwatch_tasks(self._hear_of_task)
+            self._hub.listing.unwatch(self._hear_of_task)
             for subscription in self._subscriptions.values():
                 subscription.close()
             if self._sender is not None:
@@ -327,10 +329,10 @@ class Session:
         self._asks.put(ask)
 
     def _subscribe_tasks(self) -> None:
-        self._hub.watch_tasks(self._hear_of_task)
+        self._hub.listing.watch(self._hear_of_task)
 
-    def _hear_of_task(self, task_id: str, state: TaskSummary | None) -> None:
-        self._changed_tasks[task_id] = state
+    def _hear_of_task(self, task_id: str, change: Change) -> None:
+        self._changed_tasks[task_id] = change
         self.wake()
 
     def _reply(self, frame: protocol.ServerFrame) -> None:
@@ -342,6 +344,8 @@ class Session:
         try:
             while self._replies or self._changed_tasks or self._lagging:
                 await self._send_round()
+                if self._changed_tasks:  # of a long queue, all may have; others get their turn
+                    await asyncio.sleep(0)
                 if (code := self._farewell()) is not None:
                     self._leave_all()
                     await self._websocket.close(code)
@@ -358,15 +362,13 @@ class Session:
                 self._room.set()
 
     async def _send_round(self) -> None:
-        """Send what is ready, of each lagging subscription one page."""
+        """Send what is ready, of each lagging subscription one page, and of the tasks that changed a number."""
         while self._replies:
             await self._stream.send(self._replies.popleft())
         if self._room is not None:
             self._room.set()
-        while self._changed_tasks:
-            task_id = next(iter(self._changed_tasks))
-            state = protocol.State(task_id=task_id, state=self._changed_tasks.pop(task_id))
-            await self._stream.send(protocol.encode(state))
+        for task_id in tuple(islice(self._changed_tasks, _STATES)):
+            await self._stream.send(self._changed_tasks.pop(task_id).frame)
         for subscription in tuple(self._lagging):
             if subscription in self._lagging:
                 await self._send_page(subscription)
