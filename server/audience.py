@@ -14,7 +14,8 @@ import msgspec
 from runner.errors import TaskNotFound
 from server.topic import Position
 
-_STEP = 1000  # subscriptions looked at before other work in the loop gets its turn
+_STEP = 1000  # subscriptions looked at, to count them, before other work in the loop gets its turn
+_TENDED = 200  # connections that are tended before other work in the loop gets its turn
 
 
 class Follower(Protocol):
@@ -57,6 +58,7 @@ class Audience:
         """Those that are open."""
         self.slow_consumers = 0
         self._waiting_polls = 0
+        self._tending: asyncio.Task[None] | None = None
 
     @contextmanager
     def waiting_poll(self) -> Iterator[None]:
@@ -68,9 +70,15 @@ class Audience:
             self._waiting_polls -= 1
 
     def tend(self) -> None:
-        """Close the connections of those who may not stay."""
-        for connection in tuple(self.connections):
+        """Begin to close the connections of those who may not stay, unless that is still going on."""
+        if self._tending is None or self._tending.done():
+            self._tending = asyncio.create_task(self._tend_all(), name="whether all may stay")
+
+    async def _tend_all(self) -> None:
+        for number, connection in enumerate(tuple(self.connections), 1):
             connection.tend()
+            if number % _TENDED == 0:
+                await asyncio.sleep(0)
 
     async def stats(self, position: Callable[[str], Awaitable[Position]]) -> AudienceStats:
         """position: how far a task has come; raises `TaskNotFound`."""

@@ -17,6 +17,7 @@ from server.audience import Audience
 from server.bounds import FRAME_BYTES, FRAME_EVENTS, PAGE_CACHE_BYTES, POSITION_CACHE, RINGS_BYTES
 from server.listing import Listing
 from server.protocol import Frame
+from server.pump import Pump
 from server.topic import Doorbell, Position, Topic
 
 _Place = tuple[str, int, Filter]  # task_id, cursor, filter
@@ -46,6 +47,7 @@ class Hub:
         self.audience = Audience()
         self.listing = Listing(runner.queue_place)
         self._runner = runner
+        self._pump = Pump()
         self._topics: dict[str, Topic] = {}
         self._rings: OrderedDict[str, Topic] = OrderedDict()  # those that hold events, the longest silent first
         self._rings_size = 0  # bytes
@@ -80,7 +82,7 @@ class Hub:
         """Have the doorbell rung after every commit for a task, whether the task exists or not, until `unwatch`."""
         topic = self._topics.get(task_id)
         if topic is None:
-            topic = self._topics[task_id] = Topic(task_id)
+            topic = self._topics[task_id] = Topic(task_id, self._pump)
         topic.watch(doorbell)
         return topic
 

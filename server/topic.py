@@ -6,7 +6,6 @@ doorbell, which carries nothing, and they read on at their own pace until they s
 queue.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -18,8 +17,10 @@ from runner.base import Commit, Filter, Page, Placed
 from runner.states import TERMINAL, Status
 from server.bounds import FRAME_BYTES, FRAME_EVENTS, RING_BYTES
 from server.protocol import encode_events
+from server.pump import Pump
 
-PUMP_STEP = 128  # connections written to before other work in the loop gets its turn
+STEP = 8  # connections written to in one step of the pump
+_WAKING = 16  # weight: a subscription that is not live any more has its session read, and write, by itself
 
 Doorbell = Callable[[], None]
 
@@ -75,7 +76,9 @@ class Feed:
 
 
 class Topic:
-    def __init__(self, task_id: str) -> None:
+    """pump: what writes to its live subscriptions."""
+
+    def __init__(self, task_id: str, pump: Pump) -> None:
         self.task_id = task_id
         self.position: Position | None = None
         self.deleted = False
@@ -83,7 +86,8 @@ class Topic:
         self._feeds: dict[Filter, Feed] = {}
         self._ring: deque[Placed] = deque()
         self.size = 0  # bytes of the ring
-        self._pump: Iterator[None] | None = None
+        self._pump = pump
+        self._flushing = False
 
     @property
     def idle(self) -> bool:
@@ -130,9 +134,9 @@ class Topic:
             self.size -= len(self._ring.popleft().encoded)
         self.ring_doorbells()
         # In the next turn of the loop: what is ready together leaves together, a lone event waits for nothing.
-        if self._feeds and self._pump is None:
-            self._pump = self._flush()
-            asyncio.get_running_loop().call_soon(self._step)
+        if self._feeds and not self._flushing:
+            self._flushing = True
+            self._pump.start(self._flush())
 
     def empty(self) -> None:
         """Hold no events: what is asked for is in the store, too."""
@@ -147,7 +151,7 @@ class Topic:
     def end(self) -> None:
         """The task was deleted."""
         self.deleted = True
-        self._retire(tuple(self._feeds.values()))
+        self._retire_at_once()
         self.ring_doorbells()
 
     def page(self, *, after: int, limit: int, size: int, filter: Filter) -> Page | None:
@@ -174,37 +178,43 @@ class Topic:
             return islice(self._ring, len(self._ring) - count, None)
         return reversed(list(islice(reversed(self._ring), count)))
 
-    def _step(self) -> None:
-        assert self._pump is not None
+    def _flush(self) -> Iterator[int]:
         try:
-            next(self._pump)
-        except StopIteration:
-            self._pump = None
-        except BaseException:
+            yield from self._catch_up()
+        except Exception:
             # Lagging, they read by themselves what they may have missed.
-            self._pump = None
-            self._retire(tuple(self._feeds.values()))
+            self._retire_at_once()
             raise
-        else:
-            asyncio.get_running_loop().call_soon(self._step)
+        finally:
+            self._flushing = False
 
-    def _flush(self) -> Iterator[None]:
-        """Write to the live subscriptions what they have not had, in steps."""
+    def _catch_up(self) -> Iterator[int]:
+        """Write to the live subscriptions what they have not had, in steps, until nothing more has come meanwhile."""
         assert self.position is not None
-        while behind := [feed for feed in self._feeds.values() if feed.position < self.position.head]:
-            for feed in behind:
-                page = self.page(after=feed.position, limit=FRAME_EVENTS, size=FRAME_BYTES, filter=feed.filter)
-                if page is None:  # more has come at once than the ring holds
-                    self._retire([feed])
-                else:
-                    yield from self._write(feed, page)
-        if self.position.ended:
-            self._retire(tuple(self._feeds.values()))
+        while True:
+            while behind := [feed for feed in self._feeds.values() if feed.position < self.position.head]:
+                for feed in behind:
+                    yield from self._advance(feed, self.position.head)
+            if not (end := self.position).ended:
+                return
+            for feed in tuple(self._feeds.values()):
+                yield from self._retire(feed)
+            if self.position is end:
+                return
 
-    def _write(self, feed: Feed, page: Page) -> Iterator[None]:
+    def _advance(self, feed: Feed, head: int) -> Iterator[int]:
+        page = self.page(after=feed.position, limit=FRAME_EVENTS, size=FRAME_BYTES, filter=feed.filter)
+        if page is None:  # more has come at once than the ring holds
+            feed.position = head  # where those stand who join meanwhile
+            yield from self._retire(feed)
+        else:
+            yield from self._write(feed, page)
+
+    def _write(self, feed: Feed, page: Page) -> Iterator[int]:
         after, feed.position = feed.position, page.cursor
         wire = encode_events(self.task_id, page.body, page.head).wire if page.count else b""
-        for number, member in enumerate(feed.members(), 1):
+        members = feed.members()
+        for number, member in enumerate(members, 1):
             # Some have left since, and some have joined at a later event: after this page, or within it.
             if member.live and member.cursor == after:
                 member.cursor = page.cursor
@@ -213,11 +223,19 @@ class Topic:
             elif member.live and after < member.cursor < page.cursor:
                 self.leave(member, feed.filter)
                 member.retire()
-            if number % PUMP_STEP == 0:
-                yield
+            if number % STEP == 0:
+                yield STEP
+        yield len(members) % STEP + 1
 
-    def _retire(self, feeds: Iterable[Feed]) -> None:
-        for feed in feeds:
-            for member in feed.members():
+    def _retire(self, feed: Feed) -> Iterator[int]:
+        for number, member in enumerate(feed.members(), 1):
+            if member.live:
                 self.leave(member, feed.filter)
                 member.retire()
+            if number % STEP == 0:
+                yield STEP * _WAKING
+
+    def _retire_at_once(self) -> None:
+        for feed in tuple(self._feeds.values()):
+            for _ in self._retire(feed):
+                pass

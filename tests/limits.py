@@ -27,7 +27,8 @@ def tiny_limits() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {
             "server.topic.RING_BYTES": 4000,
-            "server.topic.PUMP_STEP": 1,
+            "server.topic.STEP": 1,
+            "server.pump.TURN_WEIGHT": 1,
             "server.topic.FRAME_EVENTS": 4,
             "server.topic.FRAME_BYTES": 1000,
             "server.hub.FRAME_EVENTS": 4,

@@ -77,6 +77,7 @@ class Producer:
         self._connections = 0
         self._sampler: asyncio.Task[None] | None = None
         self._longest = 0.0
+        self._longest_cpu = 0.0
 
     def start(self, port: int) -> "asyncio.Task[None]":
         """Say where the server is, and obey from now on. The end of stdin ends the process."""
@@ -111,13 +112,13 @@ class Producer:
             case ["publish", mode, size, seconds, rate, window]:
                 return await self._publish(mode, int(size), float(seconds), float(rate), int(window))
             case ["sample", "begin"]:
-                self._longest = 0.0
+                self._longest = self._longest_cpu = 0.0
                 self._sampler = asyncio.create_task(self._sample())
                 return {}
             case ["sample", "end"]:
                 assert self._sampler is not None
                 self._sampler.cancel()
-                return {"longest_ms": self._longest * 1000}
+                return {"longest_ms": self._longest * 1000, "longest_cpu_ms": self._longest_cpu * 1000}
         return await self._server.command(words)
 
     async def _publish(self, mode: str, size: int, seconds: float, rate: float, window: int) -> dict[str, Any]:
@@ -151,12 +152,13 @@ class Producer:
         await self._server.send(first, count, size)
 
     async def _sample(self) -> None:
-        last = time.perf_counter()
+        last, last_cpu = time.perf_counter(), time.thread_time()
         while True:
             await asyncio.sleep(0.001)
-            now = time.perf_counter()
+            now, cpu = time.perf_counter(), time.thread_time()
             self._longest = max(self._longest, now - last)
-            last = now
+            self._longest_cpu = max(self._longest_cpu, cpu - last_cpu)
+            last, last_cpu = now, cpu
 
 
 def _mapped(path: Path) -> memoryview:

@@ -47,3 +47,14 @@ def test_those_that_stay(garbage: Garbage) -> None:
     gc.collect()
     garbage.tend(700)
     assert gc.get_freeze_count() > 0
+
+
+@pytest.mark.parametrize(("connections", "looked_at"), [(1000, True), (10, False)])
+def test_what_is_new(connections: int, looked_at: bool) -> None:
+    """What many connections have made since the last tick is looked at before it is much."""
+    garbage = Garbage()
+    garbage.tend(connections)
+    new = [[] for _ in range(100)]  # type: ignore[var-annotated]
+    garbage.tend(connections)
+    assert (gc.get_count()[0] < len(new)) is looked_at
+    gc.unfreeze()

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from runner.base import Filter
 from runner.events import EventType
+from runner.states import Status
+from server.pump import Pump
 from server.topic import Topic
 from tests.frames import Frame
 from tests.limits import EXAMPLES, exhaustively, tiny_limits
@@ -60,7 +62,7 @@ class Numbered(msgspec.Struct):
 
 
 steps = st.lists(
-    st.tuples(st.just("commit"), st.integers(1, 9))
+    st.tuples(st.sampled_from(["commit", "end"]), st.integers(1, 9))
     | st.tuples(st.just("turn"), st.just(0))
     | st.tuples(st.sampled_from(["read", "pause"]), st.integers(0, 3)),
     max_size=100,
@@ -77,7 +79,7 @@ def test_whoever_joins_at_any_turn_gets_what_comes(steps: list[tuple[str, int]])
 
 
 async def _follow_steps(steps: list[tuple[str, int]]) -> None:
-    topic = Topic("task")
+    topic = Topic("task", Pump())
     tokens = Filter(event_types=frozenset({EventType.TOKEN}))
     followers = [Follower(topic, filter) for filter in (Filter(), Filter(), Filter(), tokens)]
     task = make_task()
@@ -85,9 +87,10 @@ async def _follow_steps(steps: list[tuple[str, int]]) -> None:
     begin = [("commit", 1), *(("read", number) for number in range(len(followers)))]
     for step, number in [*begin, *steps]:
         match step:
-            case "commit":
+            case "commit" | "end":
                 kind = TYPES[number % 2]
-                commit = make_commit(task, ["x"] * number, event_type=kind)
+                status = Status.SUCCEEDED if step == "end" else Status.RUNNING
+                commit = make_commit(task, ["x"] * number, event_type=kind, status=status)
                 task = commit.task
                 kinds += [kind] * number
                 topic.take(commit)
@@ -108,7 +111,7 @@ async def _follow_steps(steps: list[tuple[str, int]]) -> None:
 
 async def test_two_that_read_ahead_of_the_topic() -> None:
     """Of two that join a topic without a position, one event apart, neither misses what is committed then."""
-    topic = Topic("task")
+    topic = Topic("task", Pump())
     older, newer = (Follower(topic, Filter()) for _ in range(2))
     older.cursor, newer.cursor = 1, 2
     task = make_task(head=1)
