@@ -15,14 +15,19 @@ ROOM = resource.RLIM_INFINITY
 @contextmanager
 def full_disk(server: Server) -> Iterator[None]:
     """As long as the block lasts, or the server lives, there is no room for what it writes."""
-    _limit(server, FULL)
+    with suppress(psutil.NoSuchProcess):
+        _limit(psutil.Process(server.process.pid), FULL)
     try:
         yield
     finally:
-        _limit(server, ROOM)
+        with suppress(psutil.NoSuchProcess):
+            process = psutil.Process(server.process.pid)
+            for one in (process, *process.children(recursive=True)):  # those that it has started meanwhile have it, too
+                with suppress(psutil.NoSuchProcess):
+                    if one.rlimit(psutil.RLIMIT_FSIZE)[0] == FULL:
+                        _limit(one, ROOM)
 
 
-def _limit(server: Server, size: int) -> None:
+def _limit(process: psutil.Process, size: int) -> None:
     """size: bytes of a file that may be written."""
-    with suppress(psutil.NoSuchProcess):  # which is what its end is to be told from
-        psutil.Process(server.process.pid).rlimit(psutil.RLIMIT_FSIZE, (size, ROOM))
+    process.rlimit(psutil.RLIMIT_FSIZE, (size, ROOM))

@@ -17,6 +17,7 @@ class Frame(msgspec.Struct):
     code: str = ""
     status: str = ""
     events: list[msgspec.Raw] = []
+    state: dict[str, Any] | None = {}  # null in a `state` frame of a deleted task
     first: int = msgspec.field(name="from", default=0)
     last: int = msgspec.field(name="to", default=0)
 

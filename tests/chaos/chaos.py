@@ -10,20 +10,31 @@ from pathlib import Path
 
 import httpx
 
+from tests.chaos.checker import check_ended
 from tests.chaos.database import IN_ATTEMPT, snapshot, tasks
 from tests.chaos.kills import KILLS, Kill
-from tests.chaos.people import People
+from tests.chaos.people import KEY, People
 from tests.chaos.processes import belonging, working_in
+from tests.disk import full_disk
 from tests.support import Api, Server, client, ends, until
 
 PEOPLE = 4
 PAUSE = 0.1  # seconds from one act of a person to the next, on average
 KILL_PAUSES = (0.1, 1.0, 3.0)  # seconds from one kill to the next, on average: one of these
+FULL_PAUSE = 5.0  # seconds from one time that the disk is full to the next, on average
+FULL_FOR = 2.0  # seconds, at most
 STILLBORN_SHARE = 0.1  # of servers, that are killed while they start
 STARTING = 1.0  # seconds, about
 GONE = 2.0  # seconds after the end of a server in which its processes are gone; a run would go on for longer
 RESTING = 120.0  # seconds that the last runs have to come to their ends
-SETTINGS = {"DEMO_PACE": 0.015, "CONCURRENCY": 3, "STOP_GRACE": 0.5, "REQUEST_RATE": 0}
+SETTINGS = {
+    "DEMO_PACE": 0.015,
+    "CONCURRENCY": 3,
+    "STOP_GRACE": 0.5,
+    "REQUEST_RATE": 0,
+    "LLM_MODEL": "demo",
+    "LLM_API_KEY": KEY,
+}
 
 
 class Chaos:
@@ -31,13 +42,14 @@ class Chaos:
 
     def __init__(self, data: Path, seed: int) -> None:
         self.kills: Counter[str] = Counter()
-        """How often what was killed."""
+        """How often what was killed, or the disk was full."""
         self._data = data
         self._seed = seed
         self._chance = random.Random(seed)
         self._up = asyncio.Event()
         self._servers = ExitStack()
         self._true: asyncio.Task[None] | None = None
+        self._full = False
 
     async def rage(self, seconds: float) -> People:
         """Have chaos for so long, then let everything come to rest and end the server. The people who lived through it.
@@ -50,9 +62,14 @@ class Chaos:
                 people = People(self._where, group)
                 end = asyncio.get_running_loop().time() + seconds
                 actors = [random.Random(f"{self._seed}/{number}") for number in range(PEOPLE)]
-                await asyncio.gather(self._kill_until(end), *(self._act_until(end, people, actor) for actor in actors))
+                acting = (self._act_until(end, people, actor) for actor in actors)
+                await asyncio.gather(self._kill_until(end), self._fill_until(end), *acting)
                 async with asyncio.timeout(RESTING), client(self._server) as api:
                     await people.come_to_rest(api, self._chance)
+            await self._end(KILLS["SIGTERM"])
+            await self._start()
+            async with client(self._server) as api:
+                await people.compare_all(api)
             await self._end(KILLS["SIGTERM"])
         return people
 
@@ -85,6 +102,18 @@ class Chaos:
             else:
                 await self._end(KILLS[name])
                 await self._start()
+
+    async def _fill_until(self, end: float) -> None:
+        """Have the disk be full now and then; the server may be killed meanwhile."""
+        chance = random.Random(f"{self._seed}/disk")
+        while asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(chance.expovariate(1 / FULL_PAUSE))
+            await self._up.wait()
+            self.kills["full disk"] += 1
+            with full_disk(self._server):
+                self._full = True
+                await asyncio.sleep(chance.uniform(0, FULL_FOR))
+            self._full = False
 
     async def _start(self) -> None:
         """Start a server; what was under way when the last one ended has been told to have ended."""
@@ -120,10 +149,13 @@ class Chaos:
         self._true.cancel()
         self._up.clear()
         assert self._server.process.poll() is None, "the server has ended by itself"
+        was_full = self._full  # and the ends of its attempts may have found no room
         kill.strike(self._server, self._chance)
         assert await until(self._server.process.poll, lambda code: code is not None) == kill.code
         self._servers.close()
         await self._bury()
+        if kill.code == 0 and not was_full:
+            assert not (left := check_ended(self.database)), "\n".join(map(str, left))
 
     async def _bury(self) -> None:
         """No process of a server that has ended is left, and its database keeps every promise."""

@@ -1,8 +1,9 @@
-"""Clients that follow a task over every transport, and keep the bytes of all that they were shown."""
+"""Clients that follow a task over every transport in turn, and keep the bytes of all that they were shown."""
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from hashlib import sha256
 
 import httpx
 import msgspec
@@ -16,6 +17,7 @@ PAUSE = 0.1  # seconds before asking again, of a client that was cut or told the
 CLOSING = 0.2  # seconds that a WebSocket has for its closing handshake
 WAIT = 5.0  # seconds of a long poll
 PAGE = 50  # events
+PATIENCE = 100  # events, about, after which a client tries another transport
 
 
 class _Held(msgspec.Struct):
@@ -31,8 +33,9 @@ class _Page(msgspec.Struct):
 class Follower:
     """Follows one task from its first event, whatever happens to the server, with a cursor of its own.
 
-    Each connection is over another transport, chosen by `chance`: a WebSocket for many tasks, the task's own, or long
-    polls. `where` gives the server's URL once there is one. Raises if an event is missing, comes twice or out of order.
+    Each connection is over a transport that is chosen by `chance`: a WebSocket for many tasks, the task's own, long
+    polls, or plain pages; after some events it is given up for the next. `where` gives the server's URL once there is
+    one. Raises if an event is missing, comes twice or out of order.
     """
 
     def __init__(self, task_id: str, chance: random.Random, where: Callable[[], Awaitable[str]]) -> None:
@@ -44,16 +47,26 @@ class Follower:
         self._where = where
         self._socket: ClientConnection | None = None
         self._connection: asyncio.Task[None] | None = None
+        self._patient_until = 0  # the cursor at which another transport is tried
 
     @property
     def cursor(self) -> int:
         return len(self.shown)
 
+    @property
+    def digest(self) -> str:
+        """The running hash of what it was shown, by the rule that README gives."""
+        digest = bytes(32)
+        for event in self.shown:
+            digest = sha256(digest + event).digest()
+        return digest.hex()
+
     async def follow(self) -> None:
         """Follow until the task is deleted, or for ever."""
         while not self.deleted:
             url = await self._where()
-            way = self._chance.choice((self._listen, self._listen_at_its_own, self._poll))
+            way = self._chance.choice((self._listen, self._listen_at_its_own, self._poll, self._read))
+            self._patient_until = self.cursor + 1 + int(self._chance.expovariate(1 / PATIENCE))
             self._connection = asyncio.create_task(way(url))
             try:
                 await asyncio.wait({self._connection})
@@ -73,7 +86,7 @@ class Follower:
     async def _listen(self, url: str) -> None:
         """Over a WebSocket that would carry more tasks; it stays when the run ends."""
         subscribe = {"op": "subscribe", "task_id": self.task_id, "since_event_id": self.cursor}
-        await self._hear(f"{url}/ws", [subscribe])
+        await self._hear(f"{url}/ws", [{"op": "subscribe_tasks"}, subscribe])
 
     async def _listen_at_its_own(self, url: str) -> None:
         """Over the task's own WebSocket, which closes when the run ends."""
@@ -86,7 +99,7 @@ class Follower:
                     await send(self._socket, **frame)
                 async for data in self._socket:
                     self._take_frame(msgspec.json.decode(data, type=Frame))
-                    if self.deleted:
+                    if self._is_done:
                         return
         except (WebSocketException, OSError):
             return  # the server, or the connection, is gone
@@ -94,10 +107,22 @@ class Follower:
             self._socket = None
 
     async def _poll(self, url: str) -> None:
+        await self._ask(url, wait=WAIT)
+
+    async def _read(self, url: str) -> None:
+        await self._ask(url)
+
+    @property
+    def _is_done(self) -> bool:
+        """Whether it is done with this connection."""
+        return self.deleted or self.cursor >= self._patient_until
+
+    async def _ask(self, url: str, **query: float) -> None:
+        """Over REST, page by page, until one is empty."""
         try:
             async with httpx.AsyncClient(base_url=url, timeout=DEADLINE, verify=False) as http:
-                while not self.deleted:
-                    query = {"since_event_id": self.cursor, "wait": WAIT, "limit": PAGE}
+                while not self._is_done:
+                    query |= {"since_event_id": self.cursor, "limit": PAGE}
                     response = await http.get(f"/api/tasks/{self.task_id}/events", params=query)
                     if response.status_code == 404:
                         self.deleted = True
@@ -114,6 +139,8 @@ class Follower:
         assert frame.op != "gap", "nothing was ever deleted by retention"
         if frame.op == "error":
             assert frame.code == "task_not_found", frame
+            self.deleted = True
+        if frame.op == "state" and frame.task_id == self.task_id and frame.state is None:
             self.deleted = True
         self._take(frame.events)
 
