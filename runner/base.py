@@ -214,6 +214,9 @@ class Store(Protocol):
     async def delete_task(self, task_id: str) -> None:
         """Have a task and its log be found by nobody any more; `purge` frees what they take."""
 
+    async def deleted(self) -> list[str]:
+        """The ids that deleted tasks had, as long as `purge` has not freed what they take."""
+
     async def purge(self) -> None:
         """Free what deleted tasks take, step by step."""
 

@@ -169,14 +169,20 @@ COUNT_TASKS = "SELECT status, count(*) FROM task_states GROUP BY status"
 
 GET_SEQ = "SELECT t.seq FROM tasks t JOIN task_states s ON s.task_seq = t.seq WHERE t.id = ?"
 
-# Without its state a task is found by nobody. The rest of it takes longer to delete; another may have its id meanwhile.
+# Without its state a task is found by nobody. The rest of it takes longer to delete; another may have its id meanwhile,
+# so that a deleted one has it behind another word.
 HIDE_TASK = (
     "DELETE FROM task_states WHERE task_seq = ?",
     "DELETE FROM idempotency_keys WHERE task_seq = ?",
-    "UPDATE tasks SET id = 'deleted-' || seq WHERE seq = ?",
+    "UPDATE tasks SET id = 'deleted-' || seq || '-' || id WHERE seq = ?",
 )
 
 LIST_HIDDEN_TASKS = "SELECT seq, id FROM tasks WHERE seq NOT IN (SELECT task_seq FROM task_states)"
+
+LIST_DELETED_IDS = """
+    SELECT substr(id, length('deleted-' || seq || '-') + 1) FROM tasks
+    WHERE seq NOT IN (SELECT task_seq FROM task_states) AND id LIKE 'deleted-' || seq || '-%'
+"""
 
 # Of a task that is hidden still.
 GET_OLDEST_HIDDEN_BATCH = """

@@ -163,6 +163,9 @@ class SqliteStore:
                 await self._writer.transaction(partial(_hide, task_id))
         self._ends.forget(task_id)
 
+    async def deleted(self) -> list[str]:
+        return await self._reader.transaction(_deleted)
+
     async def purge(self) -> None:
         for seq, task_id in await self._reader.transaction(_hidden):
             if task_id in self._importing:
@@ -343,6 +346,10 @@ def _hide(task_id: str, connection: sqlite3.Connection) -> None:
 
 def _hidden(connection: sqlite3.Connection) -> list[tuple[int, str]]:
     return connection.execute(sql.LIST_HIDDEN_TASKS).fetchall()
+
+
+def _deleted(connection: sqlite3.Connection) -> list[str]:
+    return [task_id for (task_id,) in connection.execute(sql.LIST_DELETED_IDS)]
 
 
 def _delete(seq: int, connection: sqlite3.Connection) -> None:

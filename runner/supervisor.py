@@ -345,6 +345,8 @@ class Supervisor:
 
         unfinished: folders of before this server makes any.
         """
+        for task_id in await self._store.deleted():
+            await asyncio.to_thread(discard, self._folder / task_id)
         await self._purge()
         for folder in unfinished:
             try:

@@ -70,6 +70,7 @@ class Chaos:
             await self._start()
             async with client(self._server) as api:
                 await people.compare_all(api)
+            await until(self._leftovers, lambda folders: not folders)
             await self._end(KILLS["SIGTERM"])
         return people
 
@@ -174,6 +175,12 @@ class Chaos:
         """Wait until every task that is said to be at work has a process, as it must come to be after a start."""
         async with client(self._server) as api:
             await until(lambda: _without_process(api), lambda found: not found)
+
+    def _leftovers(self) -> set[str]:
+        """The folders of tasks that were deleted, or never made."""
+        with snapshot(self.database) as connection:
+            known = {row.id for row in tasks(connection)}
+        return {folder.name for folder in (self._data / "tasks").iterdir()} - known
 
     def _under_way(self) -> dict[str, int]:
         """The attempts that have not ended, by task."""

@@ -323,6 +323,17 @@ async def test_a_search_after_a_deletion(store: Store) -> None:
     assert await _search(store, "needle") == []
 
 
+async def test_what_is_deleted_and_not_purged(store: Store) -> None:
+    """A deleted task is told of under the id that it had until it is purged, also while another has the same id."""
+    for _ in range(2):
+        await store.create_task(make_task(), key=None, fingerprint="")
+        await store.delete_task("task")
+    await store.create_task(make_task(), key=None, fingerprint="")
+    assert await store.deleted() == ["task", "task"]
+    await store.purge()
+    assert await store.deleted() == []
+
+
 async def test_a_search_for_tasks(store: Store) -> None:
     """Tasks are found by title, prompt and what came of them, with a snippet of where."""
     result = {"project": "p", "artifacts": [{"path": "p/ledger.py"}], "messages": [{"content": "A plan for badgers"}]}

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from runner.attempt import Llm
+from runner.folder import DATABASE
 from runner.states import TERMINAL, Status
+from runner.store import SqliteStore
 from runner.supervisor import Supervisor, open_supervisor
 from runner.task import NewTask, Task
-from tests.support import Api, Server, until
+from tests.support import Api, Server, client, until
 
 
 async def _artifacts(api: Api, task_id: str) -> dict[str, int]:
@@ -91,6 +93,19 @@ async def test_the_files_of_a_deleted_task(api: Api, server: Server) -> None:
     assert any((folder / "blobs").iterdir())
     assert (await api.http.delete(f"/api/tasks/{task_id}")).status_code == 204
     assert not folder.exists()
+
+
+async def test_a_deletion_that_is_cut_short(tmp_path: Path) -> None:
+    """A server that died when a task was deleted, and its files were not yet, leaves it to the next one."""
+    with Server(tmp_path / "data") as server:
+        async with client(server) as api:
+            task_id, other = await api.finished(), await api.finished()
+    store = await SqliteStore.open(tmp_path / "data" / DATABASE)
+    await store.delete_task(task_id)
+    await store.aclose()
+    folders = tmp_path / "data" / "tasks"
+    with Server(tmp_path / "data"):
+        await until(lambda: [folder.name for folder in folders.iterdir()] == [other])
 
 
 async def test_the_archive_holds_every_file(api: Api) -> None:
