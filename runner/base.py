@@ -252,7 +252,7 @@ class Runner(Protocol):
     """Runs tasks. Raises `TaskNotFound` wherever a task is named that does not exist.
 
     Where a task is made, imported or deleted, or an archive is, raises `StorageUnavailable` if that cannot be written
-    now. What else a person does waits until it can be.
+    now. What else a person does waits until it can be, and raises that if the server ends before.
     """
 
     @property

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import msgspec
 
 from runner.base import Commit, Deleted, Entry, Listener, Placed, Store
-from runner.errors import StaleAttempt
+from runner.errors import StaleAttempt, StorageUnavailable
 from runner.events import Draft
 from runner.stats import COMMIT_BOUNDS, CommitStats, Histogram
 from runner.task import Task
@@ -73,7 +73,7 @@ class Recorder:
         """Put entries into a task's log. task: as of the last of them, but for its head, which is still the old one.
 
         Returns the task with its new head, and a future that is done after the commit; it holds `StaleAttempt` if the
-        store refused, or the store's error.
+        store refused, `StorageUnavailable` if the server ends before that can be written, or the store's error.
         """
         events = _place(task.id, task.head, entries)
         after = msgspec.structs.replace(task, head=task.head + len(entries))
@@ -126,7 +126,7 @@ class Recorder:
                 return await self._store.append(commits)
             except sqlite3.OperationalError as error:
                 if self._hurried.is_set():
-                    raise
+                    raise StorageUnavailable(error) from error
                 self._retries += 1
                 _log.error("%d commits failed (%s); trying again", len(commits), error)
             with contextlib.suppress(TimeoutError):

@@ -46,6 +46,7 @@ from runner.errors import (
     FileNotKept,
     NotInTeam,
     StaleAttempt,
+    StorageUnavailable,
     TaskNotFound,
 )
 from runner.events import EVENT_LIMIT, EventType, draft, now, short
@@ -139,6 +140,7 @@ class Run:
         self._interruption: str | None = None
         self._fatal: str | None = None
         self._resources: Resources | None = None
+        self._unwritten: Exception | None = None  # why its end is not in the log
 
     def stats(self) -> AttemptStats:
         return AttemptStats(task_id=self.task.id, usage=self.task.usage, resources=self._resources)
@@ -189,7 +191,7 @@ class Run:
             failure = await self._attempt()
         except AttemptLost as loss:
             await self._finish(partial(self._write_loss, str(loss), losses=self.task.losses + 1))
-        except (ChildLost, FileNotKept) as lost:
+        except (ChildLost, FileNotKept, StorageUnavailable) as lost:
             await self._finish(partial(self._write_end, str(lost)))
         except Exception as error:  # whatever broke it, an attempt ends with a terminal status
             _log.exception("the attempt broke")
@@ -211,7 +213,12 @@ class Run:
         self._end_child(grace)
 
     def stopped(self, *, took: float) -> Stopped:
-        """How the stop went, once the run has ended. took: seconds."""
+        """How the stop went, once the run has ended. took: seconds.
+
+        Raises `StorageUnavailable` if that is not in the log: the next server does not know of it, and may go on.
+        """
+        if self._unwritten is not None:
+            raise StorageUnavailable(self._unwritten)
         return Stopped(task_id=self.task.id, status=self.task.status, how=self.how, took_ms=round(took * 1000, 1))
 
     async def answer(self, request_id: str, answer: str) -> str | None:
@@ -425,7 +432,8 @@ class Run:
                 self.task = await self._store.get_task(self.task.id)
                 if self.task.status in IN_ATTEMPT:
                     await write()
-        except (StaleAttempt, TaskNotFound, sqlite3.Error) as error:
+        except (StaleAttempt, StorageUnavailable, TaskNotFound, sqlite3.Error) as error:
+            self._unwritten = error
             _log.error("the end of the attempt was not written (%s); the next start of the server will", error)
 
     async def _write_end(self, failure: str | None) -> None:

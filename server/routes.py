@@ -72,7 +72,7 @@ class Api:
                 summary="Run a task; a failed or cancelled one goes on as its next attempt, or anew with from: start.",
                 body=schemas.Start,
                 answers={202: schemas.Accepted},
-                problems=(400, 404, 409, 413, 415, 422, 429),
+                problems=(400, 404, 409, 413, 415, 422, 429, 503),
             ),
             Operation(
                 method="POST",
@@ -81,7 +81,7 @@ class Api:
                 summary="Stop a task; the answer comes when nothing of its run is left.",
                 body=schemas.Nothing,
                 answers={200: Stopped},
-                problems=(400, 404, 413, 415, 422),
+                problems=(400, 404, 413, 415, 422, 503),
             ),
             Operation(
                 method="GET",
@@ -116,7 +116,7 @@ class Api:
                 summary="Put a person's message into the team's queue.",
                 body=schemas.Message,
                 answers={202: schemas.Accepted},
-                problems=(400, 404, 409, 413, 415, 422),
+                problems=(400, 404, 409, 413, 415, 422, 503),
             ),
             Operation(
                 method="POST",
@@ -125,7 +125,7 @@ class Api:
                 summary="Answer what the task asks a person.",
                 body=schemas.Input,
                 answers={200: schemas.TaskState},
-                problems=(400, 404, 409, 413, 415, 422),
+                problems=(400, 404, 409, 413, 415, 422, 503),
             ),
             Operation(
                 method="GET",

@@ -8,7 +8,7 @@ import psutil
 
 from tests.support import Server
 
-FULL = 1024  # bytes; as if there were no room: nothing can be written beyond this place in a file
+FULL = 4096  # bytes; nothing can be written beyond this place in a file: not one page of the WAL, which has a header
 ROOM = resource.RLIM_INFINITY
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 
 from tests.chaos.checker import check_ended
-from tests.chaos.database import IN_ATTEMPT, snapshot, tasks
+from tests.chaos.database import IN_ATTEMPT, log, snapshot, tasks
 from tests.chaos.kills import KILLS, Kill
 from tests.chaos.people import KEY, People
 from tests.chaos.processes import belonging, working_in
@@ -20,7 +20,7 @@ from tests.support import Api, Server, client, ends, until
 
 PEOPLE = 4
 PAUSE = 0.1  # seconds from one act of a person to the next, on average
-KILL_PAUSES = (0.1, 1.0, 3.0)  # seconds from one kill to the next, on average: one of these
+KILL_PAUSES = (0.1, 1.0, 5.0)  # seconds from one kill to the next, on average: one of these
 FULL_PAUSE = 5.0  # seconds from one time that the disk is full to the next, on average
 FULL_FOR = 2.0  # seconds, at most
 STILLBORN_SHARE = 0.1  # of servers, that are killed while they start
@@ -73,6 +73,16 @@ class Chaos:
             await until(self._leftovers, lambda folders: not folders)
             await self._end(KILLS["SIGTERM"])
         return people
+
+    def story(self) -> Counter[str]:
+        """What became of the tasks that are left, and what was told of them: how much of it really happened."""
+        told: Counter[str] = Counter()
+        with snapshot(self.database) as connection:
+            for row in tasks(connection):
+                told.update([row.status, *(["continued"] if row.details.get("continues") else [])])
+                for event in log(connection, row.seq):
+                    told[f"{event.type}, replayed" if event.payload.get("replayed") else event.type] += 1
+        return told
 
     @property
     def database(self) -> Path:

@@ -16,5 +16,5 @@ async def test_chaos(tmp_path: Path) -> None:
     chaos = Chaos(tmp_path / "data", SEED)
     people = await chaos.rage(SECONDS)
     people.prove(chaos.database)
-    print(f"acts: {dict(people.acts)}; kills: {dict(chaos.kills)}")
+    print(f"acts: {dict(people.acts)}; kills: {dict(chaos.kills)}; told: {dict(chaos.story())}")
     assert chaos.kills and people.acts

@@ -13,6 +13,7 @@ import pytest_asyncio
 
 from runner import database, recorder
 from runner.base import Commit, Deleted, Filter
+from runner.errors import StorageUnavailable
 from runner.events import EventType
 from runner.states import TERMINAL, Status
 from runner.store import SqliteStore
@@ -146,6 +147,22 @@ async def test_the_end_of_a_server_whose_store_refuses(trouble: Trouble, tmp_pat
         log = await _log(supervisor, task_id)
     assert ids(log) == list(range(1, len(log) + 1))
     assert ends(log) == [(1, "FAILED")]
+
+
+async def test_what_is_not_written_when_the_server_ends(trouble: Trouble) -> None:
+    """Who has spoken, or stopped a run, is not told that it was done when the next server will not know of it."""
+    task_id = await trouble.started()
+    await trouble.forks.child()
+    await trouble.until(task_id, Status.RUNNING)
+    with _locked(trouble.file):
+        asked = [
+            asyncio.create_task(trouble.supervisor.say(task_id, "Make it blue.", None)),
+            asyncio.create_task(trouble.supervisor.stop_task(task_id)),
+        ]
+        await trouble.refused()
+        await trouble.supervisor.aclose()
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [StorageUnavailable, StorageUnavailable]
 
 
 class Choosy(SqliteStore):
