@@ -43,8 +43,17 @@ def _server_and_fork_server(server: psutil.Process) -> list[psutil.Process]:
 
 
 def _runs(server: psutil.Process) -> list[psutil.Process]:
-    forks = set(server.children())
-    return [process for process in server.children(recursive=True) if process not in forks]
+    forks = {fork.pid for fork in server.children()}
+    others = (process for process in server.children(recursive=True) if process.pid not in forks)
+    return [process for process in others if not _imports(process, forks)]
+
+
+def _imports(process: psutil.Process, forks: set[int]) -> bool:
+    """Whether it is the git that MetaGPT asks for its version when it is imported: no part of any run."""
+    try:
+        return process.ppid() in forks and process.name() == "git"
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _everything(server: psutil.Process) -> list[psutil.Process]:
