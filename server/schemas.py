@@ -1,6 +1,6 @@
 """The objects of the API: what a body or a query may hold, and what is answered."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -124,8 +124,11 @@ class TaskState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskList(msgspec.Struct, frozen=True, kw_only=True):
+    """counts: how many tasks there are of each status, whatever was asked for."""
+
     tasks: list[TaskRow]
     next_cursor: str | None
+    counts: Mapping[Status, int]
 
 
 class ArtifactList(msgspec.Struct, frozen=True, kw_only=True):

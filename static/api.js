@@ -44,7 +44,7 @@ async function request(path, { method = "GET", body, headers = {}, signal } = {}
       method,
       signal,
       headers: body === undefined ? headers : { "Content-Type": "application/json", ...headers },
-      body: body === undefined ? undefined : JSON.stringify(body),
+      body: body === undefined || body instanceof Blob ? body : JSON.stringify(body),
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
@@ -96,6 +96,9 @@ export const api = {
 
   /** Creating twice with one key creates once. */
   createTask: (body, key) => json("/api/tasks", { method: "POST", body, headers: { "Idempotency-Key": key } }),
+
+  /** Takes in a run of elsewhere. @param {Blob} log as it was exported */
+  importLog: (log) => json("/api/tasks/import", { method: "POST", body: log, headers: { "Content-Type": "application/jsonl" } }),
 
   /** @param {"checkpoint" | "start"} from where a task that has run already goes on */
   runTask: (id, from = "checkpoint") => json(`${task(id)}/run`, { method: "POST", body: { from } }),

@@ -18,6 +18,8 @@ export class TaskForm {
   #submit = el("button", { class: "button primary big" }, icon("play"), el("span", {}, text.form.submit));
   #error = el("p", { class: "field-error", role: "alert" });
   #demo = el("p", { class: "demo-note", hidden: true }, text.demoNote);
+  #file = el("input", { type: "file", accept: ".jsonl", hidden: true, on: { change: () => this.#import() } });
+  #choose = el("button", { type: "button", class: "link", on: { click: () => this.#file.click() } }, text.form.import);
   #options;
 
   /** @param {{onStarted: (taskId: string) => void}} options */
@@ -34,6 +36,7 @@ export class TaskForm {
       this.#options,
       this.#error,
       el("div", { class: "start-line" }, this.#submit, el("kbd", {}, text.form.shortcut), this.#demo),
+      el("p", { class: "hint" }, this.#choose, ` ${text.form.importHint}`, this.#file),
     );
     this.node = form;
   }
@@ -68,6 +71,7 @@ export class TaskForm {
         "div",
         { class: "option-grid" },
         this.#field("title", { label: form.title, hint: form.titleHint, control: el("input", { class: "input", maxLength: TITLE_MAX, dir: "auto", autocomplete: "off" }) }),
+        this.#field("priority", { label: form.priority, hint: form.priorityHint, control: number({ min: -5, max: 5, step: 1, inputMode: "text", placeholder: form.byDefault("0") }) }),
         this.#field("n_round", { label: form.rounds, hint: form.roundsHint, control: number({ min: 1, max: 100, step: 1, placeholder: form.byDefault("12") }) }),
         this.#field("budget_usd", { label: form.budget, hint: form.budgetHint, control: number({ min: 0, step: "any", placeholder: form.byDefault("10") }) }),
         this.#field("budget_tokens", { label: form.tokens, hint: form.tokensHint, control: number({ min: 1, step: 1, placeholder: form.unlimited }) }),
@@ -144,6 +148,22 @@ export class TaskForm {
     }
   }
 
+  /** Shows a run of elsewhere, from the file that was chosen. */
+  async #import() {
+    const [log] = this.#file.files;
+    this.#file.value = "";
+    if (!log) return;
+    this.#clearErrors();
+    this.#choose.disabled = true;
+    try {
+      this.#onStarted((await api.importLog(log)).id);
+    } catch (error) {
+      setText(this.#error, error.message);
+    } finally {
+      this.#choose.disabled = false;
+    }
+  }
+
   /** What is to be sent, or null when something is wrong already here. */
   #body() {
     const prompt = this.#idea.value.trim();
@@ -156,8 +176,9 @@ export class TaskForm {
       if (control.validity.badInput) return this.#showError(name, text.form.notANumber);
       if (control.value !== "") options[name] = control.valueAsNumber * factor;
     }
-    const title = this.#control("title").value.trim();
-    return { input_prompt: prompt, options, ...(title && { title }) };
+    const [title, priority] = [this.#control("title").value.trim(), this.#control("priority")];
+    if (priority.validity.badInput) return this.#showError("priority", text.form.notANumber);
+    return { input_prompt: prompt, options, ...(title && { title }), ...(priority.value && { priority: priority.valueAsNumber }) };
   }
 
   #control(name) {

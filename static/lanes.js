@@ -21,6 +21,7 @@ const ZOOM_STEP = 2;
 const FINEST_MS_PER_PIXEL = 2;
 /** In pixels. */
 const TICKS_APART = 84;
+const TICK_WORDS = 36;
 /** How near the right end counts as being there, in pixels. */
 const NEAR_END = 12;
 /** Drawn beyond what is seen on either side, so that scrolling shows no hole, in pixels. */
@@ -136,7 +137,7 @@ export class Lanes {
     this.#plot.style.setProperty("--width", `${width}px`);
     if (this.#isFollowing && this.#zoom > 1) this.#scroller.scrollLeft = width - seen;
     const left = this.#zoom > 1 ? this.#scroller.scrollLeft : 0;
-    const view = { scale, end, from: left - MARGIN, to: left + seen + MARGIN, selected: this.#selected };
+    const view = { scale, end, width, from: left - MARGIN, to: left + seen + MARGIN, selected: this.#selected };
     this.#drawRows(view);
     this.#drawTicks(view);
     this.#drawLinks(view);
@@ -166,8 +167,8 @@ export class Lanes {
     if (hadFocus && !this.#plot.contains(document.activeElement)) this.#buttonOf(hadFocus.first.key)?.focus({ preventScroll: true });
   }
 
-  #drawTicks({ scale, from, to }) {
-    const ticks = scale.ticks(TICKS_APART).filter(({ x }) => x >= from && x <= to);
+  #drawTicks({ scale, width, from, to }) {
+    const ticks = scale.ticks(TICKS_APART).filter(({ x }) => x >= from && x <= Math.min(to, width - TICK_WORDS));
     const round = ticks.every(({ at }) => (at - this.#timeline.start) % 1000 === 0) ? stopwatch : duration;
     this.#ticks.replaceChildren(
       ...ticks.map(({ at, x }) => place(el("span", { class: "tick" }, round(at - this.#timeline.start)), x)),

@@ -2,14 +2,17 @@
 
 import { api, serverNow } from "./api.js";
 import { arrange, el, setText, visible } from "./dom.js";
-import { age, cost } from "./format.js";
+import { age, cost, stopwatch } from "./format.js";
 import { ACTIVE } from "./model.js";
 import { snippet } from "./snippet.js";
+import { StatusFilter } from "./status-filter.js";
 import { text } from "./text.js";
 
 const PAGE = 50;
 const TYPING_MS = 200;
 const AGES_MS = 30_000;
+const COUNTS_MS = 1_000;
+const CLOCK_MS = 1_000;
 /** Rows beyond this are folded back to the first page. */
 const ROWS_MAX = 400;
 
@@ -21,13 +24,9 @@ export class TaskList {
   #request = 0;
   #isLoaded = false;
   #typing = 0;
+  #counting = 0;
   #search = el("input", { type: "search", class: "input", placeholder: text.list.search, "aria-label": text.list.search, on: { input: () => this.#typed() } });
-  #status = el(
-    "select",
-    { class: "input", "aria-label": text.list.filter, on: { change: () => this.#again() } },
-    el("option", { value: "" }, text.list.all),
-    ...Object.entries(text.statuses).map(([value, label]) => el("option", { value }, label)),
-  );
+  #status = new StatusFilter(() => this.#again());
   #list = el("ul", { class: "task-list", "aria-busy": "true" });
   #blank = el("div", { class: "blank" });
   #more = el("button", { type: "button", class: "button quiet more", hidden: true, on: { click: () => this.#loadMore() } }, text.list.more);
@@ -35,7 +34,8 @@ export class TaskList {
     "nav",
     { class: "list", "aria-label": text.list.heading },
     el("h2", {}, text.list.heading),
-    el("div", { class: "list-tools" }, this.#search, this.#status),
+    this.#search,
+    this.#status.node,
     this.#blank,
     this.#list,
     this.#more,
@@ -44,6 +44,7 @@ export class TaskList {
   constructor() {
     this.#blank.append(...skeleton());
     setInterval(() => this.#rows.forEach((row) => row.update(row.task)), AGES_MS);
+    setInterval(() => this.#rows.forEach((row) => ACTIVE.has(row.task.status) && row.update(row.task)), CLOCK_MS);
   }
 
   /** Has the next key go into the search. */
@@ -60,6 +61,7 @@ export class TaskList {
 
   /** A task changed, or was deleted when `task` is null. */
   state(taskId, task) {
+    if (task?.status !== this.#rows.get(taskId)?.task.status) this.#countSoon();
     if (task === null) {
       this.#rows.delete(taskId);
       return this.#draw();
@@ -70,6 +72,15 @@ export class TaskList {
     if (this.#rows.size >= ROWS_MAX && !this.#rows.has(taskId)) return this.#again();
     this.#put(task);
     this.#draw();
+  }
+
+  /** However many tasks change, they are counted once a second at most. */
+  #countSoon() {
+    this.#counting ||= setTimeout(async () => {
+      this.#counting = 0;
+      const page = await api.tasks({ limit: 1 }).catch(() => null); // without an answer the next change asks again
+      if (page) this.#status.show(page.counts);
+    }, COUNTS_MS);
   }
 
   /** Reads the first page again: what changed in between is unknown. */
@@ -85,6 +96,7 @@ export class TaskList {
     }
     if (request !== this.#request) return;
     this.#merge(page, asked);
+    this.#status.show(page.counts);
     this.#isLoaded = true;
     this.#draw();
   }
@@ -165,12 +177,15 @@ function newRow(taskId) {
   const title = el("bdi", { class: "row-title", dir: "auto" });
   const status = el("span", { class: "status small" });
   const demo = el("span", { class: "demo small", hidden: true }, text.demo);
+  const priority = el("span", { class: "row-priority" });
   const spent = el("span", { class: "row-cost" });
+  const took = el("span", { class: "row-took", title: text.task.elapsed });
   const when = el("time", { class: "row-age" });
   const bar = el("div", { class: "bar thin", "aria-hidden": "true" }, el("div", { class: "bar-fill" }));
   const found = el("span", { hidden: true });
-  const line = el("span", { class: "row-line" }, status, demo, spent, when);
-  const link = el("a", { class: "row", href: `/tasks/${taskId}`, data: { link: "" } }, title, found, line, bar);
+  const head = el("span", { class: "row-head" }, title, when);
+  const line = el("span", { class: "row-line" }, status, priority, took, spent, demo);
+  const link = el("a", { class: "row", href: `/tasks/${taskId}`, data: { link: "" } }, head, found, line, bar);
   return {
     task: null,
     heardAt: 0,
@@ -182,7 +197,10 @@ function newRow(taskId) {
       const words = text.statuses[task.status] ?? task.status;
       setText(status, task.queue ? text.list.place(words, task.queue.position) : words);
       demo.hidden = !task.demo;
-      setText(spent, task.usage.llm_calls ? cost(task.usage) : "");
+      setText(priority, task.priority ? text.list.priority(task.priority) : "");
+      setText(took, task.started_at ? stopwatch(endOf(task) - Date.parse(task.started_at)) : "");
+      // What is free needs no figure.
+      setText(spent, task.usage.llm_calls && !task.demo ? cost(task.usage) : "");
       when.dateTime = task.created_at;
       setText(when, age(task.created_at, serverNow()));
       bar.hidden = !isActive;
@@ -193,6 +211,8 @@ function newRow(taskId) {
     },
   };
 }
+
+const endOf = ({ completed_at: completed }) => (completed ? Date.parse(completed) : serverNow());
 
 /** Where a task has the words that are looked for, unless that is all of its title. */
 function showFound(node, { title, snippet: parts }) {

@@ -168,7 +168,7 @@ class MadeUpTask:
         await page.route_web_socket(re.compile(r"/ws$"), self._socket)
 
     async def _list(self, route: Route) -> None:
-        await route.fulfill(json={"tasks": [self.task], "next_cursor": None})
+        await route.fulfill(json={"tasks": [self.task], "next_cursor": None, "counts": {self.task["status"]: 1}})
 
     async def _one(self, route: Route) -> None:
         await route.fulfill(json=self.task)

@@ -21,7 +21,13 @@ _VIOLATIONS = """async (tags) => {
   // What a model writes has headings of any level.
   const rules = { "heading-order": { enabled: false } };
   const { violations } = await axe.run(document, { rules, runOnly: { type: "tag", values: tags } });
-  return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 200)).join(" ")}`);
+  // What is just scrolled beneath a bar that sticks is as large as it was.
+  const isLarge = (node) => Math.min(node.offsetWidth, node.offsetHeight) >= 24;
+  const isCovered = (id, { target }) => id === "target-size" && isLarge(document.querySelector(target[0]));
+  return violations
+    .map(({ id, nodes }) => ({ id, nodes: nodes.filter((node) => !isCovered(id, node)) }))
+    .filter(({ nodes }) => nodes.length)
+    .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html.slice(0, 200)).join(" ")}`);
 }"""
 WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
