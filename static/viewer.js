@@ -63,15 +63,10 @@ export class Viewer {
   }
 
   /** @param {import("./address.js").FilePlace} place @param {number | null} [newest] the newest version, where it is known */
-  open({ path, version, from }, newest = null) {
-    this.#begin(path);
-    this.#path = path;
-    this.#newest = newest;
-    this.#told = newest ?? 0;
-    this.#versions = [];
-    this.#offer(version ?? newest ?? "", from ?? "");
+  open(place, newest = null) {
+    this.#begin(place.path);
     this.#show(el("p", { class: "blank small" }, text.files.loading));
-    this.#load();
+    this.#turnTo(place, newest);
   }
 
   /** Shows a file while it is written, and then as it is kept. @param {any} step of the feed */
@@ -101,6 +96,16 @@ export class Viewer {
     if (follows) this.#load();
   }
 
+  /** Loads a file in place of what is shown, which stays until it is there. */
+  #turnTo({ path, version, from }, newest) {
+    this.#path = path;
+    this.#newest = newest;
+    this.#told = newest ?? 0;
+    this.#versions = [];
+    this.#offer(version ?? newest ?? "", from ?? "");
+    this.#load();
+  }
+
   #begin(name) {
     this.#abort.abort();
     this.#draft = null;
@@ -120,8 +125,9 @@ export class Viewer {
     const step = feed.entryOf(this.#draft);
     if (step?.key !== this.#draft) return;
     const kept = keptOf(step);
-    if (kept) this.open({ path: kept.path, version: kept.version, from: null }, artifacts.get(kept.path)?.version ?? kept.version);
-    else this.#write(step);
+    if (!kept) return this.#write(step);
+    this.#begin(kept.path);
+    this.#turnTo({ ...kept, from: null }, artifacts.get(kept.path)?.version ?? kept.version);
   }
 
   /** Adds what was written since, and stays at its end while the reader is there. */
