@@ -27,6 +27,7 @@ class Page(msgspec.Struct, forbid_unknown_fields=True):
     head: int
     terminal: bool
     gap: object
+    epoch: str
 
 
 class Numbered(msgspec.Struct):
