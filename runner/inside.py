@@ -6,6 +6,7 @@ folder, and a symbolic link on the way ends the walk.
 
 import errno
 import os
+import re
 import stat
 from io import BufferedReader
 from pathlib import Path
@@ -13,10 +14,13 @@ from pathlib import Path
 # A link, and what is no folder; a socket cannot be opened.
 _NOT_WALKED = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENXIO})
 
+# Bytes that are no UTF-8, of which JSON knows nothing, are surrogates in Python.
+_UNSPEAKABLE = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
 
 def is_plain(path: str) -> bool:
-    """Whether a path is relative, with forward slashes, and leads nowhere but down."""
-    return not any(part in ("", ".", "..") or "\0" in part for part in path.split("/"))
+    """Whether a path is relative, with forward slashes, leads nowhere but down, and can be written in one line."""
+    return not any(part in ("", ".", "..") for part in path.split("/")) and not _UNSPEAKABLE.search(path)
 
 
 def open_inside(folder: Path, path: str) -> BufferedReader:

@@ -29,6 +29,7 @@ from runner.store import SqliteStore
 from runner.task import PROMPT_LIMIT, TITLE_LIMIT, Task
 
 LINE_LIMIT = 64 * 1024 * 1024  # bytes; a child cannot write a longer event either
+HEADER_LIMIT = 8 * 1024 * 1024  # bytes; most of it are the files of the result, about 40 000
 
 _PAGE = 5000  # events of a chunk
 _BATCH = 1000  # events that are checked, and then kept, at once
@@ -124,7 +125,7 @@ async def import_log(store: Store, chunks: AsyncIterator[bytes], *, event_limit:
     """
     lines = _lines(chunks)
     try:
-        header = _header(await anext(lines))
+        header = await asyncio.to_thread(_header, await anext(lines))
     except StopAsyncIteration:
         raise LogFileError(1, "The file is empty; it should begin with the header of an exported log.") from None
     if event_limit is not None and header.end.count > event_limit:
@@ -249,16 +250,17 @@ def _refuse(line: int, reason: str) -> NoReturn:
 
 async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[_Line]:
     """The lines of a file that are not empty. Raises `LogFileError`."""
-    number = 1
+    number, limit = 1, HEADER_LIMIT
     begun = bytearray()
     async for chunk in chunks:
         first, *others = chunk.split(b"\n")
         begun += first
-        if len(begun) > LINE_LIMIT:
-            _refuse(number, f"The line is longer than {LINE_LIMIT:,} bytes.")
+        if len(begun) > limit:
+            _refuse(number, f"The line is longer than {limit:,} bytes.")
         for part in others:
             if line := bytes(begun).strip():
                 yield _Line(number, line)
+                limit = LINE_LIMIT
             number += 1
             begun = bytearray(part)
     if line := bytes(begun).strip():

@@ -11,11 +11,13 @@ import msgspec
 
 from runner.events import EventType
 from runner.files import Artifact
+from runner.inside import is_plain
 from runner.states import Status
 from runner.task import Question
 
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Duration = Annotated[float, msgspec.Meta(ge=0)]
+_PATH_LIMIT = 4096  # characters; Linux takes no longer one
 
 
 class _Payload(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,7 +76,21 @@ class _LlmCall(_Payload, frozen=True, kw_only=True):
     replayed: bool = False
 
 
-class _Artifact(Artifact, frozen=True, kw_only=True):
+class _File(Artifact, frozen=True, kw_only=True):
+    """As a run of ours could have written it."""
+
+    path: Annotated[str, msgspec.Meta(max_length=_PATH_LIMIT)]
+    version: Annotated[int, msgspec.Meta(ge=1, le=2**53)]
+    size: _Count
+
+    def __post_init__(self) -> None:
+        if not is_plain(self.path):
+            raise ValueError(
+                f"path {self.path!r} must be relative, lead nowhere but down, and have no control characters"
+            )
+
+
+class _Artifact(_File, frozen=True, kw_only=True):
     message: str
 
 
@@ -112,7 +128,7 @@ class FinalResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a team has made, as the task and its RESULT tell it."""
 
     project: str
-    artifacts: list[Artifact]
+    artifacts: list[_File]
     messages: list[dict[str, Any]] = []
 
 

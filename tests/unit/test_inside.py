@@ -21,7 +21,19 @@ def test_opens_a_file(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["../secret", "project/../../secret", "/etc/passwd", "", ".", "project", "project//main.py", "a\0b", "none"]
+    "path",
+    [
+        "../secret",
+        "project/../../secret",
+        "/etc/passwd",
+        "",
+        ".",
+        "project",
+        "project//main.py",
+        "a\0b",
+        "a\nb",
+        "none",
+    ],
 )
 def test_opens_nothing_else(folder: Path, path: str) -> None:
     """A path that leads out, names a folder or names nothing is refused."""

@@ -121,6 +121,18 @@ def _header(**changes: Any) -> Callable[[Lines], Lines]:
     return lambda lines: [json.dumps(json.loads(lines[0]) | changes).encode(), *lines[1:]]
 
 
+def _artifact(**changes: Any) -> Callable[[Lines], Lines]:
+    """An event that tells of a file."""
+    file = {"path": "game/main.py", "version": 1, "size": 7, "sha256": "a" * 64} | changes
+    return _event(2, event_type="ARTIFACT", payload={"message": "A file."} | file)
+
+
+def _result(**changes: Any) -> Callable[[Lines], Lines]:
+    """A header whose result has a file."""
+    file = {"path": "game/main.py", "version": 1, "size": 7, "sha256": "a" * 64} | changes
+    return _task(final_result={"project": "game", "artifacts": [file]})
+
+
 ZEROS = "0" * 64
 DEEP = b'{"event_id":2,"task_id":"%b","payload":' % TASK_ID.encode() + b"[" * 100_000
 
@@ -160,6 +172,16 @@ BAD_FILES: dict[str, tuple[Callable[[Lines], Lines], int, str]] = {
     "a payload that is none": (_event(2, payload=[]), 3, "payload"),
     "a payload without message": (_event(2, payload={"level": "INFO"}), 3, "message"),
     "a status that is none": (_event(1, payload={"message": "", "status": "FINE", "attempt": 1}), 2, "status"),
+    "a file elsewhere": (_artifact(path="../x"), 3, "lead nowhere but down"),
+    "a file at an absolute path": (_artifact(path="/etc/passwd"), 3, "relative"),
+    "a file with a line in its name": (_artifact(path="a\n+++ b/x"), 3, "control characters"),
+    "a file with half a character in its name": (_artifact(path="\ud800"), 3, "not an event"),
+    "a file with an endless name": (_artifact(path="x" * 5000), 3, "path"),
+    "a file smaller than nothing": (_artifact(size=-1), 3, "size"),
+    "a file larger than any disk": (_artifact(size=2**60), 3, "size"),
+    "a file of no version": (_artifact(version=0), 3, "version"),
+    "a file elsewhere in the result": (_result(path="game/../../x"), 1, "lead nowhere but down"),
+    "a size in the result": (_result(size=-1), 1, "size"),
     "nested too deeply": (lambda lines: [*lines[:2], DEEP, *lines[3:]], 3, "not an event"),
 }
 
@@ -225,8 +247,8 @@ async def test_what_editors_do_to_files(good: Lines) -> None:
 
 
 async def test_a_line_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A line that is longer than an event can be is not read to its end."""
-    monkeypatch.setattr(logfile, "LINE_LIMIT", 10_000)
+    """A line that is longer than it can be is not read to its end."""
+    monkeypatch.setattr(logfile, "HEADER_LIMIT", 10_000)
     read = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -238,3 +260,10 @@ async def test_a_line_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(LogFileError, match="longer"):
         await import_log(cast("Store", Taken()), endless())
     assert read < 20_000
+
+
+async def test_a_header_without_end(good: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first line, which is decoded as a whole, has a limit of its own."""
+    monkeypatch.setattr(logfile, "HEADER_LIMIT", len(good[0]) - 1)
+    with pytest.raises(LogFileError, match=r"^Line 1: .*longer"):
+        await import_log(cast("Store", Taken()), _in_pieces(b"\n".join(good)))
