@@ -16,6 +16,7 @@
         - TasksFull: there are as many tasks as may be
     - CursorAhead: the cursor is beyond the head of the log
     - EventsExpired: these events were deleted by retention
+    - SearchUnfinished: the search takes longer than anybody should wait for
     - StaleAttempt: a later attempt has taken over; what this one writes is refused
     - ChildLost: the child process, or the fork server, is gone
     - AttemptLost: the process of an attempt is gone, and nobody here has ended it
@@ -121,6 +122,12 @@ class EventsExpired(RunnerError):
         super().__init__(f"The events of task {task_id!r} before {first} were deleted by retention.")
         self.task_id = task_id
         self.first = first
+
+
+class SearchUnfinished(RunnerError):
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"The events of task {task_id!r} are still being indexed. Search again, and it goes on.")
+        self.task_id = task_id
 
 
 class StaleAttempt(RunnerError):

@@ -15,6 +15,7 @@ MEDIA_TYPE = "application/problem+json"
 
 # Runs take minutes and some go on beside each other, so that about this often one of them leaves its place.
 RETRY_AFTER = 30  # seconds
+SOON = "1"  # seconds, after which what was not finished in its time may be asked for again
 
 # The first class that fits counts.
 _RUNNER_ERRORS: tuple[tuple[type[errors.RunnerError], int, str], ...] = (
@@ -30,6 +31,7 @@ _RUNNER_ERRORS: tuple[tuple[type[errors.RunnerError], int, str], ...] = (
     (errors.EventsExpired, 410, "events_expired"),
     (errors.QueueFull, 429, "queue_full"),
     (errors.TasksFull, 409, "too_many_tasks"),
+    (errors.SearchUnfinished, 503, "search_unfinished"),
     (errors.CursorAhead, 422, "cursor_ahead"),
     (errors.ChildLost, 409, "run_ended"),
     (errors.StorageUnavailable, 503, "storage_unavailable"),
@@ -88,7 +90,10 @@ async def on_bad_request(_: Request, error: Exception) -> Response:
 async def on_runner_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, errors.RunnerError)
     status, code = code_of(error)
-    return response(problem(status, code, str(error)))
+    answer = response(problem(status, code, str(error)))
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        answer.headers["Retry-After"] = SOON
+    return answer
 
 
 async def on_limit_reached(_: Request, error: Exception) -> Response:

@@ -22,7 +22,7 @@ class Search:
             summary="The last events in which all words and quoted phrases stand, with snippets.",
             query=schemas.SearchQuery,
             answers={200: schemas.SearchResults},
-            problems=(404, 422),
+            problems=(404, 422, 503),
         )
 
     async def search_events(self, request: Request) -> Response:

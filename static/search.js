@@ -66,7 +66,10 @@ export class Search {
       const rows = [...earlier, ...results.map((result) => this.#row(result))];
       this.#show(rows, next, text.search.found(rows.length, next !== null));
     } catch (error) {
-      if (!signal.aborted) this.#show([], null, error.message);
+      if (signal.aborted) return;
+      if (error.code !== "search_unfinished") return this.#show([], null, error.message);
+      setText(this.#said, error.message);
+      this.#ask(before); // the server has worked on it for a while, and goes on from there
     }
   }
 

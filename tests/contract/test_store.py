@@ -622,17 +622,6 @@ async def test_an_empty_file(tmp_path: Path) -> None:
         assert database.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
 
 
-async def test_a_damaged_index(tmp_path: Path) -> None:
-    """An index of events that is no index any more is made anew."""
-    store = await SqliteStore.open(tmp_path / "tasks.db")
-    await store.append([make_commit(await store.create_task(make_task(), key=None, fingerprint=""), ["needle"])])
-    assert await _search(store, "needle") == [1]
-    (file,) = await asyncio.to_thread(lambda: list(tmp_path.glob("*/task.db")))
-    await asyncio.to_thread(file.write_bytes, b"no database" * 1000)
-    assert await _search(store, "needle") == [1]
-    await store.aclose()
-
-
 async def test_the_integrity_of_the_file(tmp_path: Path) -> None:
     """After all kinds of changes SQLite finds nothing wrong with the file, nor with its foreign keys."""
     store = await SqliteStore.open(tmp_path / "tasks.db")
