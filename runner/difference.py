@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from contextlib import suppress
 from pathlib import Path
 
-from runner.errors import NotComparable
+from runner.errors import GitMissing, NotComparable
 
 SIZE_LIMIT = 4 * 1024 * 1024  # bytes of each text
 _TIME_LIMIT = 20.0  # seconds
@@ -17,7 +17,8 @@ async def compare(path: str, old: tuple[int, Path], new: tuple[int, Path], *, re
     """How one version of a file became another; empty if they are the same.
 
     path: the file's name in the diff. old, new: a version's number, and where its bytes are; number 0 for no file.
-    reading: threads to read them in; None for the loop's own. Raises `NotComparable` if one is no text, or too large.
+    reading: threads to read them in; None for the loop's own. Raises `NotComparable` if one is no text, or too large,
+    and `GitMissing`.
     """
     loop = asyncio.get_running_loop()
     for number, file in (old, new):
@@ -45,7 +46,27 @@ def _why_not(file: Path) -> str | None:
 
 async def _git_diff(path: str, old: Path, new: Path) -> bytes:
     """The hunks of a diff, without the lines that name the files."""
-    process = await asyncio.create_subprocess_exec(
+    try:
+        process = await _start(old, new)
+    except FileNotFoundError:
+        raise GitMissing from None
+    try:
+        async with asyncio.timeout(_TIME_LIMIT):
+            out, trouble = await process.communicate()
+    except TimeoutError:
+        raise NotComparable(path, f"comparing took longer than {_TIME_LIMIT:g} s") from None
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    if process.returncode not in (0, 1):  # the same, and different
+        raise NotComparable(path, f"git says: {trouble.decode(errors='replace').strip()}")
+    at = 0 if out.startswith(b"@@") else out.find(b"\n@@") + 1
+    return out[at:] if at or out.startswith(b"@@") else b""
+
+
+async def _start(old: Path, new: Path) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
         *_command(old, new),
         # No configuration, of whomever, and no repository that the data folder may lie in.
         env={
@@ -60,19 +81,6 @@ async def _git_diff(path: str, old: Path, new: Path) -> bytes:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    try:
-        async with asyncio.timeout(_TIME_LIMIT):
-            out, trouble = await process.communicate()
-    except TimeoutError:
-        raise NotComparable(path, f"comparing took longer than {_TIME_LIMIT:g} s") from None
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-    if process.returncode not in (0, 1):  # the same, and different
-        raise NotComparable(path, f"git says: {trouble.decode(errors='replace').strip()}")
-    at = 0 if out.startswith(b"@@") else out.find(b"\n@@") + 1
-    return out[at:] if at or out.startswith(b"@@") else b""
 
 
 def _command(old: Path, new: Path) -> list[str]:

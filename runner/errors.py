@@ -6,6 +6,7 @@
     - LogFileError: a file is not the log of a run, or not a whole one
     - ArtifactNotFound: the task has no such file, or not this version of it
     - NotComparable: these versions of a file have no diff
+    - GitMissing: the git program, which diffs take, is not found
     - FileNotKept: what a run has written could not be kept
     - Conflict: the task's status does not allow what was asked
         - AlreadyAnswered: the question has been answered, or is not asked any more
@@ -63,6 +64,11 @@ class NotComparable(RunnerError):
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"There is no diff of {path!r}: {reason}.")
         self.path = path
+
+
+class GitMissing(RunnerError):
+    def __init__(self) -> None:
+        super().__init__("The server finds no git, which makes the diffs: install it there, or add it to its PATH.")
 
 
 class FileNotKept(RunnerError):

@@ -6,12 +6,16 @@ from starlette.responses import Response
 from runner.base import Runner
 from server import downloads, schemas
 from server.operations import Operation, json_answer, task_id_of
+from server.turns import Turns
 from server.validation import query
+
+AT_ONCE = 4  # diffs and archives that are made at the same time; they take processors, memory, disk
 
 
 class Files:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
+        self._turns = Turns(AT_ONCE)
 
     def operations(self) -> list[Operation]:
         files = "/api/tasks/{task_id}/artifacts"
@@ -32,7 +36,7 @@ class Files:
                 query=schemas.DiffQuery,
                 answers={200: str},
                 media_type="text/x-diff",
-                problems=(404, 422),
+                problems=(404, 422, 501, 503),
             ),
             Operation(
                 method="GET",
@@ -68,7 +72,8 @@ class Files:
         if f"{path}/diff" in files:  # then the path is a folder, and has no diff
             return await self._file(request, f"{path}/diff")
         wanted = query(request, schemas.DiffQuery)
-        difference = await self._runner.diff_artifact(task_id, path, wanted.old, wanted.new)
+        async with self._turns.take():
+            difference = await self._runner.diff_artifact(task_id, path, wanted.old, wanted.new)
         name = f"{_name(path)}-{difference.old}-{difference.new}.diff"
         headers = downloads.attachment(name) | {"Content-Type": "text/x-diff; charset=utf-8"}
         return Response(difference.text, headers=headers)
@@ -80,7 +85,8 @@ class Files:
 
     async def get_archive(self, request: Request) -> Response:
         task_id = task_id_of(request)
-        file = await self._runner.open_archive(task_id)
+        async with self._turns.take():
+            file = await self._runner.open_archive(task_id)
         return downloads.stream(file, name=f"{task_id}.zip", media_type="application/zip")
 
 

@@ -24,6 +24,7 @@ _RUNNER_ERRORS: tuple[tuple[type[errors.RunnerError], int, str], ...] = (
     (errors.LogFileError, 422, "bad_log"),
     (errors.ArtifactNotFound, 404, "artifact_not_found"),
     (errors.NotComparable, 422, "not_comparable"),
+    (errors.GitMissing, 501, "git_missing"),
     (errors.KeyReused, 422, "idempotency_key_reused"),
     (errors.AlreadyAnswered, 409, "already_answered"),
     (errors.Conflict, 409, "wrong_status"),

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from runner.difference import SIZE_LIMIT, compare
-from runner.errors import NotComparable
+from runner.errors import GitMissing, NotComparable
 
 
 async def _diff(folder: Path, old: bytes, new: bytes, path: str = "game/main.py") -> str:
@@ -58,3 +58,10 @@ async def test_the_users_configuration_changes_nothing(tmp_path: Path, monkeypat
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("GIT_EXTERNAL_DIFF", "false")
     assert "\n a\n-b\n" in await _diff(tmp_path, b"a\nb\n", b"a\nc\n")
+
+
+async def test_no_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where git is not found it is said that this is what is missing."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(GitMissing, match="finds no git"):
+        await _diff(tmp_path, b"a\n", b"b\n")
