@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 EVENT_LIMIT = 1_000_000  # events of a task, unless it is said otherwise
+CUT = "…"  # at the end of a text that was cut
 
 _decode_raw = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
@@ -94,4 +95,4 @@ def draft(event_type: EventType, payload: Mapping[str, Any], *, agent_role: str 
 
 def short(text: str, limit: int) -> str:
     """`text` cut to `limit` characters, visibly."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return text if len(text) <= limit else text[: limit - 1] + CUT

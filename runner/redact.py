@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from runner.events import CUT
+
 HIDDEN = "[redacted]"
 
 # Fields of MetaGPT's LLMConfig that hold a secret.
@@ -21,21 +23,24 @@ TOKEN_SHAPES = re.compile(r"(?i:\bbearer\s+)[\w.~+/=-]{16,}|\bsk-[\w-]{16,}")
 TOKEN_HINTS = ("sk-", "earer", "EARER")
 
 
+_MAY_HOLD_PASSWORD = re.compile(r"_proxy$|^PIP_\w*(INDEX_URL|PROXY)$", re.IGNORECASE)  # a single URL each
+
+
 class Redactor:
     """Replaces the given secrets, and whatever looks like a bearer token or an OpenAI key, in any text."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         self._secrets = sorted({s for s in secrets if len(s) >= MIN_SECRET_CHARS}, key=len, reverse=True)
-        encoded = [msgspec.json.encode(secret)[1:-1] for secret in self._secrets]
+        encoded = [msgspec.json.encode(secret[:MIN_SECRET_CHARS])[1:-1] for secret in self._secrets]
         self._hints = (*encoded, *(hint.encode() for hint in TOKEN_HINTS))
 
     @classmethod
     def of_config(cls, config: Mapping[str, Any] | None) -> "Redactor":
-        """A redactor of the secrets in an LLMConfig's fields, and of the passwords of this process's proxies."""
+        """A redactor of the secrets in an LLMConfig's fields, and in the URLs of proxies and of pip's index."""
         config = config or {}
         values = [config.get(field) for field in SECRET_FIELDS]
         values.append(urlsplit(str(config.get("base_url", ""))).password)
-        values += [urlsplit(value).password for name, value in os.environ.items() if name.lower().endswith("_proxy")]
+        values += [urlsplit(value).password for name, value in os.environ.items() if _MAY_HOLD_PASSWORD.search(name)]
         return cls(value for value in values if isinstance(value, str))
 
     def suspects(self, line: bytes) -> bool:
@@ -43,15 +48,26 @@ class Redactor:
         return any(hint in line for hint in self._hints)
 
     def known(self, text: str) -> str:
-        """`text` with the given secrets replaced, and nothing that only looks like one."""
+        """`text` with the given secrets replaced, also where one was cut, but nothing that only looks like one."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
-        return text
+        return text if CUT not in text else CUT.join(self._cut(text.split(CUT)))
 
     def begun(self, text: str) -> str:
         """The end of `text` that may be the beginning of a secret, which goes on in what follows."""
         beginnings = (secret[:size] for secret in self._secrets for size in range(1, len(secret)))
         return max(filter(text.endswith, beginnings), key=len, default="")
+
+    def _cut(self, parts: list[str]) -> list[str]:
+        """The parts of a text, after each of which but the last it was cut."""
+        left = [self.begun(part) for part in parts[:-1]]
+        return [
+            *[
+                part.removesuffix(begun) + HIDDEN if len(begun) >= MIN_SECRET_CHARS else part
+                for part, begun in zip(parts, left, strict=False)
+            ],
+            parts[-1],
+        ]
 
     def text(self, text: str) -> str:
         text = self.known(text)

@@ -91,7 +91,7 @@ class _Attempt:
         except Exception as error:  # the last place that can tell anybody
             if self._stopping:  # what broke because its task was cancelled
                 return STOPPED
-            run.channel.emit(EventType.ERROR, _error_payload(error, fatal=True))
+            run.channel.emit(EventType.ERROR, _error_payload(error, run.channel.redactor, fatal=True))
             return FAILED
         result = run.result()
         count = len(result["artifacts"])
@@ -121,7 +121,8 @@ class _Attempt:
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception") or RuntimeError(context["message"])
-        self._run.channel.emit(EventType.ERROR, _error_payload(error, fatal=False))
+        channel = self._run.channel
+        channel.emit(EventType.ERROR, _error_payload(error, channel.redactor, fatal=False))
 
 
 async def _beat(channel: Channel) -> None:
@@ -141,10 +142,11 @@ def _end_with_supervisor() -> NoReturn:
     os._exit(FAILED)
 
 
-def _error_payload(error: BaseException, *, fatal: bool) -> dict[str, Any]:
+def _error_payload(error: BaseException, redactor: Redactor, *, fatal: bool) -> dict[str, Any]:
     cause = error.cause if isinstance(error, RoleFailed) else error
     message = str(error) if isinstance(error, RunFailed) else f"{type(error).__name__}: {error}"
-    frames = "".join(traceback.format_exception(cause, limit=-TRACEBACK_FRAMES, chain=False))
+    # Half of a secret, which is what may be left where a text is cut, would not be recognised.
+    frames = redactor.text("".join(traceback.format_exception(cause, limit=-TRACEBACK_FRAMES, chain=False)))
     return {
         "message": short(message, TRACEBACK_LIMIT),
         "error_type": type(cause).__name__,

@@ -153,7 +153,9 @@ class Meter:
         answer, error = "", None
         try:
             async with asyncio.timeout(limit):
-                answer = await bare(model, messages, stream=stream, timeout=limit) or ""
+                said = await bare(model, messages, stream=stream, timeout=limit) or ""
+            # Before anything is made of it: what is cut, or put together anew, could not be recognised any more.
+            answer = self.run.channel.redactor.known(said)
             if not call.streamed:
                 self.run.channel.token(call.id, answer)
             return answer

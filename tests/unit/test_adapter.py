@@ -181,6 +181,7 @@ def test_a_removed_file_is_no_result(tmp_path: Path, artifacts: Artifacts) -> No
     "text",
     [
         "key=my-own-secret.",
+        "cut in the middle (my-own-sec…), and on it goes",
         "Authorization: Bearer abcdefghijklmnop1234",
         "bearer  abcdefghijklmnop1234",
         "sk-proj-abcdefghijklmnop",
@@ -188,7 +189,9 @@ def test_a_removed_file_is_no_result(tmp_path: Path, artifacts: Artifacts) -> No
 )
 def test_secrets_are_redacted(text: str) -> None:
     """Known secrets and what looks like one are replaced."""
-    assert "[redacted]" in Redactor(["my-own-secret"]).text(text)
+    redactor = Redactor(["my-own-secret"])
+    assert redactor.suspects(msgspec.json.encode(text))
+    assert "[redacted]" in redactor.text(text) and "my-own" not in redactor.text(text)
 
 
 @pytest.mark.parametrize("secret", ['with "quotes"', "back\\slash", "two\nlines", "schlüssel", "🔑🔑🔑🔑🔑🔑"])
@@ -201,8 +204,9 @@ def test_an_encoded_secret_is_suspected(secret: str) -> None:
 
 def test_ordinary_words_are_left_alone() -> None:
     """Placeholders that are too short to be keys, and words about keys, stay readable."""
-    text = "The bearer token none sk- task-list f'Bearer {token}'"
+    text = "The bearer token none sk- task-list f'Bearer {token}' my-o… and so on…"
     assert Redactor.of_config({"api_key": "none", "api_secret": None}).text(text) == text
+    assert Redactor(["my-own-secret"]).text(text) == text
 
 
 def test_only_packages_are_installed() -> None:

@@ -233,22 +233,31 @@ async def test_malformed_answers_are_asked_for_again(start: Start, server: OpenA
     assert attempt.fatal["message"].startswith("The model's answer was not in the form that was asked for, 3 times")
 
 
-def _code(folder: Path) -> str:
-    return "\n".join(file.read_text() for file in folder.rglob("*.py"))
+def _by_ending(folder: Path) -> dict[str, bytes]:
+    """What is in all files below a folder, by the ends of their names."""
+    found: dict[str, bytes] = {}
+    for file in filter(Path.is_file, folder.rglob("*")):
+        found[file.suffix] = found.get(file.suffix, b"") + file.read_bytes()
+    return found
 
 
-async def test_the_key_is_in_no_file(start: Start, workspace: Path) -> None:
-    """A model that knows the API key cannot have it written into the project."""
+async def test_the_key_is_nowhere(start: Start, workspace: Path) -> None:
+    """A model that knows the API key cannot have it written into a file, or told in an event, whole or cut."""
 
     def answer(prompt: str, system: str) -> str:
-        return demo_answer(prompt, system).replace("```python\n", f"```python\n# {API_KEY}\n", 1)
+        text = demo_answer(prompt, system).replace("```python\n", f"```python\n# {API_KEY}\n", 1)
+        return text.replace("classDiagram\\n", f"classDiagram\\n%% {API_KEY}\\n").replace(
+            '"Implementation approach": "', f'"Implementation approach": "{f"{API_KEY} " * 500}'
+        )
 
     with OpenAiServer(answer=answer) as server:
         attempt = await start(llm=Llm(config=server.config()))
         assert await attempt.end() == 0
-    written = _code(workspace)
-    assert "# [redacted]" in written
-    assert API_KEY not in written
+    written = _by_ending(workspace)
+    beginning = API_KEY[:12]
+    assert {ending for ending, content in written.items() if b"[redacted]" in content} >= {".py", ".mmd", ".json"}
+    assert {ending for ending, content in written.items() if beginning.encode() in content} == set()
+    assert beginning not in str(attempt.events)
 
 
 async def test_the_key_is_in_no_event(start: Start, server: OpenAiServer) -> None:
