@@ -6,14 +6,15 @@ the hub then writes the same framed bytes to every connection. Handshake, ping a
 server the extension is missing, and everything goes through ASGI, slower, with the same meaning.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Protocol, cast
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame as ReceivedFrame
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 
 from server.bounds import WRITE_BUFFER
 from server.peers import Peer
@@ -40,6 +41,12 @@ class Stream(Protocol):
         """Wait until the connection takes more. Raises `WebSocketDisconnect` when it is gone."""
 
 
+def _send_with(headers: Iterable[tuple[bytes, bytes]], send: Callable[[Response], None], response: Response) -> None:
+    for name, value in headers:
+        response.headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+    send(response)
+
+
 class StreamProtocol(WebSocketsSansIOProtocol):
     """uvicorn's protocol, which lends the application a `DirectStream`."""
 
@@ -48,6 +55,9 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     """The peer, as it was when it was pinged last."""
 
     def handle_connect(self, event: Request) -> None:
+        # Refusals are made in several places, without the headers of every answer; all leave by this one.
+        send = partial(_send_with, self.default_headers, self.conn.send_response)
+        self.conn.send_response = send  # type: ignore[method-assign]
         super().handle_connect(event)
         if self.response.status_code == 101:
             self.transport.set_write_buffer_limits(high=WRITE_BUFFER)
@@ -59,7 +69,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     def start_keepalive(self) -> None:
         super().start_keepalive()
         # The handshake is over, and a connection may be idle for long: do not keep what only the handshake needed.
-        del self.request, self.response
+        del self.request, self.response, self.conn.send_response
         self.scope["headers"] = []
 
     def pause_writing(self) -> None:

@@ -127,6 +127,14 @@ async def test_our_own_page(server: Server, api: Api) -> None:
         await watcher.until("hello")
 
 
+def _ask(server: Server, request: bytes) -> list[str]:
+    """The lines of an answer's head, in lower case."""
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=10) as connection:
+        connection.sendall(request)
+        return connection.recv(65536).partition(b"\r\n\r\n")[0].decode().lower().split("\r\n")
+
+
 @pytest.mark.parametrize(
     ("request_", "status"),
     [
@@ -143,15 +151,22 @@ async def test_our_own_page(server: Server, api: Api) -> None:
 )
 async def test_security_headers(server: Server, request_: bytes, status: int) -> None:
     """Every answer has them, once, also one to what is no HTTP; what may be a page has its policy, too."""
-    host, port = server.url.removeprefix("http://").split(":")
-
-    def ask() -> bytes:
-        with socket.create_connection((host, int(port)), timeout=10) as connection:
-            connection.sendall(request_)
-            return connection.recv(65536)
-
-    head = (await asyncio.to_thread(ask)).partition(b"\r\n\r\n")[0].decode().lower().split("\r\n")
+    head = await asyncio.to_thread(_ask, server, request_)
     assert head[0].split()[1] == str(status)
     policies = () if status in (400, 431) else (("content-security-policy", CONTENT_SECURITY_POLICY),)
     for name, value in (*SECURITY_HEADERS, *policies):
+        assert [line for line in head if line.startswith(f"{name}:")] == [f"{name}: {value}".lower()]
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "status"),
+    [("/ws", "AAAAAAAAAAAAAAAAAAAAAA==", 101), ("/ws", "no key", 400), ("/nothing", "AAAAAAAAAAAAAAAAAAAAAA==", 403)],
+)
+async def test_security_headers_of_a_handshake(server: Server, path: str, key: str, status: int) -> None:
+    """What opens a WebSocket, and what refuses to, has the headers of every answer, once."""
+    lines = ("Host: 127.0.0.1", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
+    request = "\r\n".join((f"GET {path} HTTP/1.1", *lines, f"Sec-WebSocket-Key: {key}", "", ""))
+    head = await asyncio.to_thread(_ask, server, request.encode())
+    assert head[0].split()[1] == str(status)
+    for name, value in SECURITY_HEADERS:
         assert [line for line in head if line.startswith(f"{name}:")] == [f"{name}: {value}".lower()]
