@@ -10,14 +10,15 @@ _TICKS = 10  # of a silence
 class WorkClock:
     """An async context whose block has `limit` seconds of work, None for no limit, and then raises `TimeoutError`.
 
-    used: seconds of them that are gone already. It stands still between `pause` and `resume`, which are for within the
-    block.
+    used: seconds of them that are gone already. It stands still between `pause` and `resume`.
     """
 
     def __init__(self, limit: float | None, *, used: float) -> None:
         self._limit = limit
         self._used = used  # as of when it last began to run
         self._running_since: float | None = None  # in the time of the loop; None while it stands still
+        self._timeout: asyncio.Timeout | None = None  # within the block
+        self._paused = False
 
     @property
     def used(self) -> float:
@@ -28,24 +29,36 @@ class WorkClock:
 
     async def __aenter__(self) -> Self:
         self._timeout = await asyncio.timeout(None).__aenter__()
-        self.resume()
+        self._go()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        assert self._timeout is not None
         self._stand_still()
-        await self._timeout.__aexit__(kind, error, traceback)
+        timeout, self._timeout = self._timeout, None
+        await timeout.__aexit__(kind, error, traceback)
 
     def pause(self) -> None:
+        self._paused = True
         self._stand_still()
-        self._timeout.reschedule(None)
+        self._reschedule(None)
 
     def resume(self) -> None:
-        if self._running_since is None:
-            self._running_since = asyncio.get_running_loop().time()
-            if self._limit is not None:
-                self._timeout.reschedule(self._running_since + self._limit - self._used)
+        self._paused = False
+        self._go()
+
+    def _go(self) -> None:
+        if self._paused or self._timeout is None or self._running_since is not None:
+            return
+        self._running_since = asyncio.get_running_loop().time()
+        if self._limit is not None:
+            self._reschedule(self._running_since + self._limit - self._used)
+
+    def _reschedule(self, when: float | None) -> None:
+        if self._timeout is not None and not self._timeout.expired():  # the block may not have heard of it yet
+            self._timeout.reschedule(when)
 
     def _stand_still(self) -> None:
         self._used, self._running_since = self.used, None

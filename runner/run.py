@@ -204,7 +204,8 @@ class Run:
         """Begin to stop, because a person wants it. Further calls change nothing."""
         if self.task.status in (Status.RUNNING, Status.WAITING):
             self._stop_reason = reason
-            self.change(Trigger.STOP, reason=reason)
+            self.change(Trigger.STOP, reason=reason, waiting=None)
+            self._working.pause()  # it has its grace now
             self._end_child(self._grace)
 
     def interrupt(self, reason: str, *, grace: float) -> None:
@@ -275,16 +276,22 @@ class Run:
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._keeping, lay_out, self._workspace)
         await loop.run_in_executor(self._keeping, self._blobs.tidy)
-        try:
-            async with self._working:
-                return await self._run_child()
-        except TimeoutError:
-            return f"The time limit of {self.task.options.timeout_s:g} s was reached."
-
-    async def _run_child(self) -> str | None:
         child = self._child = await self._launch()
         if child is None:
             return "The run was ended before its process existed."
+        try:
+            async with self._working:
+                return await self._attend(child)
+        except TimeoutError:
+            return f"The time limit of {self.task.options.timeout_s:g} s was reached."
+        finally:
+            child.signal(signal.SIGKILL)
+            code = await child.exited
+            self.how = "graceful" if code is not None and code != -signal.SIGKILL else "killed"
+            child.close()
+
+    async def _attend(self, child: Child) -> str | None:
+        """Take what the child tells, to its end. Returns what went wrong, or None."""
         watching = [
             asyncio.create_task(self._sample(child.pid), name=f"resources of {self.task.id}"),
             asyncio.create_task(self._end_silence(child), name=f"silence of {self.task.id}"),
@@ -308,9 +315,6 @@ class Run:
         finally:
             for watch in watching:
                 watch.cancel()
-            child.signal(signal.SIGKILL)
-            await asyncio.shield(child.exited)
-            child.close()
 
     async def _hear(self, child: Child) -> list[bytes]:
         self._silence.begin()
@@ -503,8 +507,7 @@ class Run:
         self.ended.add_done_callback(lambda _: killing.cancel())
 
     def _kill(self) -> None:
-        if self._child is not None and not self._child.exited.done():
-            self.how = "killed"
+        if self._child is not None:
             self._child.signal(signal.SIGKILL)
 
     async def _end_silence(self, child: Child) -> None:

@@ -315,18 +315,13 @@ class Supervisor:
             if task.status is Status.QUEUED:
                 raise Conflict(_LEFT_QUEUED)
             return Stopped(task_id=task_id, status=task.status, how="graceful", took_ms=0.0)
-        while run is not None:
-            last = run
-            await self._stop(run, "Stopped on request.")
-            run = self._runs.get(task_id)  # its process was lost just then, and it was to go on
-        if last.task.status is Status.QUEUED:
-            raise Conflict(_LEFT_QUEUED)
+        last = await self._stop(run, "Stopped on request.")
         return last.stopped(took=time.monotonic() - begun)
 
     async def answer(self, task_id: str, request_id: str, answer: str) -> Task:
         run = await self._require_run(task_id)
         if reason := await run.answer(request_id, answer):
-            await self._stop(run, reason)
+            run = await self._stop(run, reason)
         return run.task
 
     async def say(self, task_id: str, content: str, send_to: Role | None) -> None:
@@ -363,17 +358,11 @@ class Supervisor:
             _log.error("what deleted tasks take could not be freed (%s); the next start will", error)
 
     async def resume_queue(self) -> None:
-        """Go on with the tasks that the last server left queued.
-
-        Those whose question has waited for too long end at once: they need no process, and so no place.
-        """
+        """Go on with the tasks that the last server left queued."""
         for task in await self._left(frozenset({Status.QUEUED})):
             run = self._new_run(task)
             self._admit(run)
             self._recorder.announce(Commit(task, []))  # nobody here has heard of it yet
-            if task.waiting is not None and task.waiting.overdue:
-                self._queue.remove(task.id)
-                self._start(run)
         self._dispatch()
 
     def end_runs(self) -> None:
@@ -423,6 +412,19 @@ class Supervisor:
     def _admit(self, run: Run) -> None:
         self._runs[run.task.id] = run
         self._queue.put(run.task)
+        self._expire(run)
+
+    def _expire(self, run: Run) -> None:
+        """End a queued run whose question nobody has answered in time: that takes no process, and so no place."""
+        question = run.task.waiting
+        if question is None or question.patience is None or run.task.id not in self._queue or self._closing:
+            return
+        if question.overdue:
+            self._queue.remove(run.task.id)
+            self._start(run)
+        else:
+            expiry = asyncio.get_running_loop().call_later(question.patience, self._expire, run)
+            run.ended.add_done_callback(lambda _: expiry.cancel())
 
     def _new_run(self, task: Task) -> Run:
         return Run(
@@ -489,17 +491,28 @@ class Supervisor:
             self._places.go_on(run)
         self._dispatch()
 
-    async def _stop(self, run: Run, reason: str) -> None:
-        if run.task.id in self._queue:
-            self._queue.remove(run.task.id)
-            try:
-                await run.change(Trigger.STOP, reason=reason, completed_at=now(), waiting=None)
-            finally:
-                self._end(run)
-                self._dispatch()
-            return
-        run.stop(reason)
-        await asyncio.shield(run.ended)
+    async def _stop(self, run: Run, reason: str) -> Run:
+        """Stop a run, or the one that goes on in its place because its process was lost just then. Returns which."""
+        while True:
+            if run.task.id in self._queue and self._runs[run.task.id] is run:
+                await self._stop_queued(run, reason)
+            else:
+                run.stop(reason)
+                await asyncio.shield(run.ended)
+            next_run = self._runs.get(run.task.id)
+            if run.task.status is not Status.QUEUED:
+                return run
+            if next_run is None:
+                raise Conflict(_LEFT_QUEUED)
+            run = next_run
+
+    async def _stop_queued(self, run: Run, reason: str) -> None:
+        self._queue.remove(run.task.id)
+        try:
+            await run.change(Trigger.STOP, reason=reason, completed_at=now(), waiting=None)
+        finally:
+            self._end(run)
+            self._dispatch()
 
 
 @asynccontextmanager

@@ -40,8 +40,13 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
             until(self.deadline)
 
     @property
+    def patience(self) -> float | None:
+        """Seconds that are left for an answer, zero if none are; None for no deadline."""
+        return None if self.deadline is None else max(0.0, until(self.deadline))
+
+    @property
     def overdue(self) -> bool:
-        return self.deadline is not None and until(self.deadline) <= 0
+        return self.patience == 0
 
 
 class NewTask(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,10 +63,10 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     """All that is known of a task but its events.
 
     progress: 0..1 of the attempt, null while it cannot be known. head: event_id of the last event. reason: why the
-    status is what it is, in words. losses: how many attempts in a row have lost their process. worked_s: seconds of
-    work since a person has run it, as of when they were last counted. demo: whether the model was the demo model.
-    raised: what a person has raised budgets to. continues, project: the task that this one goes on with, and its
-    project's folder. imported_at: when it was taken in from a file; null for a task of this server.
+    status is what it is, in words. losses: how many attempts in a row have lost their process without coming further.
+    worked_s: seconds of work since a person has run it, as of when they were last counted. demo: whether the model was
+    the demo model. raised: what a person has raised budgets to. continues, project: the task that this one goes on
+    with, and its project's folder. imported_at: when it was taken in from a file; null for a task of this server.
     """
 
     id: str
@@ -114,10 +119,12 @@ def fold(task: Task, event_type: EventType, agent_role: str | None, payload: dic
             changes["progress"] = max(task.progress or 0.0, float(payload["progress"]))
         case EventType.LLM_CALL if not payload.get("replayed"):
             changes["usage"] = add(task.usage, agent_role, payload)
+            if payload.get("error") is None:
+                changes["losses"] = 0
         case EventType.INPUT_REQUEST:
             changes["waiting"] = msgspec.convert(payload, Question)
         case EventType.INPUT_RESPONSE:
-            changes["waiting"] = None
+            changes |= {"waiting": None, "losses": 0}
         case EventType.RESULT:
             changes["final_result"] = payload.get("final_result")
     return msgspec.structs.replace(task, **changes) if changes else task

@@ -4,7 +4,7 @@ import asyncio
 import json
 import select
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from runner.errors import AlreadyAnswered, Conflict
 from runner.events import EventType, hence, now
 from runner.run import LOSSES
 from runner.states import TERMINAL, Status
+from runner.store import SqliteStore
 from runner.usage import Raised, Usage
 from tests.children import Stage, leave_behind, told_supervisor
 from tests.support import DEADLINE, ends, until
@@ -32,6 +33,28 @@ QUESTION = {
     "choices": ["approve"],
     "deadline": None,
 }
+
+
+class Gate:
+    """Before a store; commits wait while it is shut."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.open.set()
+        self.reached = asyncio.Event()
+        """Set once a commit waits."""
+
+    def store(self) -> type[SqliteStore]:
+        gate = self
+
+        class GatedStore(SqliteStore):
+            async def append(self, commits: Sequence[Commit]) -> list[bool]:
+                if not gate.open.is_set():
+                    gate.reached.set()
+                await gate.open.wait()
+                return await super().append(commits)
+
+        return GatedStore
 
 
 @pytest_asyncio.fixture
@@ -413,8 +436,9 @@ async def test_the_time_limit_over_attempts(stage: Stage, monkeypatch: pytest.Mo
     child.exit(-signal.SIGKILL)
     await stage.forks.child()
     assert (await stage.task()).worked_s >= worked
-    assert (await stage.end()).reason == "The time limit of 1 s was reached."
-    assert (await other.task()).status is Status.RUNNING
+    ended = await stage.end()
+    assert ended.reason == "The time limit of 1 s was reached."
+    assert (ended.completed_at or "") < ((await other.end()).completed_at or "")
 
 
 async def test_the_time_limit_of_a_run_that_a_person_wants(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -462,6 +486,92 @@ async def test_servers_that_die_while_a_person_is_asked(tmp_path: Path) -> None:
     async with told_supervisor(folders[-1]) as (stage.supervisor, forks):
         await stage.supervisor.recover()
         assert (await stage.task()).status is Status.QUEUED
+
+
+async def test_a_deadline_that_passes_in_the_queue(tmp_path: Path) -> None:
+    """A question whose deadline passes while its task waits for a place to go on ends the run all the same."""
+    async with told_supervisor(tmp_path, places=1) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        child = await stage.child()
+        child.emit(EventType.INPUT_REQUEST, QUESTION | {"deadline": hence(seconds=0.5)})
+        await stage.until(Status.WAITING)
+        await Stage(supervisor, forks).child()
+        child.exit(-signal.SIGKILL)
+        await stage.until(Status.QUEUED)
+        assert (await stage.end()).reason == "Nobody answered within 24 h (answer_timeout_s). The question was: Good?"
+
+
+async def test_the_time_limit_begins_with_the_process(stage: Stage) -> None:
+    """However long a process takes to be made, that is no time of the run; and once it is made it is ended with it."""
+    stage.forks.held.clear()
+    await stage.start(timeout_s=0.05)
+    await stage.until(Status.RUNNING)
+    await asyncio.sleep(0.1)
+    stage.forks.held.set()
+    child = await stage.forks.child()
+    assert (await stage.end()).reason == "The time limit of 0.05 s was reached."
+    assert child.exited.done()
+
+
+async def test_the_time_limit_of_a_run_that_is_stopped(tmp_path: Path) -> None:
+    """A run that is to stop has its grace, though its time is over meanwhile; then it was killed, and stop says so."""
+    async with told_supervisor(tmp_path, grace=0.5) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        child = await stage.child(timeout_s=0.2)
+        child.deaf = True
+        stopped = await supervisor.stop_task(stage.task_id)
+        assert (stopped.how, stopped.status) == ("killed", Status.CANCELLED)
+        assert stopped.took_ms >= 500
+
+
+async def test_an_answer_to_a_run_that_is_stopping(tmp_path: Path) -> None:
+    """Nobody is asked any more once the run is to stop."""
+    async with told_supervisor(tmp_path, grace=60) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        child = await stage.child()
+        child.deaf = True
+        child.emit(EventType.INPUT_REQUEST, QUESTION)
+        await stage.until(Status.WAITING)
+        stopping = asyncio.create_task(supervisor.stop_task(stage.task_id))
+        assert (await stage.until(Status.STOPPING)).waiting is None
+        with pytest.raises(AlreadyAnswered):
+            await supervisor.answer(stage.task_id, "r1", "approve")
+        child.exit(0)
+        await stopping
+
+
+@pytest.mark.parametrize("free", [True, False], ids=["a free place", "no free place"])
+async def test_the_answer_stop_between_two_attempts(tmp_path: Path, free: bool) -> None:
+    """A person who answers `stop` at the moment at which the process is lost has stopped the task, not the attempt."""
+    gate = Gate()
+    async with told_supervisor(tmp_path, places=1, kind=gate.store()) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        child = await stage.child()
+        child.emit(EventType.INPUT_REQUEST, QUESTION | {"choices": ["approve", "stop"]})
+        await stage.until(Status.WAITING)
+        if not free:
+            await Stage(supervisor, forks).child()
+        gate.open.clear()
+        child.exit(-signal.SIGKILL)
+        await gate.reached.wait()
+        answering = asyncio.create_task(supervisor.answer(stage.task_id, "r1", "stop"))
+        await asyncio.sleep(0)
+        gate.open.set()
+        assert (await answering).status is Status.CANCELLED
+        assert (await stage.task()).status is Status.CANCELLED
+
+
+async def test_losses_of_a_run_that_comes_further(stage: Stage) -> None:
+    """Lost processes are in a row only as long as no attempt has come further than the one before."""
+    await stage.start()
+    for _ in range(LOSSES + 1):
+        child = await stage.forks.child()
+        call = {"message": "m", "call": "c", "prompt_sha256": "", "answer_chars": 0, "error": None}
+        child.emit(EventType.LLM_CALL, call | {"prompt_tokens": 1, "cost_usd": 0.0}, agent_role="Engineer")
+        await until(stage.task, lambda task: task.losses == 0)
+        child.exit(-signal.SIGKILL)
+    await stage.forks.child()
+    assert (await stage.task()).attempt == LOSSES + 2
 
 
 async def test_the_time_limit_while_a_person_is_asked(stage: Stage) -> None:
