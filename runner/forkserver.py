@@ -17,16 +17,19 @@ from pathlib import Path
 import msgspec
 
 from runner.attempt import SPEC_SIZE_BYTES, AttemptSpec, Command
+from runner.clocks import SilenceClock
 from runner.environment import for_runs
 from runner.errors import AttemptLost, ChildLost, RunnerError
 from runner.leftovers import end_leftovers, mark
 
-# A fork server that dies sooner than this after its start is not started again at once.
 _SETTINGS = {
     "PYTHONHASHSEED": "0",  # the order of a set is the same in every child: a later attempt comes to the same prompts
     "PYDANTIC_DISABLE_PLUGINS": "__all__",  # it would look for some in every package that is installed
 }
+# A fork server that dies sooner than this after its start is not started again at once.
 _RESTART_PAUSE = 1.0  # seconds
+# What it does takes milliseconds, but a machine without memory may take seconds to let it; all runs are lost with it.
+_SILENCE_LIMIT = 10.0  # seconds
 _FAILURES = 3  # starts that fail, after which nobody is made to wait for the next
 _FORKS_AT_ONCE = 64  # requests under way: a socket holds some 270 before it refuses more
 _SEND_PAUSE = 0.01  # seconds
@@ -105,6 +108,7 @@ class Child:
 class ForkServer:
     """A fork server that is started anew whenever it dies. Use it as an async context manager.
 
+    One that does not answer any more is killed: nothing could be stopped through it, and no end be heard of.
     What it and its children print is logged. They share one output: whose a line is cannot be told.
 
     scratch: a folder for what MetaGPT writes at import.
@@ -220,9 +224,12 @@ class ForkServer:
                 )
             reading = asyncio.create_task(_log_output(output), name="output of the fork server")
             self._control = control
+            silence = SilenceClock(_SILENCE_LIMIT)
+            watching = asyncio.create_task(_end_silence(process, silence), name="silence of the fork server")
             try:
-                await self._listen(control)
+                await self._listen(control, silence)
             finally:
+                watching.cancel()
                 self._ready = False
                 self._control = None
                 self._settle()
@@ -235,7 +242,7 @@ class ForkServer:
                 finally:
                     await _ended(reading)
 
-    async def _listen(self, control: socket.socket) -> None:
+    async def _listen(self, control: socket.socket, silence: SilenceClock) -> None:
         loop = asyncio.get_running_loop()
         rest = b""
         while True:
@@ -245,6 +252,7 @@ class ForkServer:
                 return
             if not data:
                 return
+            silence.begin()  # not before it is ready: its start takes what it takes
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
                 self._hear(json.loads(line))
@@ -285,7 +293,15 @@ class ForkServer:
             self._children.clear()
 
     async def _end_leftovers(self) -> None:
-        await asyncio.to_thread(end_leftovers, self._scratch)
+        await asyncio.to_thread(end_leftovers, self._scratch, list(self._children))
+
+
+async def _end_silence(process: asyncio.subprocess.Process, silence: SilenceClock) -> None:
+    """Kill a fork server that has been silent for too long, until cancelled."""
+    await silence.ran_out()
+    _log.error("the fork server has not answered for %g s, and is killed", silence.limit)
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
 
 
 async def _recall(forked: asyncio.Future[Child]) -> None:

@@ -7,6 +7,7 @@ cleared its environment, and has left its parent too, is ended only by a fork se
 import contextlib
 import logging
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
@@ -23,13 +24,15 @@ def mark(scratch: Path) -> dict[str, str]:
     return {MARK: str(scratch.resolve())}
 
 
-def end_leftovers(scratch: Path) -> None:
+def end_leftovers(scratch: Path, children: Iterable[int] = ()) -> None:
     """Kill what a fork server of this folder, which has ended, has left, and return when nothing of it is there.
 
-    It blocks, normally for the milliseconds of a look at every process.
+    It blocks, normally for the milliseconds of a look at every process. children: the numbers of those that it had. One
+    that is just ending has lost its mark.
     """
     deadline = time.monotonic() + _LIMIT
-    while left := _left(scratch):
+    known = list(_processes(children))
+    while left := [*filter(_is_there, known), *_left(scratch)]:
         if time.monotonic() > deadline:
             _log.error("processes of earlier runs cannot be killed: %s", [process.pid for process in left])
             return
@@ -37,6 +40,20 @@ def end_leftovers(scratch: Path) -> None:
             with contextlib.suppress(psutil.Error):  # ended meanwhile, or with another user's rights
                 process.kill()
         psutil.wait_procs(left, timeout=_PERIOD)
+
+
+def _processes(pids: Iterable[int]) -> Iterator[psutil.Process]:
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            yield psutil.Process(pid)
+
+
+def _is_there(process: psutil.Process) -> bool:
+    """Whether it lives; of one that nobody has reaped, nothing is left."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _left(scratch: Path) -> list[psutil.Process]:

@@ -311,7 +311,10 @@ class Run:
                     if self.task.head + len(events) > self._event_limit:
                         return f"A task may have {self._event_limit:,} events, and this run has more to tell."
                     await self._absorb(events)
-            return self._verdict(await asyncio.shield(child.exited))
+            code = await asyncio.shield(child.exited)
+            if code is None:  # it was not asked
+                self.how = "killed"
+            return self._verdict(code)
         finally:
             for watch in watching:
                 watch.cancel()

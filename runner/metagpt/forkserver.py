@@ -6,6 +6,7 @@ one socket, a JSON object per line:
     fork {request} with the child's end of a socket pair attached  ->  forked {request, pid} | refused {request, error}
     kill {pid, signal}: a signal for a child; for its whole process group if it is SIGKILL
     exited {pid, code} when a child has ended; code is negative for a signal, as in `subprocess`
+    alive, every so often: its loop turns, and what is asked of it is done
 
 A child that ends takes with it all that it has started, also what has left its process group: `exited` is said when
 nothing of it is left. The end of the socket is the end of the supervisor: then the fork server ends in the same way.
@@ -19,6 +20,7 @@ import selectors
 import signal
 import socket
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import Any, NoReturn
@@ -26,7 +28,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from runner import confinement
-from runner.attempt import SPEC_SIZE_BYTES, AttemptSpec
+from runner.attempt import HEARTBEAT_PERIOD, SPEC_SIZE_BYTES, AttemptSpec
 from runner.metagpt import parentage
 
 _FDS_PER_MESSAGE = 64
@@ -42,6 +44,7 @@ class ForkServer:
         self._buffer = b""
         self._fds: list[int] = []
         self._children: set[int] = set()
+        self._beaten = time.monotonic()
         self._wakeup, wake = socket.socketpair()
         self._wakeup.setblocking(False)
         wake.setblocking(False)
@@ -66,12 +69,19 @@ class ForkServer:
             selector.register(self._control, selectors.EVENT_READ)
             selector.register(self._wakeup, selectors.EVENT_READ)
             while True:
-                for key, _ in selector.select():
+                for key, _ in selector.select(HEARTBEAT_PERIOD):
                     if key.fileobj is self._wakeup:
                         self._wakeup.recv(4096)
                         self._reap()
                     elif not self._receive():
                         return
+                self._beat()
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        if now - self._beaten >= HEARTBEAT_PERIOD:
+            self._beaten = now
+            self._reply(op="alive")
 
     def _receive(self) -> bool:
         data, fds, _, _ = socket.recv_fds(self._control, 65536, _FDS_PER_MESSAGE)

@@ -1,8 +1,14 @@
-"""A fork server that cannot start, and one that must not be kept from starting."""
+"""A fork server that cannot start, one that must not be kept from starting, and one that does not answer any more."""
 
+import asyncio
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from runner import forkserver
@@ -10,7 +16,7 @@ from runner.attempt import Llm
 from runner.states import TERMINAL, Status
 from runner.supervisor import open_supervisor
 from runner.task import NewTask
-from tests.support import command, until
+from tests.support import DEADLINE, alive, command, until
 
 
 def _without_scratch(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,3 +67,45 @@ def test_a_folder_named_metagpt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     done = command("run", "hangman", "--data", tmp_path / "data", home=tmp_path, DEMO_PACE=0)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+async def test_a_fork_server_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fork server that does not answer any more is ended: a stop returns when the child is gone, and others go on."""
+    monkeypatch.setattr(forkserver, "_SILENCE_LIMIT", 3.0)
+    data = tmp_path / "data"
+    async with open_supervisor(data, llm=Llm(demo_pace=100), concurrency=2, grace=0.2) as supervisor:
+        await until(supervisor.ready)
+        (forks,) = _fork_servers(data)
+        stopped, other = [(await supervisor.create_task(NewTask(input_prompt="x"))).id for _ in range(2)]
+        for task_id in (stopped, other):
+            await supervisor.start_task(task_id)
+        children = await until(forks.children, lambda children: len(children) == 2)
+        forks.suspend()
+        try:
+            async with asyncio.timeout(DEADLINE):
+                outcome = await supervisor.stop_task(stopped)
+        finally:
+            with suppress(psutil.NoSuchProcess):
+                forks.resume()
+        assert (outcome.status, outcome.how) == (Status.CANCELLED, "killed")
+        assert not any(alive(process) for process in (forks, *children))
+        await until(supervisor.ready)
+        await until(lambda: [len(anew.children()) for anew in _fork_servers(data)] == [1])
+        task = await supervisor.get_task_state(other)
+        assert (task.status, task.attempt) == (Status.RUNNING, 2)
+
+
+def _fork_servers(data: Path) -> list[psutil.Process]:
+    return [process for process in psutil.Process().children() if str(data / "scratch") in process.cmdline()]
+
+
+def test_a_fork_server_with_nothing_to_do() -> None:
+    """It says by itself that it is alive, or it would be taken for one that hangs."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(DEADLINE)
+    program = "import socket, sys; from runner.metagpt.forkserver import ForkServer; "
+    program += "ForkServer(socket.socket(fileno=int(sys.argv[1]))).serve()"
+    arguments = [sys.executable, "-c", program, str(theirs.fileno())]
+    with subprocess.Popen(arguments, pass_fds=[theirs.fileno()]), ours, ours.makefile("rb") as replies:
+        theirs.close()
+        assert [next(replies), next(replies)] == [b'{"op": "ready"}\n', b'{"op": "alive"}\n']

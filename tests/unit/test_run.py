@@ -196,6 +196,17 @@ async def test_a_stop_of_the_deaf(stage: Stage) -> None:
     assert stopped.how == "killed" and stopped.took_ms >= 200
 
 
+async def test_a_stop_as_the_fork_server_is_lost(stage: Stage) -> None:
+    """A child that is lost with the fork server while it has its grace did not end by itself."""
+    child = await stage.child()
+    child.deaf = True
+    stop = asyncio.create_task(stage.supervisor.stop_task(stage.task_id))
+    await stage.until(Status.STOPPING)
+    child.exit(None)
+    stopped = await stop
+    assert (stopped.status, stopped.how) == (Status.CANCELLED, "killed")
+
+
 async def test_a_stop_that_comes_too_late(stage: Stage) -> None:
     """A stop of a run that ends by itself at this moment is answered, and there is one terminal STATUS."""
     child = await stage.child()
