@@ -198,7 +198,7 @@ class Supervisor:
                 kept = await self._store.create_task(task, key=key, fingerprint=fingerprint)
         finally:
             if kept is not task:  # it was not made, or somebody else was first
-                await asyncio.to_thread(shutil.rmtree, self._folder / task.id, ignore_errors=True)
+                await asyncio.to_thread(discard, self._folder / task.id)
         if kept is task:
             self._recorder.announce(Commit(task, []))
         return kept
@@ -347,7 +347,7 @@ class Supervisor:
             try:
                 await self._store.get_task(folder.name)
             except TaskNotFound:
-                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+                await asyncio.to_thread(discard, folder)
             except sqlite3.Error:
                 _log.exception("whether %s is in use could not be found out; the next start will", folder)
 

@@ -4,18 +4,22 @@ It is empty, or a copy of the project that the task continues. That copy is made
 becomes of the other task does not matter any more.
 """
 
+import logging
 import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from runner.trees import remove_tree
+
 _BASE = "base"  # beside the workspace
 _DISCARDED = "deleted-"  # before the name of a task's folder
+
+_log = logging.getLogger(__name__)
 
 
 def lay_out(workspace: Path) -> None:
     """Make the workspace what it is at the beginning of an attempt."""
-    if workspace.exists():
-        shutil.rmtree(workspace)
+    remove_tree(workspace)
     workspace.mkdir(parents=True, mode=0o700)
     base = workspace.parent / _BASE
     if base.exists():
@@ -33,11 +37,14 @@ def keep_base(workspace: Path, project: Path) -> None:
 
 
 def discard(folder: Path) -> None:
-    """Delete a task's folder; if that is cut short, `unfinished` knows it by its name."""
-    discarded = folder.with_name(_DISCARDED + folder.name)
+    """Delete a task's folder, if it is there; if that fails or is cut short, `unfinished` knows it by its name."""
+    discarded = folder.with_name(_DISCARDED + folder.name.removeprefix(_DISCARDED))
     with suppress(FileNotFoundError):
         folder.rename(discarded)
-    shutil.rmtree(discarded, ignore_errors=True)
+    try:
+        remove_tree(discarded)
+    except OSError as error:
+        _log.error("what is left of a task could not be removed (%s); the next start will try again", error)
 
 
 def unfinished(tasks: Path) -> list[Path]:

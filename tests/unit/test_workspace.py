@@ -1,5 +1,8 @@
 """The folder of a task."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,3 +18,36 @@ def test_a_link_is_no_project(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         keep_base(tmp_path / "other" / "workspace", tmp_path / "project")
     assert not (tmp_path / "other").exists()
+
+
+NOBODY = 65534  # a user
+
+# What a program of a run may leave, and one call of ours, by a user who is not root: root may do everything.
+CLOSED_FOLDERS = f"""
+import os
+from pathlib import Path
+from runner.workspace import discard, lay_out
+if os.getuid() == 0:
+    os.setuid({NOBODY})
+workspace = Path("task/workspace")
+for mode in (0o555, 0o111, 0o000):
+    inner = workspace / oct(mode) / "inner"
+    inner.mkdir(parents=True)
+    (inner / "file").touch()
+    inner.chmod(mode)
+    inner.parent.chmod(mode)
+workspace.chmod(0o555)
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "left"), [("lay_out(workspace)", ["task", "task/workspace"]), ("discard(workspace.parent)", [])]
+)
+def test_closed_folders(tmp_path: Path, call: str, left: list[str]) -> None:
+    """Folders that a run has left closed, with what is in them, keep neither the next attempt nor a deletion up."""
+    tasks = tmp_path / "tasks"
+    tasks.mkdir()
+    if os.getuid() == 0:
+        os.chown(tasks, NOBODY, -1)
+    subprocess.run([sys.executable, "-c", CLOSED_FOLDERS + call], cwd=tasks, check=True)
+    assert [str(path.relative_to(tasks)) for path in sorted(tasks.rglob("*"))] == left
