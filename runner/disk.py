@@ -4,8 +4,6 @@ import asyncio
 import os
 from pathlib import Path
 
-WORKSPACE_LIMIT = 2 * 1024**3  # bytes of a task's files, unless it is said otherwise
-
 _LEAST = 4096  # bytes that anything counts as, so that a flood of empty files is one too
 _BLOCK = 512  # bytes, of `st_blocks`
 _PERIOD = 1.0  # seconds from one look to the next

@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-EVENT_LIMIT = 1_000_000  # events of a task, unless it is said otherwise
 CUT = "…"  # at the end of a text that was cut
 
 _decode_raw = msgspec.json.Decoder(list[msgspec.Raw]).decode

@@ -20,7 +20,6 @@ from runner.events import Draft, Event, EventType, short
 from runner.files import Artifact
 from runner.hearing import Heard, Line, decode_payload
 
-EVENT_SIZE_LIMIT = 256 * 1024  # bytes of an event, unless it is said otherwise
 FOLDER = ".payloads/"  # before the paths of payloads; nothing that a team writes is there
 
 # Characters of each text, and members of each list: tried until the event is small enough.

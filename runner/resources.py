@@ -2,10 +2,12 @@
 
 import contextlib
 import time
+from typing import Any
 
 import psutil
 
 from runner.stats import Resources
+from runner.usage import Usage
 
 
 class Meter:
@@ -29,3 +31,15 @@ class Meter:
         percent = 100 * (cpu - self._cpu) / (now - self._at)
         self._cpu, self._at = cpu, now
         return Resources(cpu_seconds=cpu, cpu_percent=percent, rss_bytes=rss)
+
+
+def resource_payload(used: Resources, usage: Usage) -> dict[str, Any]:
+    """The payload of a RESOURCE event. usage: of all attempts of the task."""
+    return {
+        "message": f"{used.cpu_percent:.0f} % CPU, {used.rss_bytes / 1e6:.0f} MB, ${usage.cost_usd:.4f} so far",
+        "cpu_percent": round(used.cpu_percent, 1),
+        "rss_bytes": used.rss_bytes,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "cost_usd": usage.cost_usd,
+    }

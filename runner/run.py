@@ -37,7 +37,7 @@ from runner.base import Entry, Stopped, Store
 from runner.blobs import Blobs
 from runner.checkpoint import read_checkpoint
 from runner.clocks import SilenceClock, WorkClock
-from runner.disk import WORKSPACE_LIMIT, outgrown
+from runner.disk import outgrown
 from runner.errors import (
     AlreadyAnswered,
     AttemptLost,
@@ -49,18 +49,20 @@ from runner.errors import (
     StorageUnavailable,
     TaskNotFound,
 )
-from runner.events import EVENT_LIMIT, EventType, draft, now, short
-from runner.excerpts import EVENT_SIZE_LIMIT, FOLDER, Excerpts
+from runner.events import EventType, draft, now, short
+from runner.excerpts import FOLDER, Excerpts
 from runner.files import Artifact
 from runner.forkserver import Child, ForkServer
 from runner.hearing import Heard, decode_artifact, decode_note, decode_payload, heard, is_note
+from runner.limits import RunLimits
 from runner.recorder import Recorder, entry
 from runner.redact import Redactor
-from runner.resources import Meter
+from runner.resources import Meter, resource_payload
 from runner.speech import STOP, plain, told, unanswered
-from runner.states import IN_ATTEMPT, Status, Trigger, follow
+from runner.states import IN_ATTEMPT, Status, Trigger
 from runner.stats import AttemptStats, How, Resources
 from runner.task import FOLDED, Task, fold
+from runner.transitions import changed
 from runner.versions import read_files, versions
 from runner.workspace import lay_out
 
@@ -70,25 +72,12 @@ LOSSES = 3  # attempts in a row that may lose their process; after the last of t
 
 _log = logging.getLogger(__name__)
 
-_MESSAGES = {
-    Status.QUEUED: "Waiting for a free place.",
-    Status.RUNNING: "The team is at work.",
-    Status.WAITING: "The team waits for a person's answer.",
-    Status.STOPPING: "Stopping.",
-    Status.SUCCEEDED: "The team has finished.",
-    Status.FAILED: "The run failed.",
-    Status.CANCELLED: "The run was stopped.",
-}
-
 _T = TypeVar("_T")
 
 
 class Run:
-    """grace: seconds that a stopped child has to end by itself before it is killed. silence_limit: seconds without a
-    word after which a child is killed. event_limit: events of the task, of all its attempts. on_waiting: called when it
-    has begun to wait for a person, and when it does so no more. event_size_limit: bytes of an event that its process
-    tells of, beyond which the log has an excerpt. workspace_limit: bytes that the task's files take on the disk, all
-    versions included. keeping: threads for its files, which its commits wait for; None for the loop's own.
+    """on_waiting: called when it has begun to wait for a person, and when it does so no more. keeping: threads for its
+    files, which its commits wait for; None for the loop's own.
     """
 
     def __init__(
@@ -102,13 +91,9 @@ class Run:
         workspace: Path,
         blobs: Blobs,
         confinement: Confinement,
-        grace: float,
-        silence_limit: float,
-        event_limit: int = EVENT_LIMIT,
+        limits: RunLimits,
         on_waiting: Callable[["Run"], None],
         keeping: Executor | None = None,
-        event_size_limit: int = EVENT_SIZE_LIMIT,
-        workspace_limit: int = WORKSPACE_LIMIT,
     ) -> None:
         self.task = task
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -122,14 +107,12 @@ class Run:
         self._workspace = workspace
         self._blobs = blobs
         self._confinement = confinement
-        self._grace = grace
+        self._limits = limits
         self._working = WorkClock(task.options.timeout_s, used=task.worked_s)
-        self._silence = SilenceClock(silence_limit)
-        self._event_limit = event_limit
+        self._silence = SilenceClock(limits.silence)
         self._on_waiting = on_waiting
         self._keeping = keeping
-        self._excerpts = Excerpts(blobs, event_size_limit, keeping)
-        self._workspace_limit = workspace_limit
+        self._excerpts = Excerpts(blobs, limits.event_size, keeping)
         self._child: Child | None = None
         self._unsent: list[Command] = []  # what has come before the child
         self._answered: set[str] = set()  # the ids of questions
@@ -156,7 +139,7 @@ class Run:
         self, trigger: Trigger, *, reason: str | None = None, origin: Origin | None = None, **changes: Any
     ) -> asyncio.Future[None]:
         """Change the status, and put that into the log. Raises `Conflict` if the status does not allow it."""
-        task, status_entry = _changed(self.task, trigger, reason, changes, origin)
+        task, status_entry = changed(self.task, trigger, reason, changes, origin)
         return self._append(task, [status_entry])
 
     def queue(self, origin: Origin) -> asyncio.Future[None]:
@@ -206,7 +189,7 @@ class Run:
             self._stop_reason = reason
             self.change(Trigger.STOP, reason=reason, waiting=None)
             self._working.pause()  # it has its grace now
-            self._end_child(self._grace)
+            self._end_child(self._limits.grace)
 
     def interrupt(self, reason: str, *, grace: float) -> None:
         """Begin to end, because the server does."""
@@ -308,8 +291,8 @@ class Run:
                 if events := heard(self._heed(lines)):
                     await self._keep_files(events)
                     events = await self._excerpts.of(events)
-                    if self.task.head + len(events) > self._event_limit:
-                        return f"A task may have {self._event_limit:,} events, and this run has more to tell."
+                    if self.task.head + len(events) > self._limits.events:
+                        return f"A task may have {self._limits.events:,} events, and this run has more to tell."
                     await self._absorb(events)
             code = await asyncio.shield(child.exited)
             if code is None:  # it was not asked
@@ -407,7 +390,7 @@ class Run:
                 if event.event_type is EventType.INPUT_REQUEST and task.status is Status.RUNNING:
                     self._working.pause()
                     worked = {"worked_s": self._working.used}
-                    task, status_entry = _changed(task, Trigger.ASK, str(payload.get("question")), worked)
+                    task, status_entry = changed(task, Trigger.ASK, str(payload.get("question")), worked)
                     entries.append(status_entry)
         return self._append(task, entries)
 
@@ -523,7 +506,8 @@ class Run:
 
     async def _end_growth(self, child: Child) -> None:
         """Kill a child when the task's files take too much of the disk, until cancelled."""
-        size, limit = await outgrown(self._workspace.parent, self._workspace_limit), self._workspace_limit
+        limit = self._limits.workspace
+        size = await outgrown(self._workspace.parent, limit)
         reason = f"The files of a task may take {limit:,} bytes on the disk, and those of this one take {size:,}."
         self._end_broken(child, "WorkspaceFull", reason)
 
@@ -551,31 +535,7 @@ class Run:
                 used = self._resources = await asyncio.to_thread(meter.read)
                 usage = self.task.usage
                 self.task = msgspec.structs.replace(self.task, worked_s=self._working.used)
-                self.record(
-                    EventType.RESOURCE,
-                    {
-                        "message": f"{used.cpu_percent:.0f} % CPU, {used.rss_bytes / 1e6:.0f} MB, "
-                        f"${usage.cost_usd:.4f} so far",
-                        "cpu_percent": round(used.cpu_percent, 1),
-                        "rss_bytes": used.rss_bytes,
-                        "prompt_tokens": usage.prompt_tokens,
-                        "completion_tokens": usage.completion_tokens,
-                        "cost_usd": usage.cost_usd,
-                    },
-                )
-
-
-def _changed(
-    task: Task, trigger: Trigger, reason: str | None, changes: Mapping[str, Any], origin: Origin | None = None
-) -> tuple[Task, Entry]:
-    """The task after a change of status, and the STATUS event that says so."""
-    status = follow(task.status, trigger)
-    message = f"{_MESSAGES[status]} {reason}" if reason else _MESSAGES[status]
-    task = msgspec.structs.replace(task, status=status, reason=reason, last_message=message, **changes)
-    payload = {"message": message, "status": status, "attempt": task.attempt, "reason": reason}
-    if origin is not None:
-        payload["from"] = origin
-    return task, entry(draft(EventType.STATUS, payload))
+                self.record(EventType.RESOURCE, resource_payload(used, usage))
 
 
 def _noted(task: Task, note: Note) -> Task:

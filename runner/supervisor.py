@@ -39,13 +39,12 @@ from runner.base import (
 from runner.blobs import Blobs
 from runner.boot import boot_id
 from runner.confinement import weaknesses
-from runner.disk import WORKSPACE_LIMIT
 from runner.errors import Conflict, NotInTeam, TaskNotFound, TasksFull
-from runner.events import EVENT_LIMIT, now
-from runner.excerpts import EVENT_SIZE_LIMIT
+from runner.events import now
 from runner.files import Artifact, File
 from runner.folder import DATABASE, hold
 from runner.forkserver import ForkServer
+from runner.limits import RunLimits
 from runner.logfile import export_log, import_log
 from runner.measures import TaskMetrics, Timeline
 from runner.places import WAITING_LIMIT, Places
@@ -56,7 +55,7 @@ from runner.run import Run
 from runner.states import IN_ATTEMPT, TERMINAL, Status, Trigger, follow
 from runner.stats import How, RunnerStats
 from runner.store import SqliteStore
-from runner.task import TASK_LIMIT, NewTask, Task, derived_title
+from runner.task import NewTask, Task, derived_title
 from runner.timeline import read_metrics, read_timeline
 from runner.workspace import discard, keep_base, unfinished
 
@@ -67,21 +66,15 @@ _READING_THREADS = 4  # for who looks at files: a zip may take long, and no run 
 _IMPORTED = "The task was imported: it shows a run of another server, and cannot be run or continued here."
 _LEFT_QUEUED = "The server is shutting down, and leaves the task queued for the next one. Stop it there."
 
-# MetaGPT blocks its loop for seconds; more than a minute is a loop that will not turn again.
-SILENCE_LIMIT = 60.0  # seconds
-
 _log = logging.getLogger(__name__)
 
 
 class Supervisor:
     """A `Runner`. Make one with `open_supervisor`.
 
-    folder: where each task has a folder of its own. places: for its attempts. grace: seconds that a stopped child has
-    to end by itself. silence_limit: seconds without a sign of life after which a child is killed.
-    durability: of the files that are kept, as that of the store. task_limit: in all. event_limit: events of a task, of
-    all its attempts. event_size_limit: bytes of an event, beyond which the log has an excerpt. workspace_limit: bytes
-    that a task's files take on the disk. keeping, reading: threads for the files of runs, and for those who look at
-    files; None for the loop's own.
+    folder: where each task has a folder of its own. places: for its attempts. durability: of the files that are kept,
+    as that of the store. keeping, reading: threads for the files of runs, and for those who look at files; None for the
+    loop's own.
     """
 
     def __init__(
@@ -95,15 +88,10 @@ class Supervisor:
         confinement: Confinement,
         queue: Queue,
         places: Places,
-        grace: float,
-        silence_limit: float = SILENCE_LIMIT,
+        limits: RunLimits,
         durability: Durability = "normal",
-        task_limit: int = TASK_LIMIT,
-        event_limit: int = EVENT_LIMIT,
         keeping: Executor | None = None,
         reading: Executor | None = None,
-        event_size_limit: int = EVENT_SIZE_LIMIT,
-        workspace_limit: int = WORKSPACE_LIMIT,
     ) -> None:
         self._store = store
         self._recorder = recorder
@@ -113,15 +101,10 @@ class Supervisor:
         self._confinement = confinement
         self._queue = queue
         self._places = places
-        self._grace = grace
-        self._silence_limit = silence_limit
+        self._limits = limits
         self._durability: Durability = durability
-        self._task_limit = task_limit
-        self._event_limit = event_limit
         self._keeping = keeping
         self._reading = reading
-        self._event_size_limit = event_size_limit
-        self._workspace_limit = workspace_limit
         self._creation = asyncio.Lock()
         self._runs: dict[str, Run] = {}
         self._attempts: set[asyncio.Task[None]] = set()
@@ -204,8 +187,8 @@ class Supervisor:
         return kept
 
     async def _check_room(self) -> None:
-        if sum((await self._store.count_tasks()).values()) >= self._task_limit:
-            raise TasksFull(self._task_limit)
+        if sum((await self._store.count_tasks()).values()) >= self._limits.tasks:
+            raise TasksFull(self._limits.tasks)
 
     async def _continued(self, task: Task, source_id: str) -> Task:
         """A task with a copy of another one's project, in which it goes on. Raises `Conflict`."""
@@ -282,7 +265,7 @@ class Supervisor:
 
     async def import_log(self, chunks: AsyncIterator[bytes]) -> Task:
         await self._check_room()
-        task = await import_log(self._store, chunks, event_limit=self._event_limit)
+        task = await import_log(self._store, chunks, event_limit=self._limits.events)
         self._recorder.announce(Commit(task, []))
         return task
 
@@ -436,13 +419,9 @@ class Supervisor:
             workspace=self._workspace(task.id),
             blobs=self._blobs(task.id),
             confinement=self._confinement,
-            grace=self._grace,
-            silence_limit=self._silence_limit,
-            event_limit=self._event_limit,
+            limits=self._limits,
             on_waiting=self._reseat,
             keeping=self._keeping,
-            event_size_limit=self._event_size_limit,
-            workspace_limit=self._workspace_limit,
         )
 
     def _forget(self, run: Run) -> None:
@@ -529,17 +508,12 @@ async def open_supervisor(
     data: Path,
     *,
     llm: Llm,
+    limits: RunLimits,
     concurrency: int,
-    grace: float,
     queue_limit: int = QUEUE_LIMIT,
     waiting_limit: int = WAITING_LIMIT,
-    silence_limit: float = SILENCE_LIMIT,
     durability: Durability = "normal",
     keep_days: float | None = None,
-    task_limit: int = TASK_LIMIT,
-    event_limit: int = EVENT_LIMIT,
-    event_size_limit: int = EVENT_SIZE_LIMIT,
-    workspace_limit: int = WORKSPACE_LIMIT,
     allow_network: bool = False,
 ) -> AsyncIterator[Supervisor]:
     """A supervisor over the folder `data`, with everything it needs; closed in order at the end.
@@ -547,10 +521,9 @@ async def open_supervisor(
     Attempts that the last server left open are ended; what it left queued waits for `resume_queue`.
 
     concurrency: attempts at work at the same time. waiting_limit: attempts that may wait for a person beside them.
-    queue_limit: tasks that may wait in the queue. task_limit: in all. event_limit: events of a task. event_size_limit:
-    bytes of an event, beyond which the log has an excerpt. workspace_limit: bytes that a task's files take on the disk.
-    keep_days: days after its end that a run's events are kept; None for ever. allow_network: whether the programs of
-    runs have the network.
+    queue_limit: tasks that may wait in the queue. keep_days: days after its end that a run's events are kept; None for
+    ever. allow_network: whether the programs of runs have the network.
+
     Raises `DataFolderBusy` and `DatabaseUnusable`.
     """
     with hold(data):
@@ -571,15 +544,10 @@ async def open_supervisor(
                     confinement=Confinement(hidden=str(data), allow_network=allow_network),
                     queue=Queue(limit=queue_limit),
                     places=Places(concurrency, waiting_limit=waiting_limit),
-                    grace=grace,
-                    silence_limit=silence_limit,
+                    limits=limits,
                     durability=durability,
-                    task_limit=task_limit,
-                    event_limit=event_limit,
                     keeping=keeping,
                     reading=reading,
-                    event_size_limit=event_size_limit,
-                    workspace_limit=workspace_limit,
                 )
                 await supervisor.recover()
                 left = unfinished(data / "tasks")

@@ -14,7 +14,6 @@ from runner.states import Status
 from runner.usage import Raised, Usage, add
 
 PROMPT_LIMIT = 100_000  # characters
-TASK_LIMIT = 100_000  # tasks in all, unless it is said otherwise
 TITLE_LIMIT = 200  # characters
 LAST_MESSAGE_LIMIT = 500  # characters
 _DERIVED_TITLE_LIMIT = 80  # characters

@@ -15,16 +15,14 @@ import uvloop
 from click.core import ParameterSource
 
 from runner.attempt import Options, Role
-from runner.disk import WORKSPACE_LIMIT
 from runner.errors import DatabaseUnusable, DataFolderBusy, RunnerError
-from runner.events import EVENT_LIMIT
-from runner.excerpts import EVENT_SIZE_LIMIT
+from runner.limits import RunLimits
 from runner.logfile import import_into
 from runner.places import WAITING_LIMIT
 from runner.queue import QUEUE_LIMIT
 from runner.redact import Redactor
-from runner.supervisor import SILENCE_LIMIT, Supervisor, open_supervisor
-from runner.task import PROMPT_LIMIT, TASK_LIMIT, NewTask, Task
+from runner.supervisor import Supervisor, open_supervisor
+from runner.task import PROMPT_LIMIT, NewTask, Task
 from server import logs, terminal
 from server.app import create_app
 from server.entry import NotServed, open_gate
@@ -49,6 +47,8 @@ from server.upload import UploadFailed, chunks, upload
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+_LIMITS = RunLimits()  # unless it is said otherwise
+
 
 def _option(flag: str, **settings: Any) -> Callable[[_Command], _Command]:
     """An option that can also be given in the environment."""
@@ -68,13 +68,13 @@ _SHARED_OPTIONS = (
     _option(
         "--stop-grace",
         type=click.FloatRange(0, 60),
-        default=1.5,
+        default=_LIMITS.grace,
         help="Seconds that a stopped run has to end by itself before it is killed.",
     ),
     _option(
         "--silence-limit",
         type=click.FloatRange(5, 86_400),
-        default=SILENCE_LIMIT,
+        default=_LIMITS.silence,
         help="Seconds without a sign of life after which a run's process is killed. MetaGPT blocks it for some.",
     ),
     _option(
@@ -91,25 +91,25 @@ _SHARED_OPTIONS = (
     _option(
         "--task-limit",
         type=click.IntRange(1, 10_000_000),
-        default=TASK_LIMIT,
+        default=_LIMITS.tasks,
         help="Tasks in all; further ones are refused until some are deleted.",
     ),
     _option(
         "--event-limit",
         type=click.IntRange(10, 1_000_000_000),
-        default=EVENT_LIMIT,
+        default=_LIMITS.events,
         help="Events of a task; a run that writes more is ended.",
     ),
     _option(
         "--event-size-limit",
         type=click.IntRange(16_384, 16_777_216),
-        default=EVENT_SIZE_LIMIT,
+        default=_LIMITS.event_size,
         help="Bytes of an event; of a larger one the log has an excerpt, and all of it is kept as a file.",
     ),
     _option(
         "--workspace-limit",
         type=click.IntRange(1_000_000, 1_000_000_000_000),
-        default=WORKSPACE_LIMIT,
+        default=_LIMITS.workspace,
         help="Bytes that a task's files take on the disk, with all their versions; a run that writes more is ended.",
     ),
     _option(
@@ -402,15 +402,17 @@ def _supervisor(settings: Settings, choice: Choice) -> AbstractAsyncContextManag
         concurrency=settings.concurrency,
         waiting_limit=settings.waiting_limit,
         queue_limit=settings.queue_limit,
-        grace=settings.stop_grace,
-        silence_limit=settings.silence_limit,
+        limits=RunLimits(
+            grace=settings.stop_grace,
+            silence=settings.silence_limit,
+            tasks=settings.task_limit,
+            events=settings.event_limit,
+            event_size=settings.event_size_limit,
+            workspace=settings.workspace_limit,
+        ),
         allow_network=settings.allow_network,
         durability=settings.durability,
         keep_days=settings.keep_days,
-        task_limit=settings.task_limit,
-        event_limit=settings.event_limit,
-        event_size_limit=settings.event_size_limit,
-        workspace_limit=settings.workspace_limit,
     )
 
 

@@ -15,11 +15,10 @@ import msgspec
 
 from runner.attempt import AttemptSpec, Confinement, Llm, Note, Options
 from runner.base import Filter
-from runner.disk import WORKSPACE_LIMIT
 from runner.errors import ChildLost
 from runner.events import EventType, draft
-from runner.excerpts import EVENT_SIZE_LIMIT
 from runner.forkserver import Child, ForkServer
+from runner.limits import RunLimits
 from runner.places import WAITING_LIMIT, Places
 from runner.queue import QUEUE_LIMIT, Queue
 from runner.recorder import Recorder
@@ -28,6 +27,8 @@ from runner.store import SqliteStore
 from runner.supervisor import Supervisor
 from runner.task import NewTask, Task
 from tests.support import DEADLINE, until
+
+LIMITS = RunLimits(grace=0.2)
 
 
 class ToldChild(Child):
@@ -117,11 +118,8 @@ async def told_supervisor(
     folder: Path,
     *,
     places: int = 2,
-    grace: float = 0.2,
-    silence_limit: float = 60.0,
-    event_size_limit: int = EVENT_SIZE_LIMIT,
+    limits: RunLimits = LIMITS,
     waiting_limit: int = WAITING_LIMIT,
-    workspace_limit: int = WORKSPACE_LIMIT,
     kind: type[SqliteStore] = SqliteStore,
 ) -> AsyncIterator[tuple[Supervisor, ToldForks]]:
     """A supervisor, and the fork server whose children the test tells what to do. kind: of its store."""
@@ -136,10 +134,7 @@ async def told_supervisor(
             confinement=Confinement(hidden=str(folder)),
             queue=Queue(limit=QUEUE_LIMIT),
             places=Places(places, waiting_limit=waiting_limit),
-            grace=grace,
-            silence_limit=silence_limit,
-            event_size_limit=event_size_limit,
-            workspace_limit=workspace_limit,
+            limits=limits,
         )
         try:
             yield supervisor, forks

@@ -17,6 +17,7 @@ from runner.attempt import Confinement, Llm
 from runner.base import Filter
 from runner.events import EventType, draft, now
 from runner.forkserver import ForkServer
+from runner.limits import RunLimits
 from runner.places import WAITING_LIMIT, Places
 from runner.queue import QUEUE_LIMIT, Queue
 from runner.recorder import Recorder, entry
@@ -92,7 +93,7 @@ class World:
             confinement=Confinement(hidden=str(self._data)),
             queue=Queue(limit=QUEUE_LIMIT),
             places=Places(1, waiting_limit=WAITING_LIMIT),
-            grace=1.0,
+            limits=RunLimits(),
         )
         gate = loopback_gate()
         config = uvicorn.Config(

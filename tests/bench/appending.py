@@ -27,6 +27,7 @@ from runner.blobs import Blobs
 from runner.events import EventType
 from runner.forkserver import ForkServer
 from runner.hearing import heard
+from runner.limits import RunLimits
 from runner.recorder import Recorder
 from runner.run import Run
 from runner.store import SqliteStore
@@ -56,8 +57,7 @@ async def lines(path: Path, synchronous: str, seconds: float, size: int) -> tupl
             workspace=path.parent,
             blobs=Blobs(path.parent / "blobs", "normal"),
             confinement=Confinement(hidden=str(path.parent)),
-            grace=1.0,
-            silence_limit=60.0,
+            limits=RunLimits(),
             on_waiting=lambda run: None,
         )
         batch = [tail(n, size, task.id) for n in range(LINES)]

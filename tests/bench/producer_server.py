@@ -32,6 +32,7 @@ from runner.blobs import Blobs
 from runner.events import EventType
 from runner.forkserver import Child, ForkServer
 from runner.hearing import heard
+from runner.limits import RunLimits
 from runner.places import WAITING_LIMIT, Places
 from runner.queue import QUEUE_LIMIT, Queue
 from runner.recorder import Recorder
@@ -71,7 +72,7 @@ class ProducerServer:
             confinement=Confinement(hidden=str(data)),
             queue=Queue(limit=QUEUE_LIMIT),
             places=Places(1, waiting_limit=WAITING_LIMIT),
-            grace=1.0,
+            limits=RunLimits(),
         )
         self.application = create_app(self.supervisor, llm=self._llm, gate=loopback_gate())
         self._commit: asyncio.Future[None] | None = None
@@ -144,8 +145,7 @@ class ProducerServer:
             workspace=self._data / "workspace",
             blobs=Blobs(self._data / "blobs", "normal"),
             confinement=Confinement(hidden=str(self._data)),
-            grace=1.0,
-            silence_limit=60.0,
+            limits=RunLimits(),
             on_waiting=lambda run: None,
         )
 

@@ -23,6 +23,7 @@ from runner.errors import (
     TaskExists,
     TaskNotFound,
 )
+from runner.limits import RunLimits
 from runner.states import TERMINAL, Status
 from runner.supervisor import open_supervisor
 from runner.task import NewTask, Task
@@ -32,7 +33,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 Opener = Callable[[Path, Llm], AbstractAsyncContextManager[Runner]]
 OPENERS: list[Opener] = [
-    lambda folder, llm: open_supervisor(folder, llm=llm, concurrency=2, grace=1.5, queue_limit=QUEUE_LIMIT)
+    lambda folder, llm: open_supervisor(
+        folder, llm=llm, concurrency=2, limits=RunLimits(grace=1.5), queue_limit=QUEUE_LIMIT
+    )
 ]
 QUEUE_LIMIT = 3
 EVERYTHING = Filter()
@@ -463,9 +466,9 @@ async def test_an_imported_run(ears: Ears) -> None:
 
 async def test_one_runner_for_one_folder(tmp_path: Path) -> None:
     """A second runner on the same folder is refused, and the folder is free again after the first."""
-    async with open_supervisor(tmp_path, llm=Llm(demo_pace=0), concurrency=1, grace=1):
+    async with open_supervisor(tmp_path, llm=Llm(demo_pace=0), concurrency=1, limits=RunLimits(grace=1)):
         with pytest.raises(DataFolderBusy):
-            async with open_supervisor(tmp_path, llm=Llm(demo_pace=0), concurrency=1, grace=1):
+            async with open_supervisor(tmp_path, llm=Llm(demo_pace=0), concurrency=1, limits=RunLimits(grace=1)):
                 pass
-    async with open_supervisor(tmp_path, llm=Llm(demo_pace=0), concurrency=1, grace=1):
+    async with open_supervisor(tmp_path, llm=Llm(demo_pace=0), concurrency=1, limits=RunLimits(grace=1)):
         pass

@@ -9,6 +9,7 @@ import pytest
 
 from runner.attempt import Llm
 from runner.folder import DATABASE
+from runner.limits import RunLimits
 from runner.states import TERMINAL, Status
 from runner.store import SqliteStore
 from runner.supervisor import Supervisor, open_supervisor
@@ -142,7 +143,7 @@ async def test_zips_that_take_long(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     """However many zips are being made, however slowly: no run waits for them to have its own files kept."""
     done = threading.Event()
     monkeypatch.setattr("runner.artifacts.archive", lambda blobs, files: done.wait())
-    async with open_supervisor(tmp_path, llm=Llm(demo_pace=0), concurrency=1, grace=1) as supervisor:
+    async with open_supervisor(tmp_path, llm=Llm(demo_pace=0), concurrency=1, limits=RunLimits(grace=1)) as supervisor:
         first = await _run_to_its_end(supervisor)
         zips = [asyncio.create_task(supervisor.open_archive(first.id)) for _ in range(64)]
         try:

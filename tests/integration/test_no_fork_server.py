@@ -13,6 +13,7 @@ import pytest
 
 from runner import forkserver
 from runner.attempt import Llm
+from runner.limits import RunLimits
 from runner.states import TERMINAL, Status
 from runner.supervisor import open_supervisor
 from runner.task import NewTask
@@ -40,7 +41,9 @@ async def test_a_run_without_a_fork_server(
     """Where MetaGPT's process cannot start, a run has soon FAILED, in words that say so; the log has its last words."""
     monkeypatch.setattr(forkserver, "_RESTART_PAUSE", 0)
     spoil(tmp_path, monkeypatch)
-    async with open_supervisor(tmp_path / "data", llm=Llm(demo_pace=0), concurrency=1, grace=1) as supervisor:
+    async with open_supervisor(
+        tmp_path / "data", llm=Llm(demo_pace=0), concurrency=1, limits=RunLimits(grace=1)
+    ) as supervisor:
         task = await supervisor.create_task(NewTask(input_prompt="x"))
         await supervisor.start_task(task.id)
         task = await until(lambda: supervisor.get_task_state(task.id), lambda task: task.status in TERMINAL)

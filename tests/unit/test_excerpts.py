@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from runner.events import EventType
+from runner.limits import RunLimits
 from runner.payloads import PAYLOADS
 from runner.states import Status
 from tests.children import Stage, told_supervisor
@@ -20,7 +21,7 @@ LIMIT = 20_000  # bytes
 
 @pytest_asyncio.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    async with told_supervisor(tmp_path, event_size_limit=LIMIT) as (supervisor, forks):
+    async with told_supervisor(tmp_path, limits=RunLimits(grace=0.2, event_size=LIMIT)) as (supervisor, forks):
         yield Stage(supervisor, forks)
 
 

@@ -16,6 +16,7 @@ from runner.attempt import Alive, BudgetRaised, OpenQuestion
 from runner.base import Commit, Load, Place
 from runner.errors import AlreadyAnswered, Conflict
 from runner.events import EventType, hence, now
+from runner.limits import RunLimits
 from runner.run import LOSSES
 from runner.states import TERMINAL, Status
 from runner.store import SqliteStore
@@ -406,7 +407,7 @@ async def test_the_place_of_what_was_lost(stage: Stage) -> None:
 
 async def test_a_silent_child(tmp_path: Path) -> None:
     """A child that gives no sign of life is killed, and its attempt has failed with a reason that says so."""
-    async with told_supervisor(tmp_path, silence_limit=0.05) as (supervisor, forks):
+    async with told_supervisor(tmp_path, limits=RunLimits(grace=0.2, silence=0.05)) as (supervisor, forks):
         stage = Stage(supervisor, forks)
         child = await stage.child()
         task = await stage.end()
@@ -417,7 +418,7 @@ async def test_a_silent_child(tmp_path: Path) -> None:
 
 async def test_a_child_that_is_alive(tmp_path: Path) -> None:
     """A child that has nothing to tell but that it is alive is left alone, and nothing of that is in the log."""
-    async with told_supervisor(tmp_path, silence_limit=0.2) as (supervisor, forks):
+    async with told_supervisor(tmp_path, limits=RunLimits(grace=0.2, silence=0.2)) as (supervisor, forks):
         stage = Stage(supervisor, forks)
         child = await stage.child()
         for _ in range(30):
@@ -526,7 +527,7 @@ async def test_the_time_limit_begins_with_the_process(stage: Stage) -> None:
 
 async def test_the_time_limit_of_a_run_that_is_stopped(tmp_path: Path) -> None:
     """A run that is to stop has its grace, though its time is over meanwhile; then it was killed, and stop says so."""
-    async with told_supervisor(tmp_path, grace=0.5) as (supervisor, forks):
+    async with told_supervisor(tmp_path, limits=RunLimits(grace=0.5)) as (supervisor, forks):
         stage = Stage(supervisor, forks)
         child = await stage.child(timeout_s=0.2)
         child.deaf = True
@@ -537,7 +538,7 @@ async def test_the_time_limit_of_a_run_that_is_stopped(tmp_path: Path) -> None:
 
 async def test_an_answer_to_a_run_that_is_stopping(tmp_path: Path) -> None:
     """Nobody is asked any more once the run is to stop."""
-    async with told_supervisor(tmp_path, grace=60) as (supervisor, forks):
+    async with told_supervisor(tmp_path, limits=RunLimits(grace=60)) as (supervisor, forks):
         stage = Stage(supervisor, forks)
         child = await stage.child()
         child.deaf = True
@@ -648,7 +649,7 @@ async def test_a_stop_as_the_server_ends(stage: Stage) -> None:
 
 async def test_the_end_of_the_server_in_a_long_stop(tmp_path: Path) -> None:
     """A server that ends does not wait for the whole grace of a stop, whose run ends as one that was stopped."""
-    async with told_supervisor(tmp_path, grace=3600) as (supervisor, forks):
+    async with told_supervisor(tmp_path, limits=RunLimits(grace=3600)) as (supervisor, forks):
         stage = Stage(supervisor, forks)
         child = await stage.child()
         child.deaf = True
