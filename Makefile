@@ -12,6 +12,8 @@ FITS := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c '$(FITS)' 2>/dev/null && echo $$python && break; done)
 SOURCES := server runner tests
+# Tests wait for processes, sockets and browsers more than they compute.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * os.cpu_count())')
 
 .PHONY: help run setup test chaos check types lint format audit chromium bench lock clean
 
@@ -41,7 +43,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	@touch $@
 
 test: $(VENV)/.installed-dev chromium ## run all tests, the browser's included
-	@$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal $(ARGS)
 
 chaos: $(VENV)/.installed-dev ## kill, stop, answer and restart at random for 10 minutes (CHAOS_SECONDS=, CHAOS_SEED= to change)
 	@CHAOS_SECONDS=$${CHAOS_SECONDS:-600} $(BIN)/python -m pytest -s tests/chaos $(ARGS)

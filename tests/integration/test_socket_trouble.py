@@ -281,5 +281,4 @@ async def test_the_end_of_the_server_with_such_a_peer(tmp_path: Path) -> None:
             assert stopped
             assert await _close_code(other) == 1012
     finally:
-        await world.store.aclose()
         await world.http.aclose()
