@@ -214,10 +214,10 @@ class Run:
         if waiting is None or waiting.request_id != request_id:
             raise AlreadyAnswered(request_id)
         self._answered.add(request_id)
-        told_answer = self._redactor.text(answer)
+        answer = self._redactor.text(answer)  # the team hears what the log has
         done = self.record(
             EventType.INPUT_RESPONSE,
-            {"message": f"A person answered: {told_answer[:200]}", "request_id": request_id, "answer": told_answer},
+            {"message": f"A person answered: {answer[:200]}", "request_id": request_id, "answer": answer},
             agent_role=waiting.role,
         )
         if self.task.status is Status.WAITING:
@@ -240,8 +240,8 @@ class Run:
             raise Conflict(f"The task is {self.task.status}; a message reaches the team only while it is at work.")
         if self.task.final_result is not None:
             raise Conflict("The team has just finished; a message does not reach it any more.")
-        message = Say(id=uuid4().hex, content=content, send_to=send_to)
-        await self.record(EventType.MESSAGE, self._redactor.value(told(message)))
+        message = Say(id=uuid4().hex, content=self._redactor.text(content), send_to=send_to)
+        await self.record(EventType.MESSAGE, told(message))
         await self._tell(message)
 
     async def _tell(self, command: Command) -> None:

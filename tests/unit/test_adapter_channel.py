@@ -184,6 +184,15 @@ async def test_secrets_are_hidden(ends: Ends) -> None:
     assert events[0]["payload"]["number"] == 1
 
 
+async def test_what_only_looks_like_a_secret(ends: Ends) -> None:
+    """An invented key in a model's answer is told as it is, or the answer could not be taken from the log again."""
+    ends.channel.token("call-1", f"api_key = '{(invented := 'sk-' + 'x' * 20)}'")
+    log(ends, f"The key is {invented}.")
+    token, logged = await ends.events(2)
+    assert token["payload"]["delta"] == f"api_key = '{invented}'"
+    assert logged["payload"]["message"] == "The key is [redacted]."
+
+
 async def test_half_a_surrogate_pair_crosses(ends: Ends) -> None:
     """Text that is no UTF-8 is mended rather than lost."""
     log(ends, "broken \ud83d")

@@ -351,14 +351,14 @@ async def test_a_message_before_there_is_a_child(stage: Stage) -> None:
 
 
 async def test_secrets_that_a_person_says(stage: Stage) -> None:
-    """A key that a person writes is not in the log, nor in the task; the team hears it."""
+    """A key that a person writes is not in the log, nor in the task, nor does the team hear it."""
     child = await stage.child()
     child.emit(EventType.INPUT_REQUEST, QUESTION)
     await stage.until(Status.WAITING)
     await stage.supervisor.say(stage.task_id, f"The key is {KEY}.", None)
     await stage.supervisor.answer(stage.task_id, "r1", f"Use {KEY}.")
-    assert KEY in (await child.received())["content"]
-    assert KEY in (await child.received())["answer"]
+    assert (await child.received())["content"] == "The key is [redacted]."
+    assert (await child.received())["answer"] == "Use [redacted]."
     assert KEY not in json.dumps(await stage.log())
     assert KEY not in str(await stage.task())
 
