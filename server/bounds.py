@@ -1,7 +1,8 @@
 """What the server may hold in memory for those who read, whatever the length of a log and however many are slow.
 
 A reader that stalls costs little, beside what the kernel holds for its socket: over WebSocket one frame and one
-WRITE_BUFFER, over REST two PIECEs of a log or a file, and not even that once it has taken nothing for STALL_TIMEOUT.
+WRITE_BUFFER, of which who was at the head shares all but a PIECE; over REST two PIECEs of a log or a file, and not
+even that once it has taken nothing for STALL_TIMEOUT. Over TLS each has several times as much, encrypted for it alone.
 All that readers share is bounded by RINGS_BYTES, PAGE_CACHE_BYTES and POSITION_CACHE.
 """
 
@@ -12,7 +13,7 @@ REPLIES = 100  # replies that wait to be sent; above it no more of a WebSocket's
 ASKS = 100  # answers and messages of a WebSocket that wait until the team's process listens again
 
 PAGE_BYTES = 4 * 1024 * 1024  # of events in one answer over REST, about
-PIECE_BYTES = 2 * WRITE_BUFFER  # of an answer that are read and sent at once, or a single event
+PIECE_BYTES = 2 * WRITE_BUFFER  # of an answer, or of the first frame of a replay, or a single event
 EXPORTED_FILE_BYTES = 1024 * 1024  # of a file that is taken along in an exported page
 HEAD_BYTES = 64 * 1024  # of a request's line and headers, about
 

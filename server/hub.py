@@ -20,7 +20,7 @@ from server.protocol import Frame
 from server.pump import Pump
 from server.topic import Doorbell, Position, Topic
 
-_Place = tuple[str, int, Filter]  # task_id, cursor, filter
+_Place = tuple[str, int, int, Filter]  # task_id, cursor, bytes of a page, filter
 
 
 class FramedPage(msgspec.Struct, frozen=True):
@@ -37,6 +37,11 @@ class FramedPage(msgspec.Struct, frozen=True):
     def size(self) -> int:
         """Bytes."""
         return sum(len(frame.wire) for frame in self.frames)
+
+
+def larger(size: int) -> int:
+    """The size of the page after one of `size` bytes: a reader that takes what it gets is given more at a time."""
+    return min(2 * size, FRAME_BYTES)
 
 
 class Hub:
@@ -119,10 +124,10 @@ class Hub:
             return page
         return await self._runner.get_task_events(task_id, after=after, limit=limit, size=size, filter=filter)
 
-    async def read_framed(self, task_id: str, *, after: int, filter: Filter) -> FramedPage:
-        """A page as frames, made once for all who stand at the same place. Raises as `read` does."""
-        page = await self._framed((task_id, after, filter))
-        ahead = task_id, page.cursor, filter
+    async def read_framed(self, task_id: str, *, after: int, size: int, filter: Filter) -> FramedPage:
+        """A page as frames, made once for all who stand at the same place. size: as of `read`, which it raises as."""
+        page = await self._framed((task_id, after, size, filter))
+        ahead = task_id, page.cursor, larger(size), filter
         if page.full and ahead not in self._pages:  # read on while this one is sent
             self._begin_framed(ahead)
         return page
@@ -148,9 +153,9 @@ class Hub:
             del self._reading[place]
 
     async def _frame(self, place: _Place) -> FramedPage:
-        task_id, after, filter = place
+        task_id, after, size, filter = place
         topic = self._topics.get(task_id)
-        page = await self.read(task_id, after=after, limit=FRAME_EVENTS, size=FRAME_BYTES, filter=filter)
+        page = await self.read(task_id, after=after, limit=FRAME_EVENTS, size=size, filter=filter)
         frames = []
         if page.gap is not None:
             gap = protocol.Gap(task_id=task_id, first=page.gap.first, last=page.gap.last, reason=page.gap.reason)

@@ -20,10 +20,10 @@ from runner.errors import CursorAhead, RunnerError, TaskNotFound
 from server import protocol
 from server.asks import Asks
 from server.auth import NotAuthenticated, Pass
-from server.bounds import REPLIES
+from server.bounds import PIECE_BYTES, REPLIES
 from server.clients import Pace
 from server.gate import Gate, forbidden
-from server.hub import Hub
+from server.hub import Hub, larger
 from server.listing import Change
 from server.problems import code_of
 from server.protocol import BadFrame, CloseCode, Frame
@@ -44,6 +44,7 @@ class Subscription:
         "_ended_at",
         "_hub",
         "_session",
+        "_size",
         "cursor",
         "filter",
         "live",
@@ -59,6 +60,7 @@ class Subscription:
         self.live = False
         self.write = session.write
         self._session = session
+        self._size = PIECE_BYTES  # of the next page
         self._caught_up = False
         self._ended_at: int | None = None
         self._hub = hub
@@ -78,6 +80,7 @@ class Subscription:
 
     def join(self) -> bool:
         """Be live, if it stands at the head; whether it does."""
+        self._size = PIECE_BYTES
         return self.topic.join(self, self.filter)
 
     def close(self) -> None:
@@ -87,8 +90,11 @@ class Subscription:
     async def advance(self) -> Sequence[Frame]:
         """The next frames; none when it stands at the head and has said so. Raises `TaskNotFound`, `CursorAhead`."""
         while True:
-            page = await self._hub.read_framed(self.task_id, after=self.cursor, filter=self.filter)
+            page = await self._hub.read_framed(self.task_id, after=self.cursor, size=self._size, filter=self.filter)
+            if self.topic.deleted:  # what has its id now, if it was taken in again, is another log
+                raise TaskNotFound(self.task_id)
             self.cursor = page.cursor
+            self._size = larger(self._size)
             if page.frames:
                 return page.frames
             position = await self._hub.position(self.task_id)
@@ -370,6 +376,7 @@ class Session:
         for task_id in tuple(islice(self._changed_tasks, _STATES)):
             await self._stream.send(self._changed_tasks.pop(task_id).frame)
         for subscription in tuple(self._lagging):
+            await self._stream.drained()  # a page is not held for a connection that takes no more
             if subscription in self._lagging:
                 await self._send_page(subscription)
 

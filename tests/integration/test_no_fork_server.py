@@ -76,7 +76,7 @@ async def test_a_fork_server_that_hangs(tmp_path: Path, monkeypatch: pytest.Monk
     """A fork server that does not answer any more is ended: a stop returns when the child is gone, and others go on."""
     monkeypatch.setattr(forkserver, "_SILENCE_LIMIT", 3.0)
     data = tmp_path / "data"
-    async with open_supervisor(data, llm=Llm(demo_pace=100), concurrency=2, grace=0.2) as supervisor:
+    async with open_supervisor(data, llm=Llm(demo_pace=100), concurrency=2, limits=RunLimits(grace=0.2)) as supervisor:
         await until(supervisor.ready)
         (forks,) = _fork_servers(data)
         stopped, other = [(await supervisor.create_task(NewTask(input_prompt="x"))).id for _ in range(2)]

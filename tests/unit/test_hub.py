@@ -15,7 +15,7 @@ from runner.errors import CursorAhead, TaskNotFound
 from runner.events import EventType
 from runner.supervisor import Supervisor
 from runner.task import NewTask
-from server.bounds import RING_BYTES
+from server.bounds import FRAME_BYTES, RING_BYTES
 from server.hub import Hub
 from server.topic import Doorbell
 from tests.children import ToldChild, told_supervisor
@@ -109,14 +109,14 @@ async def test_a_cursor_ahead(watched: Watched) -> None:
                 with pytest.raises(CursorAhead):
                     await watched.hub.read(watched.task_id, after=ahead, limit=1, size=1, filter=Filter())
                 with pytest.raises(CursorAhead):
-                    await watched.hub.read_framed(watched.task_id, after=ahead, filter=Filter())
+                    await watched.hub.read_framed(watched.task_id, after=ahead, size=FRAME_BYTES, filter=Filter())
 
 
 async def test_a_deleted_task(watched: Watched) -> None:
     """Nothing of a deleted task can be read any more, also not what the hub had at hand."""
     with _watching(watched, lambda: None):
         await watched.fill(10, size=100_000)
-        await watched.hub.read_framed(watched.task_id, after=0, filter=Filter())
+        await watched.hub.read_framed(watched.task_id, after=0, size=FRAME_BYTES, filter=Filter())
         await watched.supervisor.stop_task(watched.task_id)
         await watched.supervisor.delete_task(watched.task_id)
         with pytest.raises(TaskNotFound):
@@ -124,7 +124,7 @@ async def test_a_deleted_task(watched: Watched) -> None:
         with pytest.raises(TaskNotFound):
             await watched.hub.read(watched.task_id, after=0, limit=1, size=1, filter=Filter())
         with pytest.raises(TaskNotFound):
-            await watched.hub.read_framed(watched.task_id, after=0, filter=Filter())
+            await watched.hub.read_framed(watched.task_id, after=0, size=FRAME_BYTES, filter=Filter())
 
 
 async def test_a_read_that_has_just_ended(watched: Watched) -> None:
@@ -135,7 +135,9 @@ async def test_a_read_that_has_just_ended(watched: Watched) -> None:
         fresh = Placed(task.head + 1, EventType.LOG, None, b'{"event_id":%d}' % (task.head + 1))
 
         async def read() -> int:
-            return (await watched.hub.read_framed(watched.task_id, after=task.head, filter=Filter())).cursor
+            return (
+                await watched.hub.read_framed(watched.task_id, after=task.head, size=FRAME_BYTES, filter=Filter())
+            ).cursor
 
         async def read_later() -> int:
             await asyncio.sleep(0)  # the other read comes to its end
