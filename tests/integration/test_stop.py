@@ -122,6 +122,7 @@ async def test_running_again_continues_the_log(slow_api: Api) -> None:
 async def test_what_an_active_task_refuses(slow_api: Api) -> None:
     """A running task can neither be run nor deleted: 409, and it goes on."""
     task_id = await slow_api.started()
+    await slow_api.until_status(task_id, "RUNNING")
     for method, path in (("POST", f"/api/tasks/{task_id}/run"), ("DELETE", f"/api/tasks/{task_id}")):
         response = await slow_api.http.request(method, path)
         assert (response.status_code, response.json()["code"]) == (409, "wrong_status")

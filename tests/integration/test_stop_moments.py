@@ -34,7 +34,7 @@ async def test_before_there_is_a_fork_server(tmp_path: Path) -> None:
         server.fork_server.suspend()
         async with client(server) as api:
             task_id = await api.started()
-            assert (await api.state(task_id))["status"] == "RUNNING"
+            await api.until_status(task_id, "RUNNING")
             _assert_graceful(await api.stop(task_id))
             server.fork_server.resume()
             await _only_child_is_of(server, api, await api.started())
