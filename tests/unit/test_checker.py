@@ -283,6 +283,7 @@ LOGS: list[tuple[str, str, Break]] = [
     ("answers", "before it was asked", lambda log: log.repeat(8, before=6)),
     ("answers", "asked again", lambda log: log.repeat(6, before=13)),
     ("answers", "after the end", lambda log: log.repeat(8, before=11)),
+    ("stops", "it goes on", lambda log: log.payload(8).update(answer="stop")),
     ("state", "the status", lambda log: log.row.update(status="CANCELLED")),
     ("state", "the attempt", lambda log: log.row.update(attempt=1)),
     ("state", "the head", lambda log: log.row.update(head=14)),
