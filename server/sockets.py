@@ -388,11 +388,17 @@ class Session:
             self._give_up(subscription, error)
             return
         for frame in frames:
+            if not self._has(subscription):
+                return
             await self._stream.send(frame)
         await self._stream.drained()
         # Nothing is awaited from here on, so what stands at the head now is live before the next commit.
-        if self._subscriptions.get(subscription.task_id) is subscription and (frames or not self._settle(subscription)):
+        if self._has(subscription) and (frames or not self._settle(subscription)):
             self._lagging[subscription] = None
+
+    def _has(self, subscription: Subscription) -> bool:
+        """Whether the client still wants it, and has not put another in its place."""
+        return self._subscriptions.get(subscription.task_id) is subscription
 
     def _settle(self, subscription: Subscription) -> bool:
         """Let a subscription that has nothing to send be live; where the stream cannot, its doorbell will do."""
@@ -404,8 +410,9 @@ class Session:
         return True
 
     def _give_up(self, subscription: Subscription, error: RunnerError) -> None:
-        if self._subscriptions.get(subscription.task_id) is subscription:
-            self._unsubscribe(subscription.task_id)
+        if not self._has(subscription):
+            return
+        self._unsubscribe(subscription.task_id)
         _, code = code_of(error)
         self._reply(protocol.Error(code=code, message=str(error), task_id=subscription.task_id))
 

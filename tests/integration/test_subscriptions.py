@@ -13,6 +13,7 @@ from runner.store import SqliteStore
 from server.stream import StreamProtocol
 from tests.frames import receive, send
 from tests.limits import tiny_limits
+from tests.support import until
 from tests.world import World, running
 
 protocols = pytest.mark.parametrize("protocol", [StreamProtocol, "websockets-sansio"], ids=["direct", "asgi"])
@@ -101,8 +102,10 @@ class RationedStore(SqliteStore):
     """A store that reads a page only when it has a permit for it."""
 
     permits: asyncio.Semaphore
+    asked: asyncio.Event
 
     async def read_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
+        self.asked.set()
         await self.permits.acquire()
         return await super().read_events(task_id, after=after, limit=limit, size=size, filter=filter)
 
@@ -110,7 +113,7 @@ class RationedStore(SqliteStore):
 async def test_what_comes_during_the_last_read_is_sent_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A doorbell that rings while a subscription reads up to the head has been answered once it is live."""
     monkeypatch.setattr("server.topic.RING_BYTES", 500)
-    RationedStore.permits = asyncio.Semaphore(1)
+    RationedStore.permits, RationedStore.asked = asyncio.Semaphore(1), asyncio.Event()
     world = World(tmp_path, store=RationedStore)
     async with running(world), connect(f"ws://{world.address}/ws") as client:
         await send(client, op="subscribe", task_id=world.log.task.id, types=["MESSAGE"])
@@ -124,3 +127,31 @@ async def test_what_comes_during_the_last_read_is_sent_once(tmp_path: Path, monk
         RationedStore.permits.release()
         await send(client, op="ping")
         assert (await receive(client)).op == "pong"
+
+
+@protocols
+@pytest.mark.parametrize("first", [{"since_event_id": 0}, {"since_event_id": 99}], ids=["a page", "an error"])
+async def test_what_was_read_for_a_subscription_before(
+    tmp_path: Path, protocol: type[asyncio.Protocol] | str, first: dict[str, int]
+) -> None:
+    """Who subscribes anew while a page is read is sent nothing of what was asked for before."""
+    RationedStore.permits, RationedStore.asked = asyncio.Semaphore(0), asyncio.Event()
+    world = World(tmp_path, protocol, RationedStore)
+    async with running(world), connect(f"ws://{world.address}/ws") as client:
+        await world.append(world.log, 20, 10)
+        await send(client, op="subscribe", task_id=world.log.task.id, **first)
+        await RationedStore.asked.wait()
+        await send(client, op="subscribe", task_id=world.log.task.id, since_event_id=15)
+        await send(client, op="subscribe", task_id=world.other.task.id)
+        await until(lambda: _lagging(world), lambda count: count == 2)
+        for _ in range(9):
+            RationedStore.permits.release()
+        frames = [await receive(client) for _ in range(4)]
+        told = [(frame.op, len(frame.events)) for frame in frames if frame.task_id == world.log.task.id]
+        assert told == [("events", 5), ("caught_up", 0)]
+
+
+async def _lagging(world: World) -> int:
+    metrics = (await world.http.get(f"http://{world.address}/metrics")).text
+    (line,) = [line for line in metrics.splitlines() if line.startswith('metagpt_live_subscriptions{state="lagging"}')]
+    return int(float(line.rpartition(" ")[2]))
