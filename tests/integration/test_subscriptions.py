@@ -16,6 +16,7 @@ from tests.limits import tiny_limits
 from tests.support import until
 from tests.world import World, running
 
+JSONL = {"Content-Type": "application/jsonl"}
 protocols = pytest.mark.parametrize("protocol", [StreamProtocol, "websockets-sansio"], ids=["direct", "asgi"])
 
 
@@ -155,3 +156,31 @@ async def _lagging(world: World) -> int:
     metrics = (await world.http.get(f"http://{world.address}/metrics")).text
     (line,) = [line for line in metrics.splitlines() if line.startswith('metagpt_live_subscriptions{state="lagging"}')]
     return int(float(line.rpartition(" ")[2]))
+
+
+@protocols
+async def test_a_log_that_was_deleted_and_taken_in_again(
+    tmp_path: Path, protocol: type[asyncio.Protocol] | str
+) -> None:
+    """Who followed a task that was deleted is told so once, though a task with its id has been taken in meanwhile."""
+    RationedStore.permits, RationedStore.asked = asyncio.Semaphore(9), asyncio.Event()
+    world = World(tmp_path, protocol, RationedStore)
+    async with running(world), connect(f"ws://{world.address}/ws") as client:
+        task_id, url = world.log.task.id, f"http://{world.address}/api/tasks"
+        await world.http.post(f"{url}/{task_id}/run")
+        await world.http.post(f"{url}/{task_id}/stop")
+        exported = (await world.http.get(f"{url}/{task_id}/export.jsonl")).content
+        RationedStore.permits = asyncio.Semaphore(0)
+        RationedStore.asked.clear()
+        await send(client, op="subscribe", task_id=task_id)
+        await RationedStore.asked.wait()
+        assert (await world.http.delete(f"{url}/{task_id}")).status_code == 204
+        taken_in = await world.http.post(f"{url}/import", content=exported, headers=JSONL)
+        assert taken_in.status_code == 201, taken_in.text
+        for _ in range(9):
+            RationedStore.permits.release()
+        await send(client, op="ping")
+        frames = [await receive(client) for _ in range(3)]
+        assert [frame.code for frame in frames if frame.op == "error"] == ["task_not_found"]
+        assert {frame.op for frame in frames} == {"hello", "pong", "error"}
+        assert not RationedStore.permits.locked()
