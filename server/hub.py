@@ -50,9 +50,9 @@ class Hub:
     def __init__(self, runner: Runner) -> None:
         self.closing = False
         self.audience = Audience()
-        self.listing = Listing(runner.queue_place)
         self._runner = runner
         self._pump = Pump()
+        self.listing = Listing(runner.queue_place, runner.get_task_state, self._pump)
         self._topics: dict[str, Topic] = {}
         self._rings: OrderedDict[str, Topic] = OrderedDict()  # those that hold events, the longest silent first
         self._rings_size = 0  # bytes
