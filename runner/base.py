@@ -55,9 +55,17 @@ class Deleted(msgspec.Struct, frozen=True):
     task_id: str
 
 
+class Expired(msgspec.Struct, frozen=True):
+    """A task whose events retention has deleted, up to the end of its last run."""
+
+    task_id: str
+
+
+Change = Commit | Deleted | Expired
+
 Durability = Literal["normal", "full"]
 
-Listener = Callable[[Commit | Deleted], None]
+Listener = Callable[[Change], None]
 
 
 class Filter(msgspec.Struct, frozen=True):

@@ -25,6 +25,7 @@ from runner.base import (
     Difference,
     Digest,
     Durability,
+    Expired,
     Filter,
     Findings,
     Listener,
@@ -220,6 +221,13 @@ class Supervisor:
         self._recorder.announce(Deleted(task_id))
         await asyncio.to_thread(discard, self._folder / task_id)
         await self._purge()
+
+    async def expire(self, before: str) -> list[str]:
+        """Delete the events, not the tasks, of runs that ended before a time (RFC 3339 UTC); of these the task ids."""
+        expired = await self._store.expire(before)
+        for task_id in expired:
+            self._recorder.announce(Expired(task_id))
+        return expired
 
     async def start_task(self, task_id: str, origin: Origin = "checkpoint") -> Task:
         async with self._admission:
@@ -551,7 +559,7 @@ async def open_supervisor(
                 )
                 await supervisor.recover()
                 left = unfinished(data / "tasks")
-                retention = asyncio.create_task(retain(store, keep_days), name="retention")
+                retention = asyncio.create_task(retain(supervisor.expire, keep_days), name="retention")
                 sweeping = asyncio.create_task(supervisor.sweep(left), name="sweep")
                 try:
                     yield supervisor

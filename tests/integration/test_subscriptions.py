@@ -9,6 +9,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from runner.base import Commit, Filter, Page
+from runner.states import Status
 from runner.store import SqliteStore
 from server.stream import StreamProtocol
 from tests.frames import receive, send
@@ -184,3 +185,27 @@ async def test_a_log_that_was_deleted_and_taken_in_again(
         assert [frame.code for frame in frames if frame.op == "error"] == ["task_not_found"]
         assert {frame.op for frame in frames} == {"hello", "pong", "error"}
         assert not RationedStore.permits.locked()
+
+
+async def test_events_that_retention_deletes_while_others_follow(tmp_path: Path) -> None:
+    """Once retention has deleted events, nobody is shown them, and who asks for them is told of the gap."""
+    with tiny_limits():
+        async with running(World(tmp_path)) as world, connect(f"ws://{world.address}/ws") as follower:
+            task_id = world.log.task.id
+            await send(follower, op="subscribe", task_id=task_id)
+            while (await receive(follower)).op != "caught_up":
+                pass
+            await world.append(world.log, 5, 10)
+            await world.append(world.log, 1, 10, status=Status.FAILED)
+            while (await receive(follower)).op != "end":
+                pass
+            await send(follower, op="subscribe", task_id=task_id)
+            while (await receive(follower)).op != "end":
+                pass
+            await world.expire(world.log)
+            await world.append(world.log, 1, 10)
+            async with connect(f"ws://{world.address}/ws") as late:
+                await send(late, op="subscribe", task_id=task_id)
+                frames = [await receive(late) for _ in range(3)]
+            assert [frame.op for frame in frames] == ["hello", "gap", "events"]
+            assert (frames[1].first, frames[1].last, len(frames[2].events)) == (1, 6, 1)
