@@ -51,13 +51,13 @@ class Cell:
         self._prctl = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
         self._run: landlock.Ruleset | None = None
         self._program: landlock.Ruleset | None = None
-        self._sockets: seccomp.SocketFilter | None = None
+        self._calls: seccomp.CallFilter | None = None
         if landlock.abi():
             readable = list(_readable(confinement))
             self._run = _ruleset(workspace, readable, tcp=True)
             self._program = _ruleset(workspace, readable, tcp=confinement.allow_network)
         if seccomp.available():
-            self._sockets = seccomp.SocketFilter(allow_network=confinement.allow_network)
+            self._calls = seccomp.CallFilter(allow_network=confinement.allow_network)
 
     def enter(self) -> None:
         """Hold in this process, which must have no other threads yet, and all that it starts from now on."""
@@ -76,8 +76,8 @@ class Cell:
             self._prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         if self._program is not None:
             self._program.enter()
-        if self._sockets is not None:
-            self._sockets.enter()
+        if self._calls is not None:
+            self._calls.enter()
 
 
 def prepare() -> None:
@@ -98,11 +98,14 @@ def weaknesses(confinement: Confinement) -> list[str]:
         found.append("The programs that a run starts can empty files of yours: to stop that needs Linux 6.2.")
     if version < landlock.SCOPE_ABI:
         found.append("The programs that a run starts can end other programs of yours: to stop that needs Linux 6.12.")
-    if not confinement.allow_network and not seccomp.available():
+    if not seccomp.available():
+        needed = "to stop that needs seccomp, of Linux on x86-64, arm64 or riscv64."
         found.append(
-            "The programs that a run starts have the network, though it is not allowed: to stop that needs seccomp, of "
-            "Linux on x86-64, arm64 or riscv64."
+            "The programs that a run starts can take memory that is not counted, use what the system keeps for other "
+            f"programs of yours, and multiply faster than they are ended: {needed}"
         )
+        if not confinement.allow_network:
+            found.append(f"The programs that a run starts have the network, though it is not allowed: {needed}")
     return found
 
 

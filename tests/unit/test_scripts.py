@@ -28,6 +28,17 @@ for family, address in ((socket.AF_INET, ("127.0.0.1", {port})), (socket.AF_UNIX
         print("refused")
 """
 
+LEAVE = """
+import os
+group = os.getpgrp()
+if os.fork() == 0:
+    os.setsid()
+    os.setpgid(0, 0)
+    print(os.getpgrp() == group, os.getsid(0) == group)
+else:
+    os.wait()
+"""
+
 # By itself, since what the environment says of pip is looked up once.
 INSTALL = """
 import asyncio, sys
@@ -74,6 +85,20 @@ async def test_the_network_is_allowed_or_not(tmp_path: Path, allowed: bool, outc
         script = CONNECT.format(port=server.getsockname()[1], path=path)
         out, err = await scripts(tmp_path, allow_network=allowed).run(["python", "-c", script], tmp_path, [])
     assert (out.split(), err) == (outcome, "")
+
+
+@pytest.mark.skipif(not seccomp.available(), reason="this system cannot filter calls")
+async def test_programs_stay_together(tmp_path: Path) -> None:
+    """A program and what it starts stay in one process group, so that one signal ends all, however fast they fork."""
+    out, err = await scripts(tmp_path).run(["python", "-c", LEAVE], tmp_path, [])
+    assert (out, err) == ("True True\n", "")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+async def test_programs_have_no_new_privileges(tmp_path: Path) -> None:
+    """Whoever runs a program, it gains no rights by what it starts."""
+    out, _ = await scripts(tmp_path).run(["grep", "NoNewPrivs", "/proc/self/status"], tmp_path, [])
+    assert out.split() == ["NoNewPrivs:", "1"]
 
 
 async def test_nothing_is_installed_without_a_network(tmp_path: Path) -> None:
