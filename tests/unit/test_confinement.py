@@ -62,6 +62,62 @@ def test_unguarded_calls_are_refused(tmp_path: Path) -> None:
     assert (workspace / "project" / "inside").exists()
 
 
+# What a process says of itself once it is held in.
+GIVES_UP = """
+import ctypes, resource, sys
+from pathlib import Path
+from runner.attempt import Confinement
+from runner.confinement import Cell
+
+PR_GET_DUMPABLE = 3
+Cell(Path(sys.argv[1]), Confinement(hidden=sys.argv[1])).enter()
+print("core", *resource.getrlimit(resource.RLIMIT_CORE))
+print("dumpable", ctypes.CDLL(None).prctl(PR_GET_DUMPABLE))
+print(*[line for line in open("/proc/self/status") if line.startswith(("CapBnd", "NoNewPrivs"))])
+"""
+
+
+@pytest.mark.skipif(not landlock.abi(), reason="this kernel has no Landlock")
+def test_what_a_run_gives_up(tmp_path: Path) -> None:
+    """The process of a run leaves no core dump, is traced by nobody, and what it starts has no rights to gain."""
+    command = [sys.executable, "-c", GIVES_UP, str(tmp_path)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout.split() == ["core", "0", "0", "dumpable", "0", "CapBnd:", "0" * 16, "NoNewPrivs:", "1"]
+
+
+# Reads below a folder that every program may read, in which something is hidden, and by a link in it.
+READS = """
+import sys
+from pathlib import Path
+from runner.attempt import Confinement
+from runner.confinement import Cell
+
+folder = Path(sys.argv[1])
+Cell(folder / "data" / "workspace", Confinement(hidden=str(folder / "data"))).enter()
+for name in ("certificate", "data/secret", "link/secret"):
+    try:
+        print((folder / name).read_text())
+    except PermissionError:
+        print("refused")
+"""
+
+
+@pytest.mark.skipif(not landlock.abi(), reason="this kernel has no Landlock")
+def test_what_is_hidden_among_what_is_readable(tmp_path: Path) -> None:
+    """Data that lie in a folder of the system's stay hidden, and links beside them lead nowhere."""
+    folder, elsewhere = tmp_path / "certificates", tmp_path / "elsewhere"
+    (folder / "data" / "workspace").mkdir(parents=True)
+    elsewhere.mkdir()
+    (folder / "certificate").write_text("public")
+    (folder / "link").symlink_to(elsewhere)
+    for secret in (folder / "data" / "secret", elsewhere / "secret"):
+        secret.write_text("secret")
+    command = [sys.executable, "-c", READS, str(folder)]
+    env = os.environ | {"SSL_CERT_DIR": str(folder)}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=env, check=True)
+    assert done.stdout.split() == ["public", "refused", "refused"]
+
+
 def test_what_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A system that cannot confine programs says so; where the network is allowed, there is nothing to say of it."""
     monkeypatch.setattr("runner.landlock.abi", lambda: 0)

@@ -9,6 +9,7 @@ import pytest
 
 from runner import landlock, seccomp
 from runner.attempt import Llm
+from runner.metagpt import limits
 from runner.metagpt.demo.answers import answer as demo_answer
 from tests.integration.adapter.conftest import Start
 from tests.openai_server import OpenAiServer
@@ -169,3 +170,23 @@ async def test_a_program_cannot_take_the_machine(start: Start) -> None:
     out, err = json.loads(ran["output"])
     assert out.split() == ["MemoryError", "EFBIG", "EMFILE"], err
     assert err.endswith("The command was ended: it started more than 64 processes.\n")
+
+
+# Has git start a program of its own, which tells how long it may compute, and whether it can end the run.
+HOOK = """```python
+from pathlib import Path
+
+hook = Path(".git/hooks/pre-commit")
+hook.parent.mkdir(exist_ok=True)
+hook.write_text("#!/bin/sh\\nulimit -t >told; kill -0 $PPID 2>/dev/null && echo yes >>told; true\\n")
+hook.chmod(0o755)
+```"""
+
+
+async def test_what_git_starts_is_a_program_too(start: Start, workspace: Path) -> None:
+    """A program that a model has put among git's own is held in and limited when git runs it."""
+    with qa_writes(HOOK) as server:
+        attempt = await start(llm=Llm(config=server.config()), run_tests=True)
+        assert await attempt.end() == 0
+    told = workspace / attempt.result["project"] / "told"
+    assert told.read_text().split() == [str(limits.CPU_TIME)]
