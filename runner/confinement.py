@@ -30,15 +30,17 @@ _CAPABILITIES = 64  # more than there are
 
 # Folders in which nothing is found but what is installed for everybody.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/proc", "/sys")
-# Of /etc, where services keep their secrets, only what programs of any kind ask for.
+# Of /etc, where services keep their secrets, only what programs of any kind ask for; of its certificates no keys.
 _ETC = (
     "alternatives ca-certificates crypto-policies debian_version fonts gai.conf gitconfig group host.conf "
     "hosts inputrc ld.so.cache ld.so.conf ld.so.conf.d ld.so.preload locale.alias localtime mime.types "
-    "networks nsswitch.conf os-release passwd pip.conf pki protocols resolv.conf services ssl terminfo "
-    "timezone xdg/pip"
+    "networks nsswitch.conf os-release passwd pki/ca-trust pki/tls/cert.pem pki/tls/certs pki/tls/openssl.cnf "
+    "protocols resolv.conf services ssl/cert.pem ssl/certs ssl/openssl.cnf terminfo timezone"
 ).split()
+# What only pip asks for, which is of no use without a network: these may hold the password of its index.
+_ETC_OF_PIP = ("pip.conf", "xdg/pip")
 _DEVICES = ("/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-# Variables that name files; of the second kind only pip needs, which is of no use without a network.
+# Variables that name files; those of the second kind only pip needs.
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 _OF_PIP = ("PIP_CERT", "PIP_CLIENT_CERT", "PIP_CONFIG_FILE", "PIP_CONSTRAINT", "PIP_FIND_LINKS")
 
@@ -131,7 +133,7 @@ def _needed(allow_network: bool) -> tuple[Path, ...]:
 
 def _installed(allow_network: bool) -> Iterator[str | Path]:
     yield from (*_SYSTEM, *_DEVICES)
-    yield from (f"/etc/{name}" for name in _ETC)
+    yield from (f"/etc/{name}" for name in (*_ETC, *(_ETC_OF_PIP if allow_network else ())))
     yield from _python()
     if git := shutil.which("git"):
         yield git

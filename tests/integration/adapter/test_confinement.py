@@ -55,6 +55,7 @@ attacks = {{
     "command a device": lambda: fcntl.ioctl(open("/dev/zero"), 0x5401, bytes(64)),
     "run of others": lambda: os.posix_spawn(f"{{outside}}/program", ["program"], {{}}),
     "read of others": lambda: open(secret).read(),
+    "read keys of the system": lambda: os.listdir("/etc/ssl/private"),
     "read the home": lambda: os.listdir(os.path.expanduser("~root")),
     "list data": lambda: os.listdir(data),
     "memory of the run": lambda: open(f"/proc/{{parent}}/mem", "rb"),
@@ -154,7 +155,8 @@ async def test_a_program_gets_nowhere(start: Start, tmp_path: Path, workspace: P
     out, err = json.loads(ran["output"])
     assert out, err
     told = json.loads(out)
-    assert {name for name, result in told["attacks"].items() if result not in DENIED} == set()
+    got_somewhere = {name: result for name, result in told["attacks"].items() if result not in DENIED}
+    assert got_somewhere in ({}, {"read keys of the system": "ENOENT"})  # not every system has this folder
     assert {name: int(value, 16) for name, value in told["rights"]} == RIGHTS
     assert not [name for name in told["variables"] if "KEY" in name or name.startswith("METAGPT_LIVE_LLM")]
     assert (tmp_path / "victim").read_text() == "untouched"
