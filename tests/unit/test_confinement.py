@@ -1,5 +1,6 @@
 """What the kernel keeps the process of a run from when nothing else does."""
 
+import json
 import os
 import subprocess
 import sys
@@ -44,6 +45,71 @@ attempt(lambda: asyncio.run(files.delete("../../victim/file")))
 repository.rename_root("../../victim")  # it only logs what goes wrong
 asyncio.run(files.save("inside", "x"))
 """
+
+
+# The same calls as a run makes them, each by itself, and one with a secret.
+GUARDED = """
+import asyncio, json, os, sys
+from pathlib import Path
+from types import SimpleNamespace
+from runner.attempt import AttemptSpec, Confinement, Llm, Options
+from runner.metagpt import preload
+from runner.redact import Redactor
+
+outside, workspace = Path(sys.argv[1]), Path(sys.argv[2])
+preload.load(workspace / ".scratch")
+from metagpt.utils.file_repository import FileRepository
+from metagpt.utils.git_repository import GitRepository
+from runner.metagpt import hooks
+from runner.metagpt.failures import OutsideWorkspace
+from runner.metagpt.run import Run
+
+channel = SimpleNamespace(emit=lambda *_, **__: None, redactor=Redactor(["the secret"]))
+confinement = Confinement(hidden=str(outside / "hidden"))
+spec = AttemptSpec(task_id="t", attempt=1, input_prompt="x", options=Options(), workspace=str(workspace),
+                   confinement=confinement, llm=Llm())
+hooks.install(Run(spec, "project", channel))
+repository = GitRepository(local_path=workspace / "project", auto_init=True)
+files = FileRepository(git_repo=repository)
+(workspace / "project/link").symlink_to(outside / "victim")
+
+
+def guarded(call):
+    try:
+        call()
+        return False
+    except OutsideWorkspace:
+        return True
+
+
+paths = ("../../victim/file", str(outside / "victim/file"), "link/file", ".git/hooks/pre-commit")
+print(json.dumps({
+    "save": [guarded(lambda: asyncio.run(files.save(path, "x"))) for path in paths],
+    "get": [guarded(lambda: asyncio.run(files.get(path))) for path in paths],
+    "delete": [guarded(lambda: asyncio.run(files.delete(path))) for path in paths],
+    "rename": [guarded(lambda: repository.rename_root(name)) for name in ("../../victim", "a/b", str(outside))],
+    "links": [str(path) for path in repository.get_files("link")],
+}))
+asyncio.run(files.save("file", "This is the secret."))
+"""
+
+
+def test_guarded_calls_are_refused(tmp_path: Path) -> None:
+    """MetaGPT's own calls for files raise for a path outside, each of them, and write no secret that they know."""
+    victim, workspace = tmp_path / "victim" / "file", tmp_path / "workspace"
+    victim.parent.mkdir()
+    workspace.mkdir()
+    victim.write_text("untouched")
+    command = [sys.executable, "-c", GUARDED, str(tmp_path), str(workspace)]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"HOME": str(tmp_path)})
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told.pop("links") == []
+    assert {call: all(refused) for call, refused in told.items()} == dict.fromkeys(
+        ("save", "get", "delete", "rename"), True
+    )
+    assert victim.read_text() == "untouched"
+    assert (workspace / "project" / "file").read_text() == "This is [redacted]."
 
 
 @pytest.mark.skipif(not landlock.abi(), reason="this kernel has no Landlock")
