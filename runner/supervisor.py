@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import logging
 import secrets
-import shutil
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -58,7 +57,7 @@ from runner.stats import How, RunnerStats
 from runner.store import SqliteStore
 from runner.task import NewTask, Task, derived_title
 from runner.timeline import read_metrics, read_timeline
-from runner.workspace import discard, keep_base, unfinished
+from runner.workspace import NotCopied, discard, keep_base, unfinished
 
 _SHUTDOWN_GRACE = 1.0  # seconds that children have to end by themselves when the server ends
 _ALL = 1_000_000  # tasks
@@ -201,12 +200,11 @@ class Supervisor:
         project = str((source.final_result or {})["project"])
         folder = self._workspace(source_id) / project
         try:
-            await asyncio.to_thread(keep_base, self._workspace(task.id), folder)
+            await asyncio.to_thread(keep_base, self._workspace(task.id), folder, limit=self._limits.workspace)
         except FileNotFoundError:
             raise Conflict(f"The files of {source_id} are not there any more: it cannot be continued.") from None
-        except shutil.Error as error:
-            *_, reason = error.args[0][0]
-            raise Conflict(f"{source_id} cannot be continued, its files cannot be copied: {reason}.") from error
+        except NotCopied as error:
+            raise Conflict(f"{source_id} cannot be continued, its files cannot be copied: {error}.") from error
         return msgspec.structs.replace(task, project=project)
 
     async def list_tasks(self, *, statuses: frozenset[Status], query: str, limit: int, cursor: int | None) -> TaskPage:
