@@ -1,7 +1,8 @@
 """Logs in SQLite: what the store does with events, each within one transaction.
 
-A row holds a batch: events of one commit, their JSON joined by commas. A burst so costs a row and not one per event,
-and a replay hands the bytes on as they are; only where a page begins or ends within a batch is the batch taken apart.
+A row holds a batch: events of one commit, their JSON joined by commas, behind an integer key that is made of the task's
+and the last event's. A burst so costs a row and not one per event, a lone event lies with others in a page, and a
+replay hands the bytes on as they are; only where a page begins or ends within a batch is the batch taken apart.
 What is asked for by type is found in an index that knows every event but the tokens.
 
 The running hash of a log is the SHA-256 of the hash before (32 zero bytes at first) and the event's encoded JSON. It is
@@ -24,14 +25,14 @@ from runner.events import EventType, split
 DIGEST_STEP = 1000  # events from one stored running hash to the next
 DIGEST_START = bytes(32)  # the running hash of no events
 
+HEAD_LIMIT = 2**31  # events of a log: a batch is found by 32 bits of its head
+
 # A batch is taken apart to read one event of it: the larger it is, the more that costs, and the less it gains.
 BATCH_EVENTS = 64
 BATCH_BYTES = 64 * 1024  # or a single event
 
 EXPIRED_AT_ONCE = 5000  # events deleted in one transaction, so that appends need not wait long
 SCANNED_AT_ONCE = 256  # batches read through in one transaction, so that other reads need not wait long
-
-_NEWEST = 2**62  # above every event_id
 
 Direction = Literal["ASC", "DESC"]
 

@@ -19,6 +19,7 @@ from runner.base import Durability, Filter, Page
 from runner.database import Database, open_database
 from runner.errors import EventsExpired
 from runner.events import EventType, ago, now
+from runner.folder import DATABASE
 from runner.states import Status
 from runner.store import SqliteStore
 from runner.task import Task
@@ -142,7 +143,7 @@ async def test_a_page_does_not_read_the_log(long: Server, query: dict[str, int])
 
 @contextlib.asynccontextmanager
 async def store_at(data: Path, **options: Any) -> AsyncIterator[SqliteStore]:
-    store = await SqliteStore.open(data / "metagpt-live.db", **options)
+    store = await SqliteStore.open(data / DATABASE, **options)
     try:
         yield store
     finally:
@@ -243,6 +244,21 @@ async def test_a_log_goes_on_after_a_gap(tmp_path: Path) -> None:
         assert (await store.digest(task.id, 1210)).sha256 == digest.hex()
         with pytest.raises(EventsExpired):
             await store.digest(task.id, 1100)
+
+
+@pytest.mark.parametrize(("size", "most"), [(256, 1.5), (1024, 1.6), (4096, 1.3)])
+async def test_a_lone_event_is_compact(tmp_path: Path, size: int, most: float) -> None:
+    """An event that is committed alone takes little more on the disk than its JSON, however long that is."""
+    commits = [make_commit(make_task(), ["x" * (size - 150)])]
+    while len(commits) < 200:
+        commits.append(make_commit(commits[-1].task, ["x" * (size - 150)]))
+    async with new_store(tmp_path, make_task()):
+        pass
+    empty = (tmp_path / DATABASE).stat().st_size
+    async with store_at(tmp_path) as store:
+        assert all(await store.append(commits))
+    written = sum(len(commit.events[0].encoded) for commit in commits)
+    assert (tmp_path / DATABASE).stat().st_size - empty < most * written
 
 
 async def read(store: SqliteStore, after: int, filter: Filter = Filter()) -> Page:  # noqa: B008, it is frozen
