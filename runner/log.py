@@ -6,7 +6,7 @@ replay hands the bytes on as they are; only where a page begins or ends within a
 What is asked for by type is found in an index that knows every event but the tokens.
 
 The running hash of a log is the SHA-256 of the hash before (32 zero bytes at first) and the event's encoded JSON. It is
-kept at every `DIGEST_STEP`th event, from where that of any other event is computed.
+kept at every `DIGEST_STEP`th event and at the end of every gap, from where that of any other event is computed.
 """
 
 import sqlite3
@@ -164,8 +164,8 @@ def expire(task_id: str, through: int, connection: sqlite3.Connection) -> bool:
     first = min(at.first + EXPIRED_AT_ONCE, through + 1)
     if first <= at.first:
         return False
-    # What is appended later goes on from it.
-    connection.execute(sql.INSERT_DIGEST, (at.seq, through, digest_at(at, task_id, through, connection)))
+    # The hash of what is left, or is appended later, goes on from it.
+    connection.execute(sql.INSERT_DIGEST, (at.seq, first - 1, digest_at(at, task_id, first - 1, connection)))
     parameters = {"seq": at.seq, "first": first}
     for statement in (sql.EXPIRE_BATCHES, sql.EXPIRE_EVENTS_BY_TYPE, sql.EXPIRE_STATE):
         connection.execute(statement, parameters)
