@@ -33,6 +33,7 @@ BATCH_BYTES = 64 * 1024  # or a single event
 
 EXPIRED_AT_ONCE = 5000  # events deleted in one transaction, so that appends need not wait long
 SCANNED_AT_ONCE = 256  # batches read through in one transaction, so that other reads need not wait long
+LOOKED_UP_AT_ONCE = 100_000  # events among whose types, in the index, a role is looked for in one transaction
 
 Direction = Literal["ASC", "DESC"]
 
@@ -100,7 +101,7 @@ def append(at: Position, events: Sequence[Placed], digest: bytes, connection: sq
 
 
 def read_after(task_id: str, after: int, limit: int, size: int, filter: Filter, connection: sqlite3.Connection) -> Page:
-    """As `Store.read_events`, but for a page that may be empty below the head: it was read through to its cursor."""
+    """As `Store.read_events`."""
     at = position(task_id, connection)
     if after > at.head:
         raise CursorAhead(after, at.head)
@@ -113,6 +114,8 @@ def read_after(task_id: str, after: int, limit: int, size: int, filter: Filter, 
     if _needs_scan(filter):
         row = connection.execute(sql.GET_HEAD_AFTER, (at.seq, start, SCANNED_AT_ONCE - 1)).fetchone()
         end = at.head if row is None else row[0]
+    elif filter.agent_role is not None:
+        end = min(at.head, start + LOOKED_UP_AT_ONCE)
     found = _matching(at.seq, filter, start, end + 1, limit, "ASC", connection)
     events, last, complete = _take(found, limit, size)
     # Up to its end there is nothing more that passes the filter.
@@ -121,22 +124,21 @@ def read_after(task_id: str, after: int, limit: int, size: int, filter: Filter, 
 
 def read_before(
     task_id: str, before: int, limit: int, size: int, filter: Filter, connection: sqlite3.Connection
-) -> tuple[Page, int]:
-    """As `Store.read_events_before`, but for a page that may be empty above the first event.
-
-    Also returns the id of the event down to which it was read through; that of the first one at most.
-    """
+) -> Page:
+    """As `Store.read_events_before`."""
     at = position(task_id, connection)
     before = min(before, at.head + 1)
     end = at.first
     if filter != Filter() and _needs_scan(filter):
         row = connection.execute(sql.GET_HEAD_BEFORE, (at.seq, before, SCANNED_AT_ONCE)).fetchone()
         end = at.first if row is None else max(at.first, row[0] + 1)
+    elif filter.agent_role is not None:
+        end = max(at.first, before - LOOKED_UP_AT_ONCE)
     found = _matching(at.seq, filter, end - 1, before, limit, "DESC", connection)
     events, oldest, complete = _take(found, limit, size)
     reached = end if complete else oldest
     gap = Gap(1, at.first - 1, "retention") if at.first > 1 and reached <= at.first else None
-    return Page(b",".join(reversed(events)), len(events), before - 1, at.head, gap), max(1, reached)
+    return Page(b",".join(reversed(events)), len(events), before - 1, at.head, gap, max(1, reached))
 
 
 def digest(task_id: str, through: int, connection: sqlite3.Connection) -> Digest:
