@@ -93,7 +93,10 @@ class Page(msgspec.Struct, frozen=True):
 
     body: its encoded events, joined by commas: ready to stand in an array. count: how many. cursor: where to go on; all
     events between the cursor asked for and this one were returned, filtered out, or are in the gap, which lies before
-    all events of the page.
+    all events of the page. first: of a page that is read backwards, the first event that was looked at: the `before` to
+    go on with.
+
+    What a filter lets pass is looked for in a part of the log, so that a page may be empty though there is more.
     """
 
     body: bytes
@@ -101,6 +104,7 @@ class Page(msgspec.Struct, frozen=True):
     cursor: int
     head: int
     gap: Gap | None = None
+    first: int | None = None
 
     @property
     def events(self) -> list[bytes]:
@@ -239,7 +243,10 @@ class Store(Protocol):
         """Events with an id above `after`: at most `limit`, and `size` bytes or a single one. Raises `CursorAhead`."""
 
     async def read_events_before(self, task_id: str, *, before: int, limit: int, size: int, filter: Filter) -> Page:
-        """The last events with an id below `before`: at most `limit`, and `size` bytes or a single one."""
+        """The last events with an id below `before`: at most `limit`, and `size` bytes or a single one.
+
+        Reading on ends with a page whose `first` is 1, or that has a gap.
+        """
 
     async def search_events(self, task_id: str, *, query: str, limit: int, before: int | None) -> Findings:
         """The last events, below `before` if given, in which all words and "phrases" of a query stand.

@@ -189,19 +189,10 @@ class SqliteStore:
         return taken
 
     async def read_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
-        while True:
-            page = await self._reader.transaction(partial(log.read_after, task_id, after, limit, size, filter))
-            if page.count or page.gap or page.cursor == page.head:
-                return page
-            after = page.cursor
+        return await self._reader.transaction(partial(log.read_after, task_id, after, limit, size, filter))
 
     async def read_events_before(self, task_id: str, *, before: int, limit: int, size: int, filter: Filter) -> Page:
-        while True:
-            read = partial(log.read_before, task_id, before, limit, size, filter)
-            page, reached = await self._reader.transaction(read)
-            if page.count or page.gap or reached == 1:
-                return page
-            before = reached
+        return await self._reader.transaction(partial(log.read_before, task_id, before, limit, size, filter))
 
     async def search_events(self, task_id: str, *, query: str, limit: int, before: int | None) -> Findings:
         return await self._search.find(task_id, query=query, limit=limit, before=before)

@@ -14,6 +14,7 @@ REPLIES = 100  # replies that wait to be sent; above it no more of a WebSocket's
 ASKS = 100  # answers and messages of a WebSocket that wait until the team's process listens again
 
 PAGE_BYTES = 4 * 1024 * 1024  # of events in one answer over REST, about
+PAGE_SCANS = 16  # reads of an answer over REST that only a part of what is read passes: of some thousand events each
 PIECE_BYTES = 2 * WRITE_BUFFER  # of an answer, or of the first frame of a replay, or a single event
 EXPORTED_FILE_BYTES = 1024 * 1024  # of a file that is taken along in an exported page
 HEAD_BYTES = 64 * 1024  # of a request's line and headers, about

@@ -271,12 +271,17 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 class Events(msgspec.Struct, frozen=True, kw_only=True):
     """A stretch of a log, ascending. total: of this page. terminal: the run has ended, and this page reaches the head.
 
+    cursor: where to go on, the `since_event_id` of the next page, or where this one was asked for with `before`, that.
+    It is ahead of the last event where a filter has let nothing more pass; with a filter, a page may be empty though
+    there is more.
+
     gap: events that would stand before these, but were deleted. epoch: as in the WebSocket's `hello`; where it is not
     that of the page before, the cursor counts in a log that is no more: read from 0 again.
     """
 
     events: list[Event]
     total: int
+    cursor: int
     head: int
     terminal: bool
     gap: Gap | None

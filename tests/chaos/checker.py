@@ -114,6 +114,8 @@ def _damage(connection: sqlite3.Connection) -> Iterator[str]:
 def _orphans(connection: sqlite3.Connection) -> Iterator[str]:
     for table, rowid, parent, _ in connection.execute("PRAGMA foreign_key_check"):
         yield f"row {rowid} of {table} refers to what is not in {parent}"
+    for (place,) in connection.execute("SELECT place FROM batches WHERE task_seq NOT IN (SELECT seq FROM tasks)"):
+        yield f"the batch at {place} is of no task"
 
 
 def _batches(stored: Sequence[Batch]) -> Iterator[str]:
