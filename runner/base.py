@@ -108,10 +108,13 @@ class Digest(msgspec.Struct, frozen=True):
 
 
 class TaskPage(msgspec.Struct, frozen=True):
-    """snippets: by task id, where the words that were looked for stand; as in `Finding`."""
+    """counts: how many tasks there are of each status among those that have the words that were looked for, whatever
+    statuses were. snippets: by task id, where these words stand; as in `Finding`.
+    """
 
     tasks: Sequence[Task]
     next_cursor: int | None
+    counts: Mapping[Status, int]
     snippets: Mapping[str, list[str]] = {}
 
 

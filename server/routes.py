@@ -200,8 +200,7 @@ class Api:
         )
         cursor = None if page.next_cursor is None else str(page.next_cursor)
         rows = [schemas.row(task, self._runner.queue_place(task), page.snippets.get(task.id)) for task in page.tasks]
-        counts = (await self._runner.stats()).tasks
-        return json_answer(schemas.TaskList(tasks=rows, next_cursor=cursor, counts=counts))
+        return json_answer(schemas.TaskList(tasks=rows, next_cursor=cursor, counts=page.counts))
 
     async def get_task(self, request: Request) -> Response:
         task = await self._runner.get_task_state(task_id_of(request))

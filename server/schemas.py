@@ -124,7 +124,7 @@ class TaskState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskList(msgspec.Struct, frozen=True, kw_only=True):
-    """counts: how many tasks there are of each status, whatever was asked for."""
+    """counts: how many tasks of each status there are among those that `q` finds, whatever `status` was asked for."""
 
     tasks: list[TaskRow]
     next_cursor: str | None
