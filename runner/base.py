@@ -120,10 +120,13 @@ class Digest(msgspec.Struct, frozen=True):
 
 
 class TaskPage(msgspec.Struct, frozen=True):
-    """snippets: by task id, where the words that were looked for stand; as in `Finding`."""
+    """counts: how many tasks there are of each status among those that have the words that were looked for, whatever
+    statuses were. snippets: by task id, where these words stand; as in `Finding`.
+    """
 
     tasks: Sequence[Task]
     next_cursor: int | None
+    counts: Mapping[Status, int]
     snippets: Mapping[str, list[str]] = {}
 
 
@@ -331,8 +334,8 @@ class Runner(Protocol):
         Raises `LogFileError`, `TasksFull`, and `TaskExists` if its task is here already.
         """
 
-    async def get_task_artifacts(self, task_id: str) -> list[File]:
-        """All files that the runs of a task have written, by path."""
+    async def get_task_artifacts(self, task_id: str, *, through: int | None = None) -> list[File]:
+        """All files that the runs of a task have written, by path. through: up to this event, None for all."""
 
     async def open_artifact(self, task_id: str, path: str, version: int | None) -> Opened:
         """A version of a file, or the file as it is now. Raises `ArtifactNotFound`."""
@@ -353,8 +356,11 @@ class Runner(Protocol):
     async def get_task_timeline(self, task_id: str, *, after: int, limit: int) -> Timeline:
         """The spans of work that began after an event: the first `limit` of them."""
 
-    async def get_task_metrics(self, task_id: str) -> TaskMetrics:
-        """How the time of a task was spent, by role."""
+    async def get_task_metrics(self, task_id: str, *, through: int | None = None) -> TaskMetrics:
+        """How the time of a task was spent, by role, and how the team stands.
+
+        through: up to this event, None for all. What a task has used is told as it is now.
+        """
 
     async def stop_task(self, task_id: str) -> Stopped:
         """Stop a task; returns when nothing of its run is left. Idempotent."""

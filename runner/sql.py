@@ -193,6 +193,11 @@ UNINDEX_TASK = "DELETE FROM task_texts WHERE rowid = ?"
 
 COUNT_TASKS = "SELECT status, count(*) FROM task_states GROUP BY status"
 
+COUNT_FOUND_TASKS = """
+    SELECT s.status, count(*) FROM task_texts f JOIN task_states s ON s.task_seq = f.rowid
+    WHERE task_texts MATCH ? GROUP BY s.status
+"""
+
 GET_SEQ = "SELECT t.seq FROM tasks t JOIN task_states s ON s.task_seq = t.seq WHERE t.id = ?"
 
 # Without its state a task is found by nobody. The rest of it takes longer to delete; another may have its id meanwhile,

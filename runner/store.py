@@ -9,7 +9,7 @@ import json
 import logging
 import sqlite3
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -315,15 +315,21 @@ def _list(
     if query.strip():
         wanted = {"match": match(query), "begin": BEGIN, "end": END}
         found = connection.execute(sql.SEARCH_TASKS, parameters | wanted).fetchall() if wanted["match"] else []
+        counts = _by_status(connection.execute(sql.COUNT_FOUND_TASKS, (wanted["match"],)) if wanted["match"] else ())
     else:
         found = connection.execute(sql.LIST_TASKS_OF_STATUS if statuses else sql.LIST_TASKS, parameters).fetchall()
+        counts = _count(connection)
     page = found[:limit]
     snippets = {row[1]: parts(row[-1]) for row in page if row[-1] is not None}
-    return TaskPage([_task(row[1:-1]) for row in page], page[-1][0] if len(found) > limit else None, snippets)
+    return TaskPage([_task(row[1:-1]) for row in page], page[-1][0] if len(found) > limit else None, counts, snippets)
 
 
 def _count(connection: sqlite3.Connection) -> Mapping[Status, int]:
-    counts = {Status(status): count for status, count in connection.execute(sql.COUNT_TASKS)}
+    return _by_status(connection.execute(sql.COUNT_TASKS))
+
+
+def _by_status(rows: Iterable[tuple[str, int]]) -> Mapping[Status, int]:
+    counts = {Status(status): count for status, count in rows}
     return {status: counts.get(status, 0) for status in Status}
 
 

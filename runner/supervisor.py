@@ -275,8 +275,8 @@ class Supervisor:
         self._recorder.announce(Commit(task, []))
         return task
 
-    async def get_task_artifacts(self, task_id: str) -> list[File]:
-        return await self._artifacts(task_id).list()
+    async def get_task_artifacts(self, task_id: str, *, through: int | None = None) -> list[File]:
+        return await self._artifacts(task_id).list(through)
 
     async def open_artifact(self, task_id: str, path: str, version: int | None) -> Opened:
         return await self._artifacts(task_id).open(path, version)
@@ -293,8 +293,8 @@ class Supervisor:
     async def get_task_timeline(self, task_id: str, *, after: int, limit: int) -> Timeline:
         return await read_timeline(self._store, task_id, after=after, limit=limit)
 
-    async def get_task_metrics(self, task_id: str) -> TaskMetrics:
-        return await read_metrics(self._store, task_id)
+    async def get_task_metrics(self, task_id: str, *, through: int | None = None) -> TaskMetrics:
+        return await read_metrics(self._store, task_id, through=through)
 
     async def stop_task(self, task_id: str) -> Stopped:
         begun = time.monotonic()  # the loop's clock may stand still for a turn

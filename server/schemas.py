@@ -124,7 +124,7 @@ class TaskState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskList(msgspec.Struct, frozen=True, kw_only=True):
-    """counts: how many tasks there are of each status, whatever was asked for."""
+    """counts: how many tasks of each status there are among those that `q` finds, whatever `status` was asked for."""
 
     tasks: list[TaskRow]
     next_cursor: str | None
@@ -252,6 +252,12 @@ class TimelineQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     limit: Annotated[int, msgspec.Meta(ge=1, le=5000)] = 1000
 
 
+class ThroughQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """through: the last event that counts; the head if not given."""
+
+    through: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+
+
 class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No parameters."""
 
@@ -286,12 +292,6 @@ class Events(msgspec.Struct, frozen=True, kw_only=True):
     terminal: bool
     gap: Gap | None
     epoch: str
-
-
-class DigestQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """through: the event up to which to compute; the head if not given."""
-
-    through: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
 
 
 class Digest(msgspec.Struct, frozen=True, kw_only=True):

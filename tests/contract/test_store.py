@@ -347,7 +347,19 @@ async def test_a_search_for_tasks(store: Store) -> None:
     assert await _list(store, "badg", 1, page.next_cursor) == ["a"]
     assert await _list(store, "ledger", 9, None, Status.SUCCEEDED) == ["b"]
     assert await _list(store, "ledger", 9, None, Status.FAILED) == []
-    assert (await store.list_tasks(statuses=frozenset(), query="", limit=9, cursor=None)).snippets == {}
+    everything = await store.list_tasks(statuses=frozenset(), query="", limit=9, cursor=None)
+    assert everything.snippets == {} and everything.counts == await store.count_tasks()
+
+
+async def test_counts_of_what_is_found(store: Store) -> None:
+    """They are of all that have the words, also those of other statuses and pages; no word is in nothing."""
+    for name, prompt in (("a", "count badgers"), ("b", "badgers"), ("c", "badgers, too"), ("d", "otters")):
+        await store.create_task(make_task(name, title=name, input_prompt=prompt), key=None, fingerprint="")
+    await store.append([make_commit(await store.get_task("b"), ["x"], status=Status.RUNNING)])
+    page = await store.list_tasks(statuses=frozenset({Status.RUNNING}), query="badg", limit=1, cursor=None)
+    nothing = dict.fromkeys(Status, 0)
+    assert page.counts == nothing | {Status.RUNNING: 1, Status.PENDING: 2}
+    assert (await store.list_tasks(statuses=frozenset(), query="?!", limit=1, cursor=None)).counts == nothing
 
 
 async def test_a_key_used_again(store: Store) -> None:
