@@ -2,6 +2,7 @@
 
 import { hashOf } from "./address.js";
 import { eventUrl, fileUrl } from "./api.js";
+import { Chips } from "./chips.js";
 import { el, setText, visible, words } from "./dom.js";
 import { duration, time } from "./format.js";
 import { icon } from "./icons.js";
@@ -29,12 +30,12 @@ function step(entry, context) {
   const passage = new Passage(entry, context);
   const file = el("span", { class: "card-file" });
   const state = el("span", { class: "card-state" });
-  const chips = el("span", { class: "chips" });
+  const chips = new Chips(context.taskId);
   const node = frame(entry, context, {
     kind: "step",
     who: roleName(entry.role ?? text.team),
     what: [words(entry.action ?? text.feed.thinking, { class: "card-what" }), file, state],
-    body: [passage.node, chips],
+    body: [passage.node, chips.node],
   });
   return {
     node,
@@ -43,7 +44,7 @@ function step(entry, context) {
       setText(file, visible(entry.file ?? ""));
       setText(state, stepState(entry));
       passage.update(entry.state === "running");
-      fill(chips, entry.files, context);
+      chips.show(entry.files);
     },
   };
 }
@@ -71,9 +72,9 @@ function message(entry, context) {
 }
 
 function files(entry, context) {
-  const chips = el("span", { class: "chips" });
-  const node = frame(entry, context, { kind: "files", who: roleName(entry.role ?? text.team), what: [text.feed.file], body: [chips] });
-  return { node, update: () => fill(chips, entry.files, context) };
+  const chips = new Chips(context.taskId);
+  const node = frame(entry, context, { kind: "files", who: roleName(entry.role ?? text.team), what: [text.feed.file], body: [chips.node] });
+  return { node, update: () => chips.show(entry.files) };
 }
 
 function error(entry, context) {
@@ -227,14 +228,6 @@ function lineCount(words) {
   let lines = 1;
   for (let at = words.indexOf("\n"); at >= 0 && lines <= LONG_LINES; at = words.indexOf("\n", at + 1)) lines += 1;
   return lines;
-}
-
-/** Adds chips for the files that have none yet. */
-function fill(chips, list, { taskId }) {
-  for (const { path, version } of list.slice(chips.childElementCount)) {
-    const href = hashOf(taskId, { file: { path, version, from: null } });
-    chips.append(el("a", { class: "chip", href, data: { link: "" } }, icon("file"), words(path), version > 1 && ` ${text.files.version(version)}`));
-  }
 }
 
 const lastPart = (name) => name.split(".").at(-1);

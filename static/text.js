@@ -406,6 +406,8 @@ export const text = {
     heading: "The team asks you",
     from: (name) => `${name} asks you`,
     words: "Answer in your own words",
+    revision: "Say what to change, or have it done differently",
+    choices: { approve: "Approve", revise: "Revise", raise: "Raise it", stop: "Stop the run" },
     send: "Answer",
     until: (time) => `Answer within ${time}`,
     overdue: "The time to answer is over",

@@ -75,19 +75,30 @@ async def test_stop_run_again_and_delete(slow_server: Server, new_page: NewPage)
 
 
 async def test_a_question_is_answered_and_a_message_is_sent(demo_server: Server, new_page: NewPage) -> None:
-    """The team asks, a person says something, answers by a button, and the run goes on to its end."""
-    page = await new_page(viewport=TALL)
+    """The team asks, a person says something, reads what they are to judge, has it revised, approves it, and the run
+    goes on to its end.
+    """
+    page = await new_page(viewport={"width": 1440, "height": 780})
     await page.goto(demo_server.url)
     await start(page, "A to-do list", options=["Architect"])
     await expect_status(page, "WAITING")
+    await expect(page.locator(".card.question")).to_be_in_viewport(ratio=0.9)
     await expect(page.locator(".agent[data-role=Architect]")).to_have_attribute("data-state", "waiting")
     await page.get_by_label("Message to the team").fill("Keep it <b>short</b>")
     await page.keyboard.press("Enter")
     await expect(page.locator(".card.message", has_text="Keep it <b>short</b>")).to_be_visible()
-    await page.locator(".question-panel").get_by_role("button", name="approve").click()
-    await expect(page.locator(".question-panel")).to_be_hidden()
+    panel = page.locator(".question-panel")
+    await panel.get_by_role("link", name="system_design/to_do_list.md").click()
+    await expect(page.locator(".viewer .prose")).to_contain_text("Implementation approach")
+    await page.keyboard.press("Escape")
+    asked = page.locator(".card.question")
+    await panel.get_by_label("Answer in your own words").fill("Make it smaller")
+    await panel.get_by_role("button", name="Revise").click()
+    await expect(asked.first).to_contain_text("Make it smaller")
+    await expect(asked).to_have_count(2)
+    await panel.get_by_role("button", name="Approve").click()
+    await expect(panel).to_be_hidden()
     await expect_status(page, "SUCCEEDED")
-    await expect(page.locator(".card.question .answer")).to_contain_text("approve")
 
 
 async def test_a_finished_task_is_continued(demo_server: Server, new_page: NewPage) -> None:
@@ -95,12 +106,12 @@ async def test_a_finished_task_is_continued(demo_server: Server, new_page: NewPa
     page = await new_page()
     await page.goto(demo_server.url)
     task_id = await start(page, "A calculator", options=["Architect"])
-    await page.locator(".question-panel").get_by_role("button", name="approve").click()
+    await page.locator(".question-panel").get_by_role("button", name="Approve").click()
     await expect_status(page, "SUCCEEDED")
     await page.get_by_label("What the team should change or add").fill("Let it divide")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("link", name="Continues a task")).to_have_attribute("href", f"/tasks/{task_id}")
-    await page.locator(".question-panel").get_by_role("button", name="approve").click()
+    await page.locator(".question-panel").get_by_role("button", name="Approve").click()
     await expect_status(page, "SUCCEEDED")
 
 
@@ -136,7 +147,7 @@ async def test_a_budget_is_raised_in_words(demo_server: Server, new_page: NewPag
     await panel.get_by_label("Answer in your own words").fill("plenty")
     await page.keyboard.press("Enter")
     await expect(panel.locator(".question-text")).to_contain_text("no possible answer")
-    await panel.get_by_role("button", name="raise").click()
+    await panel.get_by_role("button", name="Raise it").click()
     await expect(panel.locator(".question-text")).not_to_contain_text("no possible answer")
     await panel.get_by_label("Answer in your own words").fill("1000000")
     await page.keyboard.press("Enter")
