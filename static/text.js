@@ -440,8 +440,8 @@ export const text = {
   },
 
   errors: {
-    network: "The server cannot be reached.",
-    unexpected: (status) => `The server answered with an unexpected error (${status}).`,
+    network: "The server cannot be reached. Try again when the connection is back.",
+    unexpected: (status) => `The server answered with an unexpected error (${status}). Try again; its log says more.`,
   },
 };
 

@@ -5,7 +5,17 @@ import re
 from playwright.async_api import expect
 
 from tests.browser.conftest import NewPage
-from tests.browser.pages import TALL, expect_every_id, expect_status, record_ids, see, start
+from tests.browser.pages import (
+    TALL,
+    TASK_ID,
+    MadeUpTask,
+    event,
+    expect_every_id,
+    expect_status,
+    record_ids,
+    see,
+    start,
+)
 from tests.support import Server
 
 ROLES = ("ProductManager", "Architect", "ProjectManager", "Engineer", "QaEngineer")
@@ -72,6 +82,27 @@ async def test_stop_run_again_and_delete(slow_server: Server, new_page: NewPage)
     await page.locator("dialog").get_by_role("button", name="Delete").click()
     await page.wait_for_url(re.compile(r"/$"))
     await expect(page.locator(f"a[href='/tasks/{task_id}']")).to_have_count(0)
+
+
+async def test_what_went_wrong_stays_beside_what_was_pressed(demo_server: Server, new_page: NewPage) -> None:
+    """The server's words stand below the button, also when the task changes, until they are put away."""
+    task = MadeUpTask([event(1, "STATUS", status="FAILED", attempt=1)], status="FAILED")
+    page = await new_page(cuts=True)  # the refusal is an error in Chromium's console
+    await task.attach(page)
+    full = {"detail": "The queue is full. Run the task again later.", "status": 429, "code": "queue_full"}
+    await page.route("**/run", lambda route: route.fulfill(status=429, json=full))
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    button = page.get_by_role("button", name="Go on")
+    await button.click()
+    notice = page.get_by_role("alert").filter(has_text="Run the task again later.")
+    await expect(notice).to_be_visible()
+    above, below = await button.bounding_box(), await notice.bounding_box()
+    assert above and below and 0 < below["y"] - above["y"] - above["height"] < 20
+    task.push(event(2, "STATUS", status="QUEUED", attempt=2), event(3, "STATUS", status="FAILED", attempt=2))
+    await expect(page.locator("[data-figure=events] dd")).to_have_text("3")
+    await expect(notice).to_be_visible()
+    await notice.get_by_role("button", name="Close").click()
+    await expect(notice).to_be_hidden()
 
 
 async def test_a_question_is_answered_and_a_message_is_sent(demo_server: Server, new_page: NewPage) -> None:
