@@ -89,6 +89,7 @@ export class TaskView {
     return {
       next: () => choose(1),
       previous: () => choose(-1),
+      unfold: () => feed.turn(),
       clear: () => (this.#selected === null ? replay.live() : this.select(null)),
       timeline: () => lanes.focus(),
       graph: () => graph.focus(),
