@@ -1,5 +1,6 @@
 /** Every word that the dashboard shows. Translate this module and the page is translated. */
 
+const figure = (value) => value.toLocaleString("en").replace("-", "−");
 const count = (number, one, many) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 
 export const text = {
@@ -104,9 +105,9 @@ export const text = {
     title: "Title",
     titleHint: "Made from the idea when left empty",
     priority: "Priority",
-    priorityHint: "From −5 to 5; higher ones start first",
+    priorityHint: ({ least, most }) => `From ${figure(least)} to ${figure(most)}; higher ones start first`,
     rounds: "Rounds",
-    roundsHint: "At most; code is written in the fourth",
+    roundsHint: ({ most }) => `At most ${figure(most)}; code is written in the fourth`,
     budget: "Budget, US$",
     budgetHint: "You are asked at this LLM cost",
     tokens: "Budget, tokens",
@@ -115,8 +116,15 @@ export const text = {
     minutesHint: "Of work; the run is ended after it",
     hours: "Time to answer, hours",
     hoursHint: "The run ends if you have not answered",
+    callMinutes: "Time limit of a call, minutes",
+    callMinutesHint: "For one answer of the model",
     unlimited: "No limit if empty",
-    byDefault: (value) => `${value} if empty`,
+    asConfigured: "As configured if empty",
+    byDefault: (value) => `${figure(value)} if empty`,
+    range({ least, most, isAbove, isWhole }) {
+      const above = least === null ? "" : isAbove ? ` above ${figure(least)}` : ` from ${figure(least)}`;
+      return `Enter a ${isWhole ? "whole " : ""}number${above}${most === null ? "" : ` to ${figure(most)}`}.`;
+    },
     codeReview: "Review the code",
     codeReviewHint: "The engineer reviews each file",
     runTests: "Write and run tests",

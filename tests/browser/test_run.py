@@ -45,21 +45,44 @@ async def test_an_idea_becomes_files_before_the_eyes(demo_server: Server, new_pa
     await expect(page.locator(".viewer .code .hl-keyword").first).to_be_visible()
 
 
-async def test_a_wrong_option_is_told_beside_its_field(demo_server: Server, new_page: NewPage) -> None:
-    """What the server refuses is said where it was typed, and what was typed is kept."""
-    page = await new_page(cuts=True)  # the refusal is an error in Chromium's console
+async def test_wrong_options_are_told_beside_their_fields(demo_server: Server, new_page: NewPage) -> None:
+    """The form knows from the server what its options may be, in the units of the form; each wrong one is said at its
+    field, all at once, and what was typed is kept.
+    """
+    page = await new_page()
     await page.goto(demo_server.url)
     await page.get_by_label("Your idea").fill("Anything")
     await page.get_by_text("Options", exact=True).click()
-    await page.get_by_label("Rounds").fill("1000")
+    wrong = {
+        "Priority": ("6", "Enter a whole number from −5 to 5."),
+        "Rounds": ("1.5", "Enter a whole number from 1 to 100."),
+        "Time limit, minutes": ("20000", "Enter a number above 0 to 10,080."),
+        "Budget, US$": ("0", "Enter a number above 0 to 1,000,000."),
+    }
+    await expect(page.get_by_label("Time limit, minutes")).to_have_attribute("placeholder", "60 if empty")
+    for label, (typed, _) in wrong.items():
+        await page.get_by_label(label).fill(typed)
     await page.get_by_role("button", name="Start the team").click()
-    field = page.locator(".field", has=page.get_by_label("Rounds"))
-    await expect(field.locator(".field-error")).to_contain_text("100")
-    await expect(page.get_by_label("Rounds")).to_be_focused()
-    await expect(page.get_by_label("Your idea")).to_have_value("Anything")
+    for label, (typed, told) in wrong.items():
+        field = page.locator(".field", has=page.get_by_label(label))
+        await expect(field.locator(".field-error")).to_have_text(told)
+        await expect(page.get_by_label(label)).to_have_value(typed)
+    await expect(page.get_by_label("Priority")).to_be_focused()
+    await expect(page.locator(".field-error:not(:empty)")).to_have_count(len(wrong))
     await page.get_by_label("Your idea").fill("  ")
     await page.keyboard.press("Control+Enter")
     await expect(page.get_by_text("Describe what the team should build.")).to_be_visible()
+
+
+async def test_what_the_server_refuses_is_told_beside_its_field(demo_server: Server, new_page: NewPage) -> None:
+    """In the server's words, under the field's own name."""
+    page = await new_page(cuts=True)  # the refusal is an error in Chromium's console
+    await page.goto(demo_server.url)
+    await page.get_by_label("Your idea").fill("x" * 100_001)
+    await page.get_by_role("button", name="Start the team").click()
+    field = page.locator(".field", has=page.get_by_label("Your idea"))
+    await expect(field.locator(".field-error")).to_contain_text("Your idea must be text")
+    await expect(page.get_by_label("Your idea")).to_be_focused()
 
 
 async def test_stop_run_again_and_delete(slow_server: Server, new_page: NewPage) -> None:
