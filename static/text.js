@@ -225,6 +225,7 @@ export const text = {
     fit: "Show the whole run",
     zoomHint: "zoom in to see each",
     early: "Earlier time is not loaded.",
+    expired: "The events of this run were deleted by retention, so that there is nothing to show here and nothing to replay.",
     load: "Load it",
     pause: (length) => `Nobody worked for ${length}`,
     waitsFor: (name) => (name ? `waits for ${name}` : "waits"),
@@ -375,7 +376,7 @@ export const text = {
 
   files: {
     heading: "Files",
-    empty: "Files appear here as the team writes them.",
+    empty: { active: "Files appear here as the team writes them.", ended: "The team has written no files." },
     version: (number) => `v${number}`,
     open: (path) => `Show ${path}`,
     loading: "Loading…",

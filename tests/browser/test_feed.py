@@ -87,7 +87,7 @@ async def test_what_is_read_stands_still(demo_server: Server, new_page: NewPage)
 
 
 async def test_what_is_unfolded_stays_where_it_is(demo_server: Server, new_page: NewPage) -> None:
-    """A long text is unfolded in its place, also at the end of a feed that goes on; folded again, its card is in view."""
+    """A long text is unfolded in its place, also at the end of a feed that goes on; folded, its card is in view."""
     long = "\n\n".join(f"Paragraph {number}" for number in range(200))
     said = {"cause_by": "", "sent_from": "", "send_to": []}
     log = [*busy_log(1, 500), event(501, "MESSAGE", "Architect", content=long, **said)]

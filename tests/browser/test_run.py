@@ -54,7 +54,7 @@ async def test_wrong_options_are_told_beside_their_fields(demo_server: Server, n
     await page.get_by_label("Your idea").fill("Anything")
     await page.get_by_text("Options", exact=True).click()
     wrong = {
-        "Priority": ("6", "Enter a whole number from −5 to 5."),
+        "Priority": ("6", "Enter a whole number from \N{MINUS SIGN}5 to 5."),
         "Rounds": ("1.5", "Enter a whole number from 1 to 100."),
         "Time limit, minutes": ("20000", "Enter a number above 0 to 10,080."),
         "Budget, US$": ("0", "Enter a number above 0 to 1,000,000."),
