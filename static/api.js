@@ -88,6 +88,8 @@ export const api = {
   logOut: () => request(LOGIN, { method: "DELETE" }),
 
   health: () => json("/healthz"),
+  /** The API in its own words, as an OpenAPI document. */
+  description: () => json("/openapi.json"),
 
   /** @param {{status?: string, q?: string, limit?: number, cursor?: string}} query */
   tasks(query, signal) {

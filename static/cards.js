@@ -1,22 +1,16 @@
 /** How each kind of entry of the feed looks. A card is built once and then brought up to date when its entry changes. */
 
 import { hashOf } from "./address.js";
-import { eventUrl, fileUrl } from "./api.js";
+import { Chips } from "./chips.js";
 import { el, setText, visible, words } from "./dom.js";
 import { duration, time } from "./format.js";
 import { icon } from "./icons.js";
-import { Prose } from "./prose.js";
+import { folding, Passage } from "./passage.js";
 import { roleName, roleShort, text } from "./text.js";
-
-/** A text longer than this, in characters or lines, is folded until it is asked for. */
-const LONG_CHARS = 700;
-const LONG_LINES = 9;
-const FOLDED_CHARS = 3000;
 
 /**
  * @param {import("./feed-model.js").Entry & Record<string, any>} entry
- * @param {{taskId: string, diagrams: import("./diagrams.js").Diagrams, folds: WeakMap<any, Record<string, boolean>>}} context folds: what a reader
- *   has unfolded of each entry, for when its card comes into view again
+ * @param {import("./passage.js").Context} context
  * @returns {{node: HTMLElement, update: () => void}}
  */
 export function card(entry, context) {
@@ -29,12 +23,12 @@ function step(entry, context) {
   const passage = new Passage(entry, context);
   const file = el("span", { class: "card-file" });
   const state = el("span", { class: "card-state" });
-  const chips = el("span", { class: "chips" });
+  const chips = new Chips(context.taskId);
   const node = frame(entry, context, {
     kind: "step",
     who: roleName(entry.role ?? text.team),
     what: [words(entry.action ?? text.feed.thinking, { class: "card-what" }), file, state],
-    body: [passage.node, chips],
+    body: [passage.node, chips.node],
   });
   return {
     node,
@@ -43,7 +37,7 @@ function step(entry, context) {
       setText(file, visible(entry.file ?? ""));
       setText(state, stepState(entry));
       passage.update(entry.state === "running");
-      fill(chips, entry.files, context);
+      chips.show(entry.files);
     },
   };
 }
@@ -71,9 +65,9 @@ function message(entry, context) {
 }
 
 function files(entry, context) {
-  const chips = el("span", { class: "chips" });
-  const node = frame(entry, context, { kind: "files", who: roleName(entry.role ?? text.team), what: [text.feed.file], body: [chips] });
-  return { node, update: () => fill(chips, entry.files, context) };
+  const chips = new Chips(context.taskId);
+  const node = frame(entry, context, { kind: "files", who: roleName(entry.role ?? text.team), what: [text.feed.file], body: [chips.node] });
+  return { node, update: () => chips.show(entry.files) };
 }
 
 function error(entry, context) {
@@ -165,76 +159,6 @@ function when({ key, at }, taskId) {
 
 export function avatar(role, badge = null) {
   return el("span", { class: "avatar", data: { role: role ?? "" }, "aria-hidden": "true" }, badge ?? (role ? roleShort(role) : icon("pulse")));
-}
-
-/** A text that may be long: the end of it while it is written, its start when it is done, all of it when asked. */
-class Passage {
-  #entry;
-  #prose;
-  #fold;
-  #isWriting = false;
-  #box;
-  #toggle = el("button", { type: "button", class: "link", hidden: true, "aria-expanded": "false", on: { click: () => this.#flip() } });
-  #rest;
-
-  constructor(entry, { taskId, diagrams, folds }) {
-    this.#entry = entry;
-    this.#fold = foldOf(entry, folds);
-    this.#prose = new Prose(diagrams);
-    this.#box = el("div", { class: "passage" }, this.#prose.node);
-    this.#rest = el("a", { class: "rest", href: eventUrl(taskId, entry.key), target: "_blank", rel: "noopener", hidden: true });
-    const whole = entry.whole && el("a", { class: "rest", href: fileUrl(taskId, entry.whole), download: "" }, text.feed.whole);
-    this.node = el("div", {}, this.#box, this.#toggle, this.#rest, whole);
-  }
-
-  update(isWriting) {
-    this.#isWriting = isWriting;
-    const { text: words, cut } = this.#entry;
-    const isLong = words.length > LONG_CHARS || lineCount(words) > LONG_LINES;
-    const isFolded = isLong && !this.#fold.all;
-    if (isWriting) this.#prose.write(words);
-    else this.#prose.show(words, isFolded ? FOLDED_CHARS : Infinity);
-    this.#box.classList.toggle("folded", isFolded && !isWriting);
-    this.#box.classList.toggle("writing", isFolded && isWriting);
-    this.#toggle.hidden = !isLong;
-    setText(this.#toggle, this.#fold.all ? text.feed.less : text.feed.all);
-    this.#toggle.setAttribute("aria-expanded", String(Boolean(this.#fold.all)));
-    this.#rest.hidden = !cut || isFolded;
-    if (cut) setText(this.#rest, text.feed.rest(cut));
-    if (isFolded) this.#box.scrollTop = isWriting ? this.#box.scrollHeight : 0;
-  }
-
-  #flip() {
-    this.#fold.all = !this.#fold.all;
-    this.update(this.#isWriting);
-  }
-}
-
-/** Something that is shown when asked, and stays so when the card is made again. */
-function folding(entry, { folds }, name, content) {
-  const fold = foldOf(entry, folds);
-  const node = el("details", { open: fold[name] ?? false, on: { toggle: () => (fold[name] = node.open) } }, el("summary", {}, name), content);
-  return node;
-}
-
-function foldOf(entry, folds) {
-  if (!folds.has(entry)) folds.set(entry, {});
-  return folds.get(entry);
-}
-
-/** Lines, counted no further than what is long. */
-function lineCount(words) {
-  let lines = 1;
-  for (let at = words.indexOf("\n"); at >= 0 && lines <= LONG_LINES; at = words.indexOf("\n", at + 1)) lines += 1;
-  return lines;
-}
-
-/** Adds chips for the files that have none yet. */
-function fill(chips, list, { taskId }) {
-  for (const { path, version } of list.slice(chips.childElementCount)) {
-    const href = hashOf(taskId, { file: { path, version, from: null } });
-    chips.append(el("a", { class: "chip", href, data: { link: "" } }, icon("file"), words(path), version > 1 && ` ${text.files.version(version)}`));
-  }
 }
 
 const lastPart = (name) => name.split(".").at(-1);

@@ -14,7 +14,7 @@ export class Composer {
   #to = el("select", { class: "input", "aria-label": text.composer.to }, el("option", { value: "" }, text.composer.everyone));
   #send = el("button", { class: "button primary", title: text.composer.send, "aria-label": text.composer.send }, icon("send"));
   #said = el("p", { class: "composer-said", role: "status" });
-  node = el("form", { class: "composer acts", hidden: true, on: { submit: (event) => this.#submit(event) } }, this.#to, this.#field, this.#send, this.#said);
+  node = el("form", { class: "composer acts", hidden: true, on: { submit: (event) => this.#submit(event), input: () => this.#said.dataset.kind === "good" && this.#say("") } }, this.#to, this.#field, this.#send, this.#said);
 
   /** @param {string} taskId */
   constructor(taskId) {
@@ -33,19 +33,22 @@ export class Composer {
     for (const role of [...model.agents.keys()].slice(known)) this.#to.append(el("option", { value: role }, roleName(role)));
   }
 
+  #say(message, kind = "good") {
+    this.#said.dataset.kind = kind;
+    setText(this.#said, message);
+  }
+
   async #submit(event) {
     event.preventDefault();
     const content = this.#field.value.trim();
     if (!content) return;
     this.#send.disabled = true;
-    this.#said.classList.remove("bad");
     try {
       await api.say(this.#taskId, content, this.#to.value || null);
       this.#field.value = "";
-      setText(this.#said, text.composer.sent);
+      this.#say(text.composer.sent);
     } catch (error) {
-      this.#said.classList.add("bad");
-      setText(this.#said, error.message);
+      this.#say(error.message, "bad");
     } finally {
       this.#send.disabled = false;
       this.#field.focus();

@@ -125,9 +125,15 @@ export class FeedModel {
   }
 
   question(event) {
-    const entry = this.add(event, "question", { role: event.payload.role ?? event.agent_role, text: "", cut: 0, answer: null });
+    const role = event.payload.role ?? event.agent_role;
+    const entry = this.add(event, "question", { role, text: "", cut: 0, answer: null, files: this.#writtenBy(role) });
     this.append(entry, event.payload.question);
     this.#questions.set(event.payload.request_id, entry);
+  }
+
+  /** What the open question is about: the files that the role has written since it asked last. @param {string} requestId */
+  filesOf(requestId) {
+    return this.#questions.get(requestId)?.files ?? [];
   }
 
   answer(event) {
@@ -158,6 +164,18 @@ export class FeedModel {
     copy.#calls = new Map([...this.#calls].map(([call, entry]) => [call, copied(entry)]));
     copy.#questions = new Map([...this.#questions].map(([id, entry]) => [id, copied(entry)]));
     return copy;
+  }
+
+  /** The files that a role has written since it asked last, or since the attempt began, each once in its last version. */
+  #writtenBy(role) {
+    const written = new Map();
+    for (let at = this.entries.length - 1; at >= 0; at -= 1) {
+      const entry = this.entries[at];
+      if (entry.status === "QUEUED" || (entry.kind === "question" && entry.role === role)) break;
+      if (entry.role !== role) continue;
+      for (const file of entry.files?.toReversed() ?? []) if (!written.has(file.path)) written.set(file.path, file);
+    }
+    return [...written.values()].toReversed().slice(0, FILES_MAX);
   }
 
   #openStep(role) {

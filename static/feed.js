@@ -59,7 +59,7 @@ export class Feed {
    *   onRole: the reader wants to see one role, or all when null; onEdge: no longer only what one said to the other
    */
   constructor({ taskId, diagrams, onRole, onEdge }) {
-    this.#context = { taskId, diagrams, folds: new WeakMap() };
+    this.#context = { taskId, diagrams, folds: new WeakMap(), turning: (inside, turn) => this.#turn(inside, turn) };
     this.#filter = new FeedFilter({ onRole, onEdge, onChange: () => this.#filtered() });
     this.node = el("section", { class: "feed" }, this.#filter.node, this.#scroller, this.#latest);
     this.#scroller.addEventListener("scroll", this.#onScroll, { passive: true });
@@ -122,6 +122,12 @@ export class Feed {
     const { top, height } = this.#cards.get(entry).node.getBoundingClientRect();
     this.#box().scrollTop += top - edges.top - Math.max(0, edges.bottom - edges.top - height) / 2;
     this.#drop();
+  }
+
+  /** Unfolds what is folded in the marked card, and folds it again. */
+  turn() {
+    const marked = this.#list.querySelector("[aria-current]");
+    marked?.querySelector(".fold:not([hidden]), summary")?.click();
   }
 
   /** @param {import("./model.js").TaskModel} model */
@@ -209,6 +215,18 @@ export class Feed {
     this.#note(box);
   }
 
+  /** Holds the card still in which something is unfolded or folded, whose beginning is seen then. */
+  #turn(inside, turn) {
+    const node = inside.closest("li");
+    const { top, height } = node.getBoundingClientRect();
+    turn();
+    const isSmaller = node.getBoundingClientRect().height < height;
+    this.#isFollowing = false;
+    this.#anchor = { node, top: isSmaller ? Math.max(top, this.#edges().top) : top };
+    this.#hold();
+    this.#latest.hidden = this.#isNearEnd();
+  }
+
   #note(box) {
     this.#scrolledIn = box;
     this.#scrolledTo = box.scrollTop;
@@ -248,13 +266,18 @@ export class Feed {
 
   #scrolled() {
     const box = this.#box();
-    const isNearEnd = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR_END;
+    const isNearEnd = this.#isNearEnd();
     // What grows below does not end the following, nor does a window of another size; only who scrolls up does.
     const isUp = box === this.#scrolledIn && box.scrollTop < this.#scrolledTo - 1;
     if (isNearEnd || isUp) this.#isFollowing = isNearEnd;
     this.#latest.hidden = isNearEnd;
     this.#note(box);
     this.#redraw();
+  }
+
+  #isNearEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#box();
+    return scrollHeight - scrollTop - clientHeight < NEAR_END;
   }
 
   /** What scrolls: the feed itself or the page. */

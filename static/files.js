@@ -5,6 +5,7 @@ import { arrange, el, setText, visible, words } from "./dom.js";
 import { drafts } from "./drafts.js";
 import { bytes } from "./format.js";
 import { icon } from "./icons.js";
+import { TERMINAL } from "./model.js";
 import { roleName, text } from "./text.js";
 import { Viewer } from "./viewer.js";
 
@@ -18,7 +19,7 @@ export class Files {
   #newest = new Map();
   #count = el("span", { class: "count" });
   #list = el("ul", { class: "file-list" });
-  #blank = el("p", { class: "blank small" }, text.files.empty);
+  #blank = el("p", { class: "blank small" }, text.files.empty.active);
   #more = el("p", { class: "note", hidden: true });
   #archive = el("a", { class: "file-archive", download: "", hidden: true }, icon("download"), text.files.archive);
   node = el(
@@ -70,6 +71,7 @@ export class Files {
     }
     arrange(this.#list, nodes);
     this.#blank.hidden = nodes.length > 0;
+    setText(this.#blank, TERMINAL.has(model.status) ? text.files.empty.ended : text.files.empty.active);
     this.#archive.hidden = files.length === 0;
     setText(this.#count, files.length ? String(files.length) : "");
     this.#more.hidden = files.length <= LISTED_MAX;

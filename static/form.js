@@ -2,19 +2,21 @@
 
 import { api, newKey } from "./api.js";
 import { el, setText } from "./dom.js";
+import { Field, NumberField, Roles, Switch } from "./fields.js";
 import { icon } from "./icons.js";
+import { readLimits } from "./limits.js";
 import { ROLES } from "./model.js";
-import { roleName, text } from "./text.js";
-
-const PROMPT_MAX = 100_000;
-const TITLE_MAX = 200;
+import { text } from "./text.js";
 
 export class TaskForm {
   #onStarted;
-  #fields = new Map();
+  #idea = new Idea();
+  /** Every field, in the order in which they stand. @type {any[]} */
+  #fields = [this.#idea];
+  /** What they may be, once the server has said so. @type {Map<string, import("./limits.js").Limits> | null} */
+  #limits = null;
   /** One key for one attempt to create: pressing again after a lost answer creates no second task. */
   #key = newKey();
-  #idea = el("textarea", { class: "input idea-field", rows: 4, dir: "auto", maxLength: PROMPT_MAX, placeholder: text.form.placeholder, required: true });
   #submit = el("button", { class: "button primary big" }, icon("play"), el("span", {}, text.form.submit));
   #error = el("p", { class: "field-error", role: "alert" });
   #demo = el("p", { class: "demo-note", hidden: true }, text.demoNote);
@@ -31,7 +33,7 @@ export class TaskForm {
       { class: "start acts", noValidate: true, on: { submit: (event) => this.#start(event), input: () => (this.#key = newKey()), keydown: (event) => this.#shortcut(event) } },
       el("h1", {}, text.form.heading),
       el("p", { class: "lead" }, text.form.lead),
-      this.#field("input_prompt", { label: text.form.idea, control: this.#idea, isHidden: true }),
+      this.#idea.node,
       this.#examples(),
       this.#options,
       this.#error,
@@ -42,7 +44,7 @@ export class TaskForm {
   }
 
   focus() {
-    this.#idea.focus();
+    this.#idea.control.focus();
   }
 
   /** Says whether the server runs its demo model. */
@@ -52,72 +54,47 @@ export class TaskForm {
 
   #examples() {
     const use = (example) => {
-      this.#idea.value = example;
+      this.#idea.control.value = example;
       this.#key = newKey();
-      this.#idea.focus();
+      this.#idea.control.focus();
     };
     const chips = text.form.examples.map((example) => el("button", { type: "button", class: "chip example", on: { click: () => use(example) } }, example));
     return el("p", { class: "examples" }, el("span", {}, text.form.examplesLabel), ...chips);
   }
 
   #optionFields() {
-    const number = (attributes) => el("input", { type: "number", class: "input", inputMode: "decimal", ...attributes });
     const { form } = text;
+    const hour = 3600;
+    const grid = [
+      new Field({ name: "title", label: form.title, hint: form.titleHint, control: el("input", { class: "input", dir: "auto", autocomplete: "off" }) }),
+      new NumberField({ name: "priority", label: form.priority, hint: form.priorityHint }),
+      new NumberField({ name: "n_round", label: form.rounds, hint: form.roundsHint }),
+      new NumberField({ name: "timeout_s", label: form.minutes, hint: form.minutesHint, unit: 60 }),
+      new NumberField({ name: "budget_usd", label: form.budget, hint: form.budgetHint }),
+      new NumberField({ name: "budget_tokens", label: form.tokens, hint: form.tokensHint }),
+      new NumberField({ name: "answer_timeout_s", label: form.hours, hint: form.hoursHint, unit: hour }),
+      new NumberField({ name: "llm_timeout_s", label: form.callMinutes, hint: form.callMinutesHint, unit: 60, none: form.asConfigured }),
+    ];
+    const rest = [
+      new Switch({ name: "code_review", label: form.codeReview, hint: form.codeReviewHint }),
+      new Switch({ name: "run_tests", label: form.runTests, hint: form.runTestsHint }),
+      new Roles({ name: "review", label: form.review, roles: ROLES }),
+    ];
+    this.#fields.push(...grid, ...rest);
     return el(
       "details",
-      { class: "options" },
+      { class: "options", on: { toggle: () => this.#options.open && this.#learn() } },
       el("summary", {}, form.options),
-      el(
-        "div",
-        { class: "option-grid" },
-        this.#field("title", { label: form.title, hint: form.titleHint, control: el("input", { class: "input", maxLength: TITLE_MAX, dir: "auto", autocomplete: "off" }) }),
-        this.#field("priority", { label: form.priority, hint: form.priorityHint, control: number({ min: -5, max: 5, step: 1, inputMode: "text", placeholder: form.byDefault("0") }) }),
-        this.#field("n_round", { label: form.rounds, hint: form.roundsHint, control: number({ min: 1, max: 100, step: 1, placeholder: form.byDefault("12") }) }),
-        this.#field("budget_usd", { label: form.budget, hint: form.budgetHint, control: number({ min: 0, step: "any", placeholder: form.byDefault("10") }) }),
-        this.#field("budget_tokens", { label: form.tokens, hint: form.tokensHint, control: number({ min: 1, step: 1, placeholder: form.unlimited }) }),
-        this.#field("timeout_s", { label: form.minutes, hint: form.minutesHint, control: number({ min: 0, step: "any", placeholder: form.byDefault("60") }) }),
-        this.#field("answer_timeout_s", { label: form.hours, hint: form.hoursHint, control: number({ min: 0, step: "any", placeholder: form.byDefault("24") }) }),
-      ),
-      this.#switch("code_review", form.codeReview, form.codeReviewHint),
-      this.#switch("run_tests", form.runTests, form.runTestsHint),
-      this.#reviewers(),
+      el("div", { class: "option-grid" }, ...nodesOf(grid)),
+      ...nodesOf(rest),
     );
   }
 
-  #field(name, { label, hint, control, isHidden = false }) {
-    const id = `field-${name}`;
-    const error = el("p", { class: "field-error", id: `${id}-error` });
-    control.id = id;
-    control.setAttribute("aria-describedby", `${id}-hint ${id}-error`);
-    this.#fields.set(name, { control, error });
-    return el(
-      "div",
-      { class: "field" },
-      el("label", { htmlFor: id, class: isHidden ? "visually-hidden" : "" }, label),
-      control,
-      hint && el("p", { class: "hint", id: `${id}-hint` }, hint),
-      error,
-    );
-  }
-
-  #switch(name, label, hint) {
-    const control = el("input", { type: "checkbox", id: `field-${name}` });
-    const error = el("p", { class: "field-error" });
-    this.#fields.set(name, { control, error });
-    return el("label", { class: "switch" }, control, el("span", {}, label, el("span", { class: "hint" }, hint)), error);
-  }
-
-  #reviewers() {
-    const boxes = ROLES.map((role) => el("input", { type: "checkbox", value: role }));
-    const error = el("p", { class: "field-error" });
-    this.#fields.set("review", { control: boxes[0], error, boxes });
-    return el(
-      "fieldset",
-      {},
-      el("legend", {}, text.form.review),
-      el("div", { class: "reviewers" }, ...boxes.map((box) => el("label", { class: "switch" }, box, el("span", {}, roleName(box.value))))),
-      error,
-    );
+  /** Asks the server what the options may be. Until it has said so, what is wrong with them is said by its answer. */
+  async #learn() {
+    if (this.#limits) return;
+    this.#limits = await readLimits().catch(() => null);
+    for (const field of this.#fields) if (this.#limits?.has(field.name)) field.limit?.(this.#limits.get(field.name));
   }
 
   #shortcut(event) {
@@ -130,11 +107,10 @@ export class TaskForm {
     event.preventDefault();
     if (this.#submit.disabled) return;
     this.#clearErrors();
-    const body = this.#body();
-    if (!body) return;
+    if (this.#hasProblems()) return;
     this.#busy(true);
     try {
-      const task = await api.createTask(body, this.#key);
+      const task = await api.createTask(this.#body(), this.#key);
       await api.runTask(task.id).catch((error) => {
         // A second press after a lost answer finds it running already.
         if (error.status !== 409) throw error;
@@ -164,51 +140,42 @@ export class TaskForm {
     }
   }
 
-  /** What is to be sent, or null when something is wrong already here. */
+  /** Says of every field what is wrong with it already here. */
+  #hasProblems() {
+    const wrong = this.#fields.filter((field) => field.problem !== null);
+    for (const field of wrong) field.fail(field.problem);
+    this.#goTo(wrong[0]);
+    return wrong.length > 0;
+  }
+
   #body() {
-    const prompt = this.#idea.value.trim();
-    if (!prompt) return this.#showError("input_prompt", text.form.noIdea);
-    const options = { code_review: this.#control("code_review").checked, run_tests: this.#control("run_tests").checked };
-    const review = this.#fields.get("review").boxes.filter((box) => box.checked).map((box) => box.value);
-    if (review.length) options.review = review;
-    for (const [name, factor] of [["n_round", 1], ["budget_usd", 1], ["budget_tokens", 1], ["timeout_s", 60], ["answer_timeout_s", 3600]]) {
-      const control = this.#control(name);
-      if (control.validity.badInput) return this.#showError(name, text.form.notANumber);
-      if (control.value !== "") options[name] = control.valueAsNumber * factor;
-    }
-    const [title, priority] = [this.#control("title").value.trim(), this.#control("priority")];
-    if (priority.validity.badInput) return this.#showError("priority", text.form.notANumber);
-    return { input_prompt: prompt, options, ...(title && { title }), ...(priority.value && { priority: priority.valueAsNumber }) };
+    const values = Object.fromEntries(this.#fields.map((field) => [field.name, field.value]));
+    const { input_prompt, title, priority, ...options } = values;
+    return { input_prompt, title, priority, options };
   }
 
-  #control(name) {
-    return this.#fields.get(name).control;
-  }
-
+  /** Has the server's words stand at the field that they are about. */
   #showProblem(error) {
-    const unplaced = error.fields.filter(({ field, message }) => {
-      const name = field.split(/[.[]/).findLast((part) => this.#fields.has(part));
-      if (name) this.#showError(name, message);
-      return !name;
-    });
-    if (unplaced.length || !error.fields.length) setText(this.#error, error.message);
+    const [unplaced, placed] = [[], []];
+    for (const { field: path, message } of error.fields) {
+      const names = path.split(/[.[]/);
+      const field = this.#fields.find(({ name }) => names.includes(name));
+      field?.fail(message.replace(path, field.label));
+      (field ? placed : unplaced).push(field);
+    }
+    this.#goTo(placed[0]);
+    if (unplaced.length || !placed.length) setText(this.#error, error.message);
   }
 
-  #showError(name, message) {
-    const { control, error } = this.#fields.get(name);
-    setText(error, message);
-    control.setAttribute("aria-invalid", "true");
-    if (this.#options.contains(control)) this.#options.open = true;
-    control.focus();
-    return null;
+  #goTo(field) {
+    if (!field) return;
+    if (this.#options.contains(field.node)) this.#options.open = true;
+    field.control.focus();
   }
 
   #clearErrors() {
     setText(this.#error, "");
-    for (const { control, error } of this.#fields.values()) {
-      setText(error, "");
-      control.removeAttribute("aria-invalid");
-    }
+    for (const field of this.#fields) field.clear();
   }
 
   #busy(isBusy) {
@@ -221,3 +188,17 @@ export class TaskForm {
     this.#key = newKey();
   }
 }
+
+/** What the team is to build: without it nothing can begin. */
+class Idea extends Field {
+  constructor() {
+    const control = el("textarea", { class: "input idea-field", rows: 4, dir: "auto", placeholder: text.form.placeholder, required: true });
+    super({ name: "input_prompt", label: text.form.idea, control, isHidden: true });
+  }
+
+  get problem() {
+    return this.value ? null : text.form.noIdea;
+  }
+}
+
+const nodesOf = (fields) => fields.map(({ node }) => node);

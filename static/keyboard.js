@@ -22,6 +22,7 @@ const KEYS = {
   task: [
     ["j", "next"],
     ["k", "previous"],
+    ["o", "unfold"],
     ["Escape", "clear"],
     ["t", "timeline"],
     ["g", "graph"],

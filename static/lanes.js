@@ -52,6 +52,8 @@ export class Lanes {
   #plot = el("div", { class: "lane-plot" });
   #scroller = el("div", { class: "lane-scroll", role: "group", "aria-label": text.lanes.label }, this.#plot);
   #length = el("span", { class: "count" });
+  #table = el("div", { class: "lane-table" }, this.#names, this.#scroller);
+  #expired = el("p", { class: "note", hidden: true }, text.lanes.expired);
   #early = el("p", { class: "note", hidden: true });
   #tools = {
     out: tool("minus", text.lanes.zoomOut, () => this.zoomBy(1 / ZOOM_STEP)),
@@ -63,7 +65,8 @@ export class Lanes {
     { class: "panel lanes", open: true },
     el("summary", {}, el("h2", {}, text.lanes.heading), this.#length),
     el("div", { class: "lane-tools", role: "group", "aria-label": text.lanes.zoom }, ...Object.values(this.#tools)),
-    el("div", { class: "lane-table" }, this.#names, this.#scroller),
+    this.#table,
+    this.#expired,
     this.#early,
     this.#tip.node,
   );
@@ -122,6 +125,9 @@ export class Lanes {
   /** @param {import("./model.js").TaskModel} model where it is of the past, what came later is veiled */
   render(model) {
     this.#model = model;
+    this.#table.hidden = model.isExpired;
+    this.#expired.hidden = !model.isExpired;
+    if (model.isExpired) for (const tool of Object.values(this.#tools)) tool.disabled = true;
     this.#redraw();
   }
 

@@ -9,7 +9,7 @@ export class Log {
   #count = el("span", { class: "count" });
   #list = el("ol", { class: "log-lines" });
   #blank = el("p", { class: "blank small" }, text.log.empty);
-  node = el("details", { class: "panel" }, el("summary", {}, el("h2", {}, text.log.heading), this.#count), this.#blank, this.#list);
+  node = el("details", { class: "panel log" }, el("summary", {}, el("h2", {}, text.log.heading), this.#count), this.#blank, this.#list);
 
   /** Draws when it is opened, and from then on with every change. @param {() => void} redraw */
   constructor(redraw) {

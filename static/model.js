@@ -44,6 +44,8 @@ export class TaskModel {
   queue = null;
   resources = null;
   head = 0;
+  /** The last event that retention has deleted; 0: none. */
+  expired = 0;
   /** The time, in milliseconds, that this is a picture of; null: now. */
   asOf = null;
   /** @type {Map<string, ReturnType<typeof newAgent>>} */
@@ -115,7 +117,18 @@ export class TaskModel {
 
   /** Events that retention deleted, so that they are not silently missing. */
   gap({ from, to }) {
+    this.expired = to;
     this.feed.add({ event_id: from, agent_role: null, timestamp: null }, "gap", { from, to });
+  }
+
+  /** Files that events which are not read, or are no more, told of. @param {{path: string, version: number, size: number}[]} files */
+  keep(files) {
+    for (const { path, version, size } of files) if (!this.artifacts.has(path)) this.artifacts.set(path, { path, version, size });
+  }
+
+  /** Whether of its log nothing is left. */
+  get isExpired() {
+    return this.head > 0 && this.expired >= this.head;
   }
 
   agent(role) {

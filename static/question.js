@@ -1,16 +1,23 @@
 /** A question of the team to the person who watches: its choices as buttons, and a field for words. */
 
 import { api, serverNow } from "./api.js";
+import { Chips } from "./chips.js";
 import { el, setText, words } from "./dom.js";
 import { stopwatch } from "./format.js";
 import { icon } from "./icons.js";
 import { roleName, text } from "./text.js";
 
+/** Choices that are more than a word of the server: the one that takes words along, and the one that ends the run. */
+const REVISE = "revise";
+const STOP = "stop";
+
 export class Question {
   #taskId;
   #shown = null;
   #waiting = null;
-  #until = el("span", { class: "until" });
+  /** What is to be judged. */
+  #files = new Chips("");
+  #until = el("span", { class: "until hint" });
   #error = el("p", { class: "field-error", role: "alert" });
   node = el("section", { class: "question-panel", hidden: true, "aria-label": text.question.heading });
 
@@ -26,8 +33,10 @@ export class Question {
     if (!model.waiting) return;
     if (this.#shown !== model.waiting.request_id) {
       this.#shown = model.waiting.request_id;
+      this.#files = new Chips(this.#taskId);
       this.#build(model.waiting);
     }
+    this.#files.show(model.feed.filesOf(this.#shown));
     this.renderClock();
   }
 
@@ -41,23 +50,36 @@ export class Question {
 
   #build({ question, choices, role }) {
     setText(this.#error, "");
-    const field = el("input", { class: "input", "aria-label": text.question.words, placeholder: text.question.words, maxLength: 20_000, autocomplete: "off" });
+    const revises = choices?.includes(REVISE);
+    const hint = revises ? text.question.revision : text.question.words;
+    const field = el("input", { class: "input", "aria-label": text.question.words, placeholder: hint, maxLength: 20_000, autocomplete: "off", dir: "auto" });
     const submit = (event) => {
       event.preventDefault();
-      if (field.value.trim()) this.#answer(field.value.trim());
+      const said = field.value.trim() || (revises ? REVISE : "");
+      if (said) this.#answer(said);
+      else field.focus();
     };
+    const buttons = (choices ?? []).filter((choice) => choice !== REVISE).map((choice, index) => this.#choice(choice, index === 0));
     this.node.replaceChildren(
-      el("p", { class: "question-head" }, icon("question"), el("strong", {}, role ? text.question.from(roleName(role)) : text.question.heading), this.#until),
-      el("p", { class: "question-text", dir: "auto" }, question),
       el(
-        "div",
-        { class: "choices acts" },
-        ...(choices ?? []).map((choice) => el("button", { type: "button", class: "button choice", on: { click: () => this.#answer(choice) } }, words(choice))),
+        "p",
+        { class: "question-text", dir: "auto" },
+        icon("question"),
+        el("strong", {}, role ? text.question.from(roleName(role)) : text.question.heading, " "),
+        question,
       ),
-      el("form", { class: "answer-form acts", on: { submit } }, field, el("button", { class: "button primary" }, text.question.send)),
+      this.#until,
+      this.#files.node,
+      el("div", { class: "choices acts" }, ...buttons),
+      el("form", { class: "answer-form acts", on: { submit } }, field, el("button", { class: "button" }, revises ? text.question.choices.revise : text.question.send)),
       this.#error,
       el("p", { class: "viewer-note hint" }, text.viewer.question),
     );
+  }
+
+  #choice(choice, isFirst) {
+    const kind = choice === STOP ? "stop" : isFirst ? "primary" : "";
+    return el("button", { type: "button", class: `button choice ${kind}`, on: { click: () => this.#answer(choice) } }, words(text.question.choices[choice] ?? choice));
   }
 
   async #answer(answer) {

@@ -23,6 +23,8 @@ export class Replay {
   #isPlaying = false;
   /** The event that a seek is on its way to. @type {number | null} */
   #wanted = null;
+  /** Why the last moment that was wanted could not be shown. @type {string | null} */
+  #trouble = null;
   #frame = 0;
   #play = this.#button("play", text.replay.play, () => this.toggle(), "replay-play");
   #back = this.#button("before", text.replay.back, () => this.step(-1));
@@ -63,6 +65,8 @@ export class Replay {
 
   /** Shows the task as it was after an event. @param {number} eventId */
   async seek(eventId) {
+    if (this.#live().isExpired) return;
+    this.#trouble = null;
     const wanted = (this.#wanted = Math.min(Math.max(1, eventId), this.#live().head));
     const playback = this.#playback ?? new Playback({ recording: this.#recording, newModel: this.#newModel });
     const asked = performance.now();
@@ -92,6 +96,7 @@ export class Replay {
 
   /** Plays or pauses. */
   async toggle() {
+    if (this.#live().isExpired) return;
     if (this.#isPlaying) return this.#pause();
     if (!this.#playback) await this.seek(this.#begin() ?? 1);
     if (!this.#playback) return;
@@ -102,8 +107,8 @@ export class Replay {
 
   /** Returns to the task as it is now. */
   live() {
-    this.#wanted = null;
-    if (!this.#playback) return;
+    this.#wanted = this.#trouble = null;
+    if (!this.#playback) return this.#onChange(false);
     this.#pause();
     this.#playback = null;
     this.#onChange(true);
@@ -117,12 +122,14 @@ export class Replay {
     this.#range.max = String(live.head);
     this.#range.value = String(this.#wanted ?? model.head);
     const where = text.replay.at(model.head, live.head);
-    const words = model.asOf === null ? where : `${time(model.asOf)} · ${where}`;
+    const words = this.#trouble ?? (model.asOf === null ? where : `${time(model.asOf)} · ${where}`);
+    this.#where.classList.toggle("bad", this.#trouble !== null);
     setText(this.#where, words);
     this.#range.setAttribute("aria-valuetext", words);
     this.#play.replaceChildren(icon(this.#isPlaying ? "pause" : "play"));
     this.#play.title = this.#isPlaying ? text.replay.pause : text.replay.play;
     this.#play.setAttribute("aria-label", this.#play.title);
+    for (const control of [this.#play, this.#back, this.#forth, this.#range, this.#speed]) control.disabled = live.isExpired;
     this.#now.disabled = this.model === null;
     this.#now.toggleAttribute("data-active", ACTIVE.has(live.status));
     setText(this.#now.lastChild, ACTIVE.has(live.status) ? text.replay.live : text.replay.end);
@@ -152,8 +159,9 @@ export class Replay {
 
   #fail(error) {
     this.#wanted = null;
+    this.#trouble = error.message;
     this.#pause();
-    setText(this.#where, error.message);
+    this.#onChange(false);
   }
 
   #button(symbol, label, press, kind = "") {

@@ -6,6 +6,7 @@ import { el, setText, visible } from "./dom.js";
 import { amount, bytes, cost, stopwatch } from "./format.js";
 import { icon } from "./icons.js";
 import { ACTIVE } from "./model.js";
+import { Notice } from "./notice.js";
 import { text } from "./text.js";
 
 export class Summary {
@@ -16,7 +17,7 @@ export class Summary {
   #imported = el("span", { class: "imported", hidden: true, title: text.task.importedHint }, text.task.imported);
   #continues = el("a", { hidden: true, data: { link: "" } }, text.task.continues);
   #reason = el("p", { class: "reason", dir: "auto" });
-  #notice = el("p", { class: "notice", role: "alert", hidden: true });
+  #notice = new Notice();
   #bar = el("div", { class: "bar", role: "progressbar", "aria-label": text.task.progress, "aria-valuemin": "0", "aria-valuemax": "100" }, el("div", { class: "bar-fill" }));
   #percent = el("span", { class: "percent" });
   #idea = el("p", { class: "idea-text", dir: "auto" });
@@ -50,21 +51,23 @@ export class Summary {
         "div",
         { class: "summary-top" },
         el("div", { class: "summary-name" }, this.#title, el("p", { class: "badges" }, this.#status, this.#demo, this.#attempt, this.#imported, this.#continues)),
-        el("div", { class: "buttons" }, this.#buttons.stop.node, this.#buttons.run.node, this.#buttons.anew.node, this.#downloads.node, this.#buttons.remove.node),
+        el(
+          "div",
+          { class: "controls" },
+          el("div", { class: "buttons" }, this.#buttons.stop.node, this.#buttons.run.node, this.#buttons.anew.node, this.#downloads.node, this.#buttons.remove.node),
+          this.#notice.node,
+        ),
       ),
       this.#reason,
-      this.#notice,
       el("div", { class: "progress-line" }, this.#bar, this.#percent),
       figures,
       el("details", { class: "idea" }, el("summary", {}, text.task.idea), this.#idea),
     );
   }
 
-  /** Says how an action went; `message` null takes the words away. */
-  notice(message, isError = false) {
-    this.#notice.hidden = message === null;
-    this.#notice.classList.toggle("bad", isError);
-    setText(this.#notice, message ?? "");
+  /** Says how an action went. */
+  notice(message) {
+    this.#notice.tell(message);
   }
 
   /** @param {import("./model.js").TaskModel} model */
@@ -140,11 +143,11 @@ export class Summary {
     const label = el("span", {}, words);
     const press = async () => {
       node.disabled = true;
-      this.notice(null);
+      this.#notice.clear();
       try {
         await action();
       } catch (error) {
-        this.notice(error.message, true);
+        this.#notice.fail(error.message);
       } finally {
         node.disabled = false;
       }

@@ -89,6 +89,7 @@ export class TaskView {
     return {
       next: () => choose(1),
       previous: () => choose(-1),
+      unfold: () => feed.turn(),
       clear: () => (this.#selected === null ? replay.live() : this.select(null)),
       timeline: () => lanes.focus(),
       graph: () => graph.focus(),
@@ -176,6 +177,7 @@ export class TaskView {
     if (start > 0) {
       this.#parts.feed.startsLate(start + 1, () => this.#load(0));
       this.#parts.lanes.startsLate(() => this.#load(0));
+      this.#learnFiles();
     }
     this.#follow(start);
   }
@@ -199,12 +201,21 @@ export class TaskView {
       caughtUp: () => this.#caughtUp(),
       gap: (gap) => {
         this.#model.gap(gap);
+        this.#learnFiles();
         this.#redraw();
       },
       reset: () => this.#load(),
       gone: () => this.gone(),
     });
     this.#clock = setInterval(() => this.#tick(), CLOCK_MS);
+    this.#redraw();
+  }
+
+  /** Asks for the files of which no event tells that is read here. */
+  async #learnFiles() {
+    const model = this.#model;
+    const { artifacts } = await api.files(this.#taskId).catch(() => ({ artifacts: [] }));
+    model.keep(artifacts);
     this.#redraw();
   }
 
@@ -287,6 +298,7 @@ export class TaskView {
   #draw() {
     if (this.#isGone || !this.#model || this.#isFailed) return;
     const model = this.#model;
+    this.node.toggleAttribute("data-expired", model.isExpired);
     this.node.toggleAttribute("data-replaying", this.#parts.replay.model !== null);
     for (const part of Object.values(this.#parts)) part.render(this.#shown);
     const status = text.statuses[model.status] ?? model.status;

@@ -1,5 +1,6 @@
 /** Every word that the dashboard shows. Translate this module and the page is translated. */
 
+const figure = (value) => value.toLocaleString("en").replace("-", "−");
 const count = (number, one, many) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
 
 export const text = {
@@ -104,9 +105,9 @@ export const text = {
     title: "Title",
     titleHint: "Made from the idea when left empty",
     priority: "Priority",
-    priorityHint: "From −5 to 5; higher ones start first",
+    priorityHint: ({ least, most }) => `From ${figure(least)} to ${figure(most)}; higher ones start first`,
     rounds: "Rounds",
-    roundsHint: "At most; code is written in the fourth",
+    roundsHint: ({ most }) => `At most ${figure(most)}; code is written in the fourth`,
     budget: "Budget, US$",
     budgetHint: "You are asked at this LLM cost",
     tokens: "Budget, tokens",
@@ -115,8 +116,15 @@ export const text = {
     minutesHint: "Of work; the run is ended after it",
     hours: "Time to answer, hours",
     hoursHint: "The run ends if you have not answered",
+    callMinutes: "Time limit of a call, minutes",
+    callMinutesHint: "For one answer of the model",
     unlimited: "No limit if empty",
-    byDefault: (value) => `${value} if empty`,
+    asConfigured: "As configured if empty",
+    byDefault: (value) => `${figure(value)} if empty`,
+    range({ least, most, isAbove, isWhole }) {
+      const above = least === null ? "" : isAbove ? ` above ${figure(least)}` : ` from ${figure(least)}`;
+      return `Enter a ${isWhole ? "whole " : ""}number${above}${most === null ? "" : ` to ${figure(most)}`}.`;
+    },
     codeReview: "Review the code",
     codeReviewHint: "The engineer reviews each file",
     runTests: "Write and run tests",
@@ -217,6 +225,7 @@ export const text = {
     fit: "Show the whole run",
     zoomHint: "zoom in to see each",
     early: "Earlier time is not loaded.",
+    expired: "The events of this run were deleted by retention, so that there is nothing to show here and nothing to replay.",
     load: "Load it",
     pause: (length) => `Nobody worked for ${length}`,
     waitsFor: (name) => (name ? `waits for ${name}` : "waits"),
@@ -266,6 +275,7 @@ export const text = {
       search: "Search tasks",
       next: "Next card of the feed",
       previous: "Card before it",
+      unfold: "Unfold it, fold it",
       clear: "Choose nothing; back to now",
       timeline: "To the timeline",
       graph: "To the messages of the team",
@@ -314,6 +324,7 @@ export const text = {
     latest: "Latest",
     all: "Show all",
     less: "Show less",
+    size: (lines, characters) => (lines > 1 ? count(lines, "line", "lines") : count(characters, "character", "characters")),
     whole: "This is an excerpt; a file has all of it",
     rest: (number) => `${count(number, "more character is", "more characters are")} in the log`,
     to: "to",
@@ -365,7 +376,7 @@ export const text = {
 
   files: {
     heading: "Files",
-    empty: "Files appear here as the team writes them.",
+    empty: { active: "Files appear here as the team writes them.", ended: "The team has written no files." },
     version: (number) => `v${number}`,
     open: (path) => `Show ${path}`,
     loading: "Loading…",
@@ -406,6 +417,8 @@ export const text = {
     heading: "The team asks you",
     from: (name) => `${name} asks you`,
     words: "Answer in your own words",
+    revision: "Say what to change, or have it done differently",
+    choices: { approve: "Approve", revise: "Revise", raise: "Raise it", stop: "Stop the run" },
     send: "Answer",
     until: (time) => `Answer within ${time}`,
     overdue: "The time to answer is over",
@@ -438,8 +451,8 @@ export const text = {
   },
 
   errors: {
-    network: "The server cannot be reached.",
-    unexpected: (status) => `The server answered with an unexpected error (${status}).`,
+    network: "The server cannot be reached. Try again when the connection is back.",
+    unexpected: (status) => `The server answered with an unexpected error (${status}). Try again; its log says more.`,
   },
 };
 

@@ -134,6 +134,10 @@ class MadeUpTask:
 
     def __init__(self, events: Sequence[Json], **task: object) -> None:
         self.events = list(events)
+        self.files: list[Json] = []
+        """What the task has written, as the list of its artifacts has it."""
+        self.expired = 0
+        """The last event that was deleted."""
         self._sockets: list[WebSocketRoute] = []
         self.subscribed_from: list[int] = []
         self.task: Json = {
@@ -174,7 +178,7 @@ class MadeUpTask:
         await route.fulfill(json=self.task)
 
     async def _files(self, route: Route) -> None:
-        await route.fulfill(json={"artifacts": []})
+        await route.fulfill(json={"artifacts": self.files})
 
     def push(self, *events: Json) -> None:
         """Append events, and send them at once to the pages that are there."""
@@ -193,6 +197,9 @@ class MadeUpTask:
             return
         since = frame["since_event_id"]
         self.subscribed_from.append(since)
+        if since < self.expired:
+            gap = {"from": since + 1, "to": self.expired, "reason": "retention"}
+            socket.send(json.dumps({"op": "gap", "task_id": TASK_ID, **gap}))
         self._send(socket, [known for known in self.events if known["event_id"] > since])
         socket.send(json.dumps({"op": "caught_up", "task_id": TASK_ID, "event_id": self.task["head"]}))
 

@@ -44,10 +44,12 @@ async def test_a_long_log_is_shown_from_near_its_end(demo_server: Server, new_pa
         head=LONG,
         usage={"llm_calls": 9_000, "prompt_tokens": 1_000, "completion_tokens": 500, "cost_usd": 1.25},
     )
+    task.files = [{"path": "early.py", "version": 1, "size": 12, "versions": []}]
     page = await new_page()
     await task.attach(page)
     await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
     await expect(page.locator(".card.message").last).to_contain_text(f"file_{(LONG - 1) // 10}.py")
+    await expect(page.locator("button.file")).to_contain_text("early.py")
     assert task.subscribed_from == [LONG - 2_000]
     await expect(page.locator("[data-figure=calls] dd")).to_have_text("9,000")
     await expect(page.locator("[data-figure=cost] dd")).to_have_text("$1.25")

@@ -86,6 +86,35 @@ async def test_what_is_read_stands_still(demo_server: Server, new_page: NewPage)
     await expect(page.locator(".card.message").last).to_contain_text("file_159.py")
 
 
+async def test_what_is_unfolded_stays_where_it_is(demo_server: Server, new_page: NewPage) -> None:
+    """A long text is unfolded in its place, also at the end of a feed that goes on; folded, its card is in view."""
+    long = "\n\n".join(f"Paragraph {number}" for number in range(200))
+    said = {"cause_by": "", "sent_from": "", "send_to": []}
+    log = [*busy_log(1, 500), event(501, "MESSAGE", "Architect", content=long, **said)]
+    task = MadeUpTask(log)
+    page = await new_page()
+    await task.attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    card = page.locator(".card.message[data-role=Architect]")
+    await expect(card).to_be_in_viewport()
+    fold = card.get_by_role("button", name="Show all 399 lines")
+    top = await _top(card)
+    await page.keyboard.press("j")
+    await expect(card).to_have_attribute("aria-current", "true")
+    top = await _top(card)
+    await page.keyboard.press("o")
+    less = card.get_by_role("button", name="Show less")
+    await expect(less).to_have_attribute("aria-expanded", "true")
+    task.push(*busy_log(502, 600))
+    await expect(page.locator("[data-figure=events] dd")).to_have_text("600")
+    assert abs(await _top(card) - top) < 2
+    await card.get_by_text("Paragraph 100", exact=True).evaluate("(node) => node.scrollIntoView()")
+    await expect(less).to_be_in_viewport(ratio=1)
+    await less.click()
+    await expect(fold).to_be_in_viewport()
+    await expect(card.get_by_text("Paragraph 0", exact=True)).to_be_in_viewport()
+
+
 async def test_the_feed_is_filtered(demo_server: Server, new_page: NewPage) -> None:
     """By role, by kind and by words, each with the others; the number of what is left is said."""
     said = {"cause_by": "", "sent_from": "", "send_to": []}

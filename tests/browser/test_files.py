@@ -165,3 +165,20 @@ async def test_an_address_leads_to_a_file(demo_server: Server, new_page: NewPage
         }"""
     )
     assert found == [None] * 6
+
+
+async def test_files_outlive_the_events_that_tell_of_them(demo_server: Server, new_page: NewPage) -> None:
+    """Of a run whose events were deleted there are its files; what cannot be shown any more says why."""
+    task = MadeUpTask([], head=40, status="SUCCEEDED")
+    task.expired = 40
+    task.files = [{"path": "game/main.py", "version": 2, "size": 12, "versions": []}]
+    page = await new_page()
+    await task.attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    await expect(page.locator("button.file")).to_have_text(re.compile(r"main\.py"))
+    await expect(page.locator(".feed")).to_contain_text("Events 1 to 40 were deleted by retention.")
+    await expect(page.locator(".lanes")).to_contain_text("nothing to replay")
+    for name in ("Play", "Zoom in"):
+        await expect(page.get_by_role("button", name=name, exact=True)).to_be_disabled()
+    await page.keyboard.press("p")
+    await expect(page.locator(".replay-where")).to_have_text("40 of 40 events")

@@ -81,7 +81,7 @@ async def test_a_hostile_log_is_only_text(demo_server: Server, new_page: NewPage
         for title in await page.locator("details:not(.menu) > summary").all():
             await title.click()
         await page.evaluate(
-            "() => document.querySelectorAll('.card .link:not([hidden])').forEach((link) => link.click())"
+            "() => document.querySelectorAll('.card .fold:not([hidden])').forEach((fold) => fold.click())"
         )
         await expect(page.locator(".rest").first).to_contain_text("more characters are in the log")
         await expect_unharmed(page)

@@ -5,7 +5,7 @@ import re
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import NewPage
-from tests.browser.pages import event, expect_status, start
+from tests.browser.pages import TASK_ID, MadeUpTask, busy_log, event, expect_status, start
 from tests.support import Server
 
 # Seeks to and fro over a log of 3 500 events, each compared with the fold of exactly the events up to there.
@@ -102,3 +102,20 @@ async def test_a_run_is_replayed(demo_server: Server, new_page: NewPage) -> None
     await expect_status(page, "RUNNING")
     await page.get_by_role("button", name="Latest").and_(page.locator(".replay-now")).click()
     await expect_status(page, "SUCCEEDED")
+
+
+async def test_a_moment_that_cannot_be_loaded_says_why(demo_server: Server, new_page: NewPage) -> None:
+    """The words stay while the run goes on, until another moment is wanted."""
+    task = MadeUpTask(busy_log(1, 20))
+    page = await new_page(cuts=True)
+    await task.attach(page)
+    await page.route("**/events?*", lambda route: route.abort())
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    await page.get_by_role("button", name="Play").click()
+    where = page.locator(".replay-where")
+    await expect(where).to_contain_text("The server cannot be reached.")
+    task.push(*busy_log(21, 30))
+    await expect(page.locator("[data-figure=events] dd")).to_have_text("30")
+    await expect(where).to_contain_text("The server cannot be reached.")
+    await page.keyboard.press("l")
+    await expect(where).to_have_text("30 of 30 events")

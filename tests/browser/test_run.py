@@ -5,7 +5,17 @@ import re
 from playwright.async_api import expect
 
 from tests.browser.conftest import NewPage
-from tests.browser.pages import TALL, expect_every_id, expect_status, record_ids, see, start
+from tests.browser.pages import (
+    TALL,
+    TASK_ID,
+    MadeUpTask,
+    event,
+    expect_every_id,
+    expect_status,
+    record_ids,
+    see,
+    start,
+)
 from tests.support import Server
 
 ROLES = ("ProductManager", "Architect", "ProjectManager", "Engineer", "QaEngineer")
@@ -35,21 +45,44 @@ async def test_an_idea_becomes_files_before_the_eyes(demo_server: Server, new_pa
     await expect(page.locator(".viewer .code .hl-keyword").first).to_be_visible()
 
 
-async def test_a_wrong_option_is_told_beside_its_field(demo_server: Server, new_page: NewPage) -> None:
-    """What the server refuses is said where it was typed, and what was typed is kept."""
-    page = await new_page(cuts=True)  # the refusal is an error in Chromium's console
+async def test_wrong_options_are_told_beside_their_fields(demo_server: Server, new_page: NewPage) -> None:
+    """The form knows from the server what its options may be, in the units of the form; each wrong one is said at its
+    field, all at once, and what was typed is kept.
+    """
+    page = await new_page()
     await page.goto(demo_server.url)
     await page.get_by_label("Your idea").fill("Anything")
     await page.get_by_text("Options", exact=True).click()
-    await page.get_by_label("Rounds").fill("1000")
+    wrong = {
+        "Priority": ("6", "Enter a whole number from \N{MINUS SIGN}5 to 5."),
+        "Rounds": ("1.5", "Enter a whole number from 1 to 100."),
+        "Time limit, minutes": ("20000", "Enter a number above 0 to 10,080."),
+        "Budget, US$": ("0", "Enter a number above 0 to 1,000,000."),
+    }
+    await expect(page.get_by_label("Time limit, minutes")).to_have_attribute("placeholder", "60 if empty")
+    for label, (typed, _) in wrong.items():
+        await page.get_by_label(label).fill(typed)
     await page.get_by_role("button", name="Start the team").click()
-    field = page.locator(".field", has=page.get_by_label("Rounds"))
-    await expect(field.locator(".field-error")).to_contain_text("100")
-    await expect(page.get_by_label("Rounds")).to_be_focused()
-    await expect(page.get_by_label("Your idea")).to_have_value("Anything")
+    for label, (typed, told) in wrong.items():
+        field = page.locator(".field", has=page.get_by_label(label))
+        await expect(field.locator(".field-error")).to_have_text(told)
+        await expect(page.get_by_label(label)).to_have_value(typed)
+    await expect(page.get_by_label("Priority")).to_be_focused()
+    await expect(page.locator(".field-error:not(:empty)")).to_have_count(len(wrong))
     await page.get_by_label("Your idea").fill("  ")
     await page.keyboard.press("Control+Enter")
     await expect(page.get_by_text("Describe what the team should build.")).to_be_visible()
+
+
+async def test_what_the_server_refuses_is_told_beside_its_field(demo_server: Server, new_page: NewPage) -> None:
+    """In the server's words, under the field's own name."""
+    page = await new_page(cuts=True)  # the refusal is an error in Chromium's console
+    await page.goto(demo_server.url)
+    await page.get_by_label("Your idea").fill("x" * 100_001)
+    await page.get_by_role("button", name="Start the team").click()
+    field = page.locator(".field", has=page.get_by_label("Your idea"))
+    await expect(field.locator(".field-error")).to_contain_text("Your idea must be text")
+    await expect(page.get_by_label("Your idea")).to_be_focused()
 
 
 async def test_stop_run_again_and_delete(slow_server: Server, new_page: NewPage) -> None:
@@ -74,20 +107,52 @@ async def test_stop_run_again_and_delete(slow_server: Server, new_page: NewPage)
     await expect(page.locator(f"a[href='/tasks/{task_id}']")).to_have_count(0)
 
 
+async def test_what_went_wrong_stays_beside_what_was_pressed(demo_server: Server, new_page: NewPage) -> None:
+    """The server's words stand below the button, also when the task changes, until they are put away."""
+    task = MadeUpTask([event(1, "STATUS", status="FAILED", attempt=1)], status="FAILED")
+    page = await new_page(cuts=True)  # the refusal is an error in Chromium's console
+    await task.attach(page)
+    full = {"detail": "The queue is full. Run the task again later.", "status": 429, "code": "queue_full"}
+    await page.route("**/run", lambda route: route.fulfill(status=429, json=full))
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    button = page.get_by_role("button", name="Go on")
+    await button.click()
+    notice = page.get_by_role("alert").filter(has_text="Run the task again later.")
+    await expect(notice).to_be_visible()
+    above, below = await button.bounding_box(), await notice.bounding_box()
+    assert above and below and 0 < below["y"] - above["y"] - above["height"] < 20
+    task.push(event(2, "STATUS", status="QUEUED", attempt=2), event(3, "STATUS", status="FAILED", attempt=2))
+    await expect(page.locator("[data-figure=events] dd")).to_have_text("3")
+    await expect(notice).to_be_visible()
+    await notice.get_by_role("button", name="Close").click()
+    await expect(notice).to_be_hidden()
+
+
 async def test_a_question_is_answered_and_a_message_is_sent(demo_server: Server, new_page: NewPage) -> None:
-    """The team asks, a person says something, answers by a button, and the run goes on to its end."""
-    page = await new_page(viewport=TALL)
+    """The team asks, a person says something, reads what they are to judge, has it revised, approves it, and the run
+    goes on to its end.
+    """
+    page = await new_page(viewport={"width": 1440, "height": 780})
     await page.goto(demo_server.url)
     await start(page, "A to-do list", options=["Architect"])
     await expect_status(page, "WAITING")
+    await expect(page.locator(".card.question")).to_be_in_viewport(ratio=0.9)
     await expect(page.locator(".agent[data-role=Architect]")).to_have_attribute("data-state", "waiting")
     await page.get_by_label("Message to the team").fill("Keep it <b>short</b>")
     await page.keyboard.press("Enter")
     await expect(page.locator(".card.message", has_text="Keep it <b>short</b>")).to_be_visible()
-    await page.locator(".question-panel").get_by_role("button", name="approve").click()
-    await expect(page.locator(".question-panel")).to_be_hidden()
+    panel = page.locator(".question-panel")
+    await panel.get_by_role("link", name="system_design/to_do_list.md").click()
+    await expect(page.locator(".viewer .prose")).to_contain_text("Implementation approach")
+    await page.keyboard.press("Escape")
+    asked = page.locator(".card.question")
+    await panel.get_by_label("Answer in your own words").fill("Make it smaller")
+    await panel.get_by_role("button", name="Revise").click()
+    await expect(asked.first).to_contain_text("Make it smaller")
+    await expect(asked).to_have_count(2)
+    await panel.get_by_role("button", name="Approve").click()
+    await expect(panel).to_be_hidden()
     await expect_status(page, "SUCCEEDED")
-    await expect(page.locator(".card.question .answer")).to_contain_text("approve")
 
 
 async def test_a_finished_task_is_continued(demo_server: Server, new_page: NewPage) -> None:
@@ -95,12 +160,12 @@ async def test_a_finished_task_is_continued(demo_server: Server, new_page: NewPa
     page = await new_page()
     await page.goto(demo_server.url)
     task_id = await start(page, "A calculator", options=["Architect"])
-    await page.locator(".question-panel").get_by_role("button", name="approve").click()
+    await page.locator(".question-panel").get_by_role("button", name="Approve").click()
     await expect_status(page, "SUCCEEDED")
     await page.get_by_label("What the team should change or add").fill("Let it divide")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("link", name="Continues a task")).to_have_attribute("href", f"/tasks/{task_id}")
-    await page.locator(".question-panel").get_by_role("button", name="approve").click()
+    await page.locator(".question-panel").get_by_role("button", name="Approve").click()
     await expect_status(page, "SUCCEEDED")
 
 
@@ -136,7 +201,7 @@ async def test_a_budget_is_raised_in_words(demo_server: Server, new_page: NewPag
     await panel.get_by_label("Answer in your own words").fill("plenty")
     await page.keyboard.press("Enter")
     await expect(panel.locator(".question-text")).to_contain_text("no possible answer")
-    await panel.get_by_role("button", name="raise").click()
+    await panel.get_by_role("button", name="Raise it").click()
     await expect(panel.locator(".question-text")).not_to_contain_text("no possible answer")
     await panel.get_by_label("Answer in your own words").fill("1000000")
     await page.keyboard.press("Enter")
