@@ -63,8 +63,8 @@ format: $(VENV)/.installed-dev ## format the code
 
 # pip-audit has an environment of its own: what it needs is not in the lock that it looks at.
 audit: $(VENV)/.installed-dev ## look the locked packages up among known vulnerabilities, as far as that is possible here
-	@test -x $(VENV)/audit/bin/pip-audit || { $(BIN)/python -m venv $(VENV)/audit && \
-		$(VENV)/audit/bin/python -m pip --disable-pip-version-check --quiet install pip-audit; } || \
+	@test -x $(VENV)/audit/bin/pip-audit || { $(BIN)/python -m venv --without-pip $(VENV)/audit && \
+		$(BIN)/python -m pip --python $(VENV)/audit/bin/python --disable-pip-version-check --quiet install pip-audit; } || \
 		echo "pip-audit could not be installed."
 	@$(BIN)/python -m tests.audit $(VENV)/audit/bin/pip-audit
 

@@ -29,8 +29,8 @@ class Artifacts:
         self._task_id = task_id
         self._reading = reading
 
-    async def list(self) -> list[File]:
-        return await read_files(self._store, self._blobs, self._task_id)
+    async def list(self, through: int | None = None) -> list[File]:
+        return await read_files(self._store, self._blobs, self._task_id, through=through)
 
     async def open(self, path: str, version: int | None) -> Opened:
         """As `Runner.open_artifact`."""

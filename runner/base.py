@@ -55,9 +55,17 @@ class Deleted(msgspec.Struct, frozen=True):
     task_id: str
 
 
+class Expired(msgspec.Struct, frozen=True):
+    """A task whose events retention has deleted, up to the end of its last run."""
+
+    task_id: str
+
+
+Change = Commit | Deleted | Expired
+
 Durability = Literal["normal", "full"]
 
-Listener = Callable[[Commit | Deleted], None]
+Listener = Callable[[Change], None]
 
 
 class Filter(msgspec.Struct, frozen=True):
@@ -85,7 +93,10 @@ class Page(msgspec.Struct, frozen=True):
 
     body: its encoded events, joined by commas: ready to stand in an array. count: how many. cursor: where to go on; all
     events between the cursor asked for and this one were returned, filtered out, or are in the gap, which lies before
-    all events of the page.
+    all events of the page. first: of a page that is read backwards, the first event that was looked at: the `before` to
+    go on with.
+
+    What a filter lets pass is looked for in a part of the log, so that a page may be empty though there is more.
     """
 
     body: bytes
@@ -93,6 +104,7 @@ class Page(msgspec.Struct, frozen=True):
     cursor: int
     head: int
     gap: Gap | None = None
+    first: int | None = None
 
     @property
     def events(self) -> list[bytes]:
@@ -108,10 +120,13 @@ class Digest(msgspec.Struct, frozen=True):
 
 
 class TaskPage(msgspec.Struct, frozen=True):
-    """snippets: by task id, where the words that were looked for stand; as in `Finding`."""
+    """counts: how many tasks there are of each status among those that have the words that were looked for, whatever
+    statuses were. snippets: by task id, where these words stand; as in `Finding`.
+    """
 
     tasks: Sequence[Task]
     next_cursor: int | None
+    counts: Mapping[Status, int]
     snippets: Mapping[str, list[str]] = {}
 
 
@@ -231,7 +246,10 @@ class Store(Protocol):
         """Events with an id above `after`: at most `limit`, and `size` bytes or a single one. Raises `CursorAhead`."""
 
     async def read_events_before(self, task_id: str, *, before: int, limit: int, size: int, filter: Filter) -> Page:
-        """The last events with an id below `before`: at most `limit`, and `size` bytes or a single one."""
+        """The last events with an id below `before`: at most `limit`, and `size` bytes or a single one.
+
+        Reading on ends with a page whose `first` is 1, or that has a gap.
+        """
 
     async def search_events(self, task_id: str, *, query: str, limit: int, before: int | None) -> Findings:
         """The last events, below `before` if given, in which all words and "phrases" of a query stand.
@@ -316,8 +334,8 @@ class Runner(Protocol):
         Raises `LogFileError`, `TasksFull`, and `TaskExists` if its task is here already.
         """
 
-    async def get_task_artifacts(self, task_id: str) -> list[File]:
-        """All files that the runs of a task have written, by path."""
+    async def get_task_artifacts(self, task_id: str, *, through: int | None = None) -> list[File]:
+        """All files that the runs of a task have written, by path. through: up to this event, None for all."""
 
     async def open_artifact(self, task_id: str, path: str, version: int | None) -> Opened:
         """A version of a file, or the file as it is now. Raises `ArtifactNotFound`."""
@@ -338,8 +356,11 @@ class Runner(Protocol):
     async def get_task_timeline(self, task_id: str, *, after: int, limit: int) -> Timeline:
         """The spans of work that began after an event: the first `limit` of them."""
 
-    async def get_task_metrics(self, task_id: str) -> TaskMetrics:
-        """How the time of a task was spent, by role."""
+    async def get_task_metrics(self, task_id: str, *, through: int | None = None) -> TaskMetrics:
+        """How the time of a task was spent, by role, and how the team stands.
+
+        through: up to this event, None for all. What a task has used is told as it is now.
+        """
 
     async def stop_task(self, task_id: str) -> Stopped:
         """Stop a task; returns when nothing of its run is left. Idempotent."""

@@ -34,6 +34,12 @@ def stage(workspace: Path, source: BinaryIO) -> tuple[str, int]:
     return digest, size
 
 
+def check_path(artifact: Artifact) -> None:
+    """Raise `FileNotKept` unless the path of what a run has told of leads nowhere but down."""
+    if not is_plain(artifact.path):
+        raise FileNotKept(artifact.path, "its path leads elsewhere")
+
+
 class Blobs:
     """folder: of this task, made when it is needed. durability: as of the log that tells of the files."""
 
@@ -43,8 +49,7 @@ class Blobs:
 
     def keep(self, artifact: Artifact, workspace: Path) -> None:
         """Keep what was staged in the workspace for an artifact, unless it is kept already. Raises `FileNotKept`."""
-        if not is_plain(artifact.path):
-            raise FileNotKept(artifact.path, "its path leads elsewhere")
+        check_path(artifact)
         staged = f"{STAGE}/{artifact.sha256}"
         try:
             if not self.path(artifact.sha256).exists():

@@ -30,15 +30,17 @@ _CAPABILITIES = 64  # more than there are
 
 # Folders in which nothing is found but what is installed for everybody.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/proc", "/sys")
-# Of /etc, where services keep their secrets, only what programs of any kind ask for.
+# Of /etc, where services keep their secrets, only what programs of any kind ask for; of its certificates no keys.
 _ETC = (
     "alternatives ca-certificates crypto-policies debian_version fonts gai.conf gitconfig group host.conf "
     "hosts inputrc ld.so.cache ld.so.conf ld.so.conf.d ld.so.preload locale.alias localtime mime.types "
-    "networks nsswitch.conf os-release passwd pip.conf pki protocols resolv.conf services ssl terminfo "
-    "timezone xdg/pip"
+    "networks nsswitch.conf os-release passwd pki/ca-trust pki/tls/cert.pem pki/tls/certs pki/tls/openssl.cnf "
+    "protocols resolv.conf services ssl/cert.pem ssl/certs ssl/openssl.cnf terminfo timezone"
 ).split()
+# What only pip asks for, which is of no use without a network: these may hold the password of its index.
+_ETC_OF_PIP = ("pip.conf", "xdg/pip")
 _DEVICES = ("/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-# Variables that name files; of the second kind only pip needs, which is of no use without a network.
+# Variables that name files; those of the second kind only pip needs.
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 _OF_PIP = ("PIP_CERT", "PIP_CLIENT_CERT", "PIP_CONFIG_FILE", "PIP_CONSTRAINT", "PIP_FIND_LINKS")
 
@@ -51,13 +53,13 @@ class Cell:
         self._prctl = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
         self._run: landlock.Ruleset | None = None
         self._program: landlock.Ruleset | None = None
-        self._sockets: seccomp.SocketFilter | None = None
+        self._calls: seccomp.CallFilter | None = None
         if landlock.abi():
             readable = list(_readable(confinement))
             self._run = _ruleset(workspace, readable, tcp=True)
             self._program = _ruleset(workspace, readable, tcp=confinement.allow_network)
         if seccomp.available():
-            self._sockets = seccomp.SocketFilter(allow_network=confinement.allow_network)
+            self._calls = seccomp.CallFilter(allow_network=confinement.allow_network)
 
     def enter(self) -> None:
         """Hold in this process, which must have no other threads yet, and all that it starts from now on."""
@@ -76,8 +78,8 @@ class Cell:
             self._prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
         if self._program is not None:
             self._program.enter()
-        if self._sockets is not None:
-            self._sockets.enter()
+        if self._calls is not None:
+            self._calls.enter()
 
 
 def prepare() -> None:
@@ -98,11 +100,14 @@ def weaknesses(confinement: Confinement) -> list[str]:
         found.append("The programs that a run starts can empty files of yours: to stop that needs Linux 6.2.")
     if version < landlock.SCOPE_ABI:
         found.append("The programs that a run starts can end other programs of yours: to stop that needs Linux 6.12.")
-    if not confinement.allow_network and not seccomp.available():
+    if not seccomp.available():
+        needed = "to stop that needs seccomp, of Linux on x86-64, arm64 or riscv64."
         found.append(
-            "The programs that a run starts have the network, though it is not allowed: to stop that needs seccomp, of "
-            "Linux on x86-64, arm64 or riscv64."
+            "The programs that a run starts can take memory that is not counted, use what the system keeps for other "
+            f"programs of yours, and multiply faster than they are ended: {needed}"
         )
+        if not confinement.allow_network:
+            found.append(f"The programs that a run starts have the network, though it is not allowed: {needed}")
     return found
 
 
@@ -128,7 +133,7 @@ def _needed(allow_network: bool) -> tuple[Path, ...]:
 
 def _installed(allow_network: bool) -> Iterator[str | Path]:
     yield from (*_SYSTEM, *_DEVICES)
-    yield from (f"/etc/{name}" for name in _ETC)
+    yield from (f"/etc/{name}" for name in (*_ETC, *(_ETC_OF_PIP if allow_network else ())))
     yield from _python()
     if git := shutil.which("git"):
         yield git

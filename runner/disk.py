@@ -2,7 +2,10 @@
 
 import asyncio
 import os
+from contextlib import suppress
 from pathlib import Path
+
+from runner.trees import walk
 
 _LEAST = 4096  # bytes that anything counts as, so that a flood of empty files is one too
 _BLOCK = 512  # bytes, of `st_blocks`
@@ -22,23 +25,22 @@ async def outgrown(folder: Path, limit: int) -> int:
 
 
 def taken(folder: Path, limit: int) -> int:
-    """Bytes that all in a folder takes, counted no further than a folder beyond `limit`; links are not followed."""
+    """Bytes that all in a folder takes, counted no further than a folder beyond `limit`; links are not followed.
+
+    A hole in a file counts as if something was written there: whoever copies it fills it.
+    """
     size = 0
-    folders = [str(folder)]
-    while folders and size <= limit:
-        try:
-            with os.scandir(folders.pop()) as entries:
-                for entry in entries:
-                    size += _size(entry)
-                    if entry.is_dir(follow_symlinks=False):
-                        folders.append(entry.path)
-        except OSError:  # removed meanwhile, or shut by a program
-            continue
+    with suppress(OSError):  # removed meanwhile, or not ours to look into
+        for _, entries in walk(folder):
+            size += sum(map(_size, entries))
+            if size > limit:
+                break
     return size
 
 
 def _size(entry: os.DirEntry[str]) -> int:
     try:
-        return max(entry.stat(follow_symlinks=False).st_blocks * _BLOCK, _LEAST)
+        found = entry.stat(follow_symlinks=False)
     except FileNotFoundError:
         return 0
+    return max(found.st_size, found.st_blocks * _BLOCK, _LEAST)

@@ -24,10 +24,22 @@ class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     payload: msgspec.Raw
 
 
+class _Made(msgspec.Struct, frozen=True):
+    project: str | None = None
+    artifacts: list[Artifact] = []
+
+
+class _Result(msgspec.Struct, frozen=True):
+    """Of the payload of a RESULT, what leads to files."""
+
+    final_result: _Made
+
+
 Heard = tuple[bytes, Line]
 
 decode_note = msgspec.json.Decoder(Note).decode
 decode_artifact = msgspec.json.Decoder(Artifact).decode
+decode_result = msgspec.json.Decoder(_Result).decode
 decode_payload = msgspec.json.Decoder(dict[str, Any]).decode
 _decode_line = msgspec.json.Decoder(Line).decode
 

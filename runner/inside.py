@@ -23,6 +23,11 @@ def is_plain(path: str) -> bool:
     return not any(part in ("", ".", "..") for part in path.split("/")) and not _UNSPEAKABLE.search(path)
 
 
+def is_plain_name(name: str) -> bool:
+    """Whether this is a plain path of one step."""
+    return is_plain(name) and "/" not in name
+
+
 def open_inside(folder: Path, path: str) -> BufferedReader:
     """A regular file below a folder, open for reading. path: relative, with forward slashes.
 

@@ -1,11 +1,12 @@
 """Logs in SQLite: what the store does with events, each within one transaction.
 
-A row holds a batch: events of one commit, their JSON joined by commas. A burst so costs a row and not one per event,
-and a replay hands the bytes on as they are; only where a page begins or ends within a batch is the batch taken apart.
+A row holds a batch: events of one commit, their JSON joined by commas, behind an integer key that is made of the task's
+and the last event's. A burst so costs a row and not one per event, a lone event lies with others in a page, and a
+replay hands the bytes on as they are; only where a page begins or ends within a batch is the batch taken apart.
 What is asked for by type is found in an index that knows every event but the tokens.
 
 The running hash of a log is the SHA-256 of the hash before (32 zero bytes at first) and the event's encoded JSON. It is
-kept at every `DIGEST_STEP`th event, from where that of any other event is computed.
+kept at every `DIGEST_STEP`th event and at the end of every gap, from where that of any other event is computed.
 """
 
 import sqlite3
@@ -24,14 +25,15 @@ from runner.events import EventType, split
 DIGEST_STEP = 1000  # events from one stored running hash to the next
 DIGEST_START = bytes(32)  # the running hash of no events
 
+HEAD_LIMIT = 2**31  # events of a log: a batch is found by 32 bits of its head
+
 # A batch is taken apart to read one event of it: the larger it is, the more that costs, and the less it gains.
 BATCH_EVENTS = 64
 BATCH_BYTES = 64 * 1024  # or a single event
 
 EXPIRED_AT_ONCE = 5000  # events deleted in one transaction, so that appends need not wait long
 SCANNED_AT_ONCE = 256  # batches read through in one transaction, so that other reads need not wait long
-
-_NEWEST = 2**62  # above every event_id
+LOOKED_UP_AT_ONCE = 100_000  # events among whose types, in the index, a role is looked for in one transaction
 
 Direction = Literal["ASC", "DESC"]
 
@@ -99,7 +101,7 @@ def append(at: Position, events: Sequence[Placed], digest: bytes, connection: sq
 
 
 def read_after(task_id: str, after: int, limit: int, size: int, filter: Filter, connection: sqlite3.Connection) -> Page:
-    """As `Store.read_events`, but for a page that may be empty below the head: it was read through to its cursor."""
+    """As `Store.read_events`."""
     at = position(task_id, connection)
     if after > at.head:
         raise CursorAhead(after, at.head)
@@ -112,6 +114,8 @@ def read_after(task_id: str, after: int, limit: int, size: int, filter: Filter, 
     if _needs_scan(filter):
         row = connection.execute(sql.GET_HEAD_AFTER, (at.seq, start, SCANNED_AT_ONCE - 1)).fetchone()
         end = at.head if row is None else row[0]
+    elif filter.agent_role is not None:
+        end = min(at.head, start + LOOKED_UP_AT_ONCE)
     found = _matching(at.seq, filter, start, end + 1, limit, "ASC", connection)
     events, last, complete = _take(found, limit, size)
     # Up to its end there is nothing more that passes the filter.
@@ -120,22 +124,21 @@ def read_after(task_id: str, after: int, limit: int, size: int, filter: Filter, 
 
 def read_before(
     task_id: str, before: int, limit: int, size: int, filter: Filter, connection: sqlite3.Connection
-) -> tuple[Page, int]:
-    """As `Store.read_events_before`, but for a page that may be empty above the first event.
-
-    Also returns the id of the event down to which it was read through; that of the first one at most.
-    """
+) -> Page:
+    """As `Store.read_events_before`."""
     at = position(task_id, connection)
     before = min(before, at.head + 1)
     end = at.first
     if filter != Filter() and _needs_scan(filter):
         row = connection.execute(sql.GET_HEAD_BEFORE, (at.seq, before, SCANNED_AT_ONCE)).fetchone()
         end = at.first if row is None else max(at.first, row[0] + 1)
+    elif filter.agent_role is not None:
+        end = max(at.first, before - LOOKED_UP_AT_ONCE)
     found = _matching(at.seq, filter, end - 1, before, limit, "DESC", connection)
     events, oldest, complete = _take(found, limit, size)
     reached = end if complete else oldest
     gap = Gap(1, at.first - 1, "retention") if at.first > 1 and reached <= at.first else None
-    return Page(b",".join(reversed(events)), len(events), before - 1, at.head, gap), max(1, reached)
+    return Page(b",".join(reversed(events)), len(events), before - 1, at.head, gap, max(1, reached))
 
 
 def digest(task_id: str, through: int, connection: sqlite3.Connection) -> Digest:
@@ -163,8 +166,8 @@ def expire(task_id: str, through: int, connection: sqlite3.Connection) -> bool:
     first = min(at.first + EXPIRED_AT_ONCE, through + 1)
     if first <= at.first:
         return False
-    # What is appended later goes on from it.
-    connection.execute(sql.INSERT_DIGEST, (at.seq, through, digest_at(at, task_id, through, connection)))
+    # The hash of what is left, or is appended later, goes on from it.
+    connection.execute(sql.INSERT_DIGEST, (at.seq, first - 1, digest_at(at, task_id, first - 1, connection)))
     parameters = {"seq": at.seq, "first": first}
     for statement in (sql.EXPIRE_BATCHES, sql.EXPIRE_EVENTS_BY_TYPE, sql.EXPIRE_STATE):
         connection.execute(statement, parameters)

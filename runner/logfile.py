@@ -22,7 +22,7 @@ from runner.boot import boot_id
 from runner.errors import EventsExpired, LogFileError
 from runner.events import Event, EventType, now
 from runner.folder import DATABASE, hold
-from runner.log import DIGEST_START
+from runner.log import DIGEST_START, HEAD_LIMIT
 from runner.payloads import PAYLOADS, FinalResult
 from runner.states import TERMINAL
 from runner.store import SqliteStore
@@ -38,7 +38,7 @@ _BATCH_BYTES = 256 * 1024  # or a single one
 _TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z\Z"
 _Time = Annotated[str, msgspec.Meta(pattern=_TIME)]
 _Name = Annotated[str, msgspec.Meta(max_length=200)]
-_Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=HEAD_LIMIT)]
 
 
 class _Task(Task, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ import msgspec
 from runner.usage import Tally, Usage
 
 SpanKind = Literal["turn", "action", "question"]
+RoleActivity = Literal["idle", "working", "waiting", "done"]
 Outcome = Literal["done", "failed", "interrupted"]
 
 
@@ -94,11 +95,46 @@ class ActionMetrics(msgspec.Struct, frozen=True, kw_only=True):
     longest_ms: int = 0
 
 
+class RoleState(msgspec.Struct, frozen=True, kw_only=True):
+    """How a role stands in an attempt.
+
+    turns: that it has begun. state: `done` when it is between turns; `before`: the state that it goes back to when a
+    person has answered. action, file: of its last action, in a turn. summary: of its last turn. begins_with: who sent
+    the message to everyone that it would begin its next turn with.
+    """
+
+    agent_role: str
+    state: RoleActivity = "idle"
+    before: RoleActivity = "idle"
+    turns: int = 0
+    action: str | None = None
+    file: str | None = None
+    summary: str | None = None
+    begins_with: str | None = None
+
+
+class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+    """How often one told the other something, or began a turn with what it told everyone. A person is `Human`."""
+
+    sender: str
+    receiver: str
+    count: int
+
+
+class TeamState(msgspec.Struct, frozen=True, kw_only=True):
+    """How the team stands in the last attempt. attempt: null before the first one."""
+
+    attempt: int | None
+    roles: list[RoleState]
+    exchanges: list[Exchange]
+
+
 class TaskMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """How the time of a task was spent, all attempts together; of what goes on still, up to now.
 
-    first_event_id: as in `Timeline`. queued_ms: waiting for a place. running_ms: from a place to the end, asked_ms
-    included, in which a person was asked.
+    team: of the last attempt alone. head: the event up to which all but `usage` tells. first_event_id: as in
+    `Timeline`. queued_ms: waiting for a place. running_ms: from a place to the end, asked_ms included, in which a
+    person was asked.
     """
 
     task_id: str
@@ -111,3 +147,4 @@ class TaskMetrics(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage
     roles: list[RoleMetrics]
     actions: list[ActionMetrics]
+    team: TeamState

@@ -11,14 +11,19 @@ _PAGE = 1000  # events
 _PAGE_BYTES = 4 * 1024 * 1024
 
 
-async def pages(store: Store, task_id: str, wanted: Filter) -> AsyncIterator[Page]:
-    """The pages of a log as far as it is when the last of them is read. Raises `TaskNotFound`."""
+async def pages(store: Store, task_id: str, wanted: Filter, *, through: int | None = None) -> AsyncIterator[Page]:
+    """The pages of a log as far as it is when the last of them is read. Raises `TaskNotFound`.
+
+    through: no page that begins after this event.
+    """
     cursor, head = 0, 1
-    while cursor < head:
+    while cursor < head and (through is None or cursor < through):
         page = await store.read_events(task_id, after=cursor, limit=_PAGE, size=_PAGE_BYTES, filter=wanted)
         cursor, head = page.cursor, page.head
         yield page
 
 
-def decoded(page: Page) -> list[Event]:
-    return [msgspec.json.decode(event, type=Event) for event in page.events]
+def decoded(page: Page, through: int | None = None) -> list[Event]:
+    """The events of a page. through: only those up to this one."""
+    events = [msgspec.json.decode(event, type=Event) for event in page.events]
+    return events if through is None else [event for event in events if event.event_id <= through]

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from runner.base import Commit, Deleted, Entry, Listener, Placed, Store
+from runner.base import Change, Commit, Entry, Listener, Placed, Store
 from runner.errors import StaleAttempt, StorageUnavailable
 from runner.events import Draft
 from runner.stats import COMMIT_BOUNDS, CommitStats, Histogram
@@ -64,7 +64,7 @@ class Recorder:
         """Call `listener` after every change; it must not block and must not raise."""
         self._listeners.append(listener)
 
-    def announce(self, change: Commit | Deleted) -> None:
+    def announce(self, change: Change) -> None:
         """Tell the listeners of a change that was made to the store."""
         for listener in self._listeners:
             listener(change)

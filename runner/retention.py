@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import sqlite3
+from collections.abc import Awaitable, Callable
 
-from runner.base import Store
 from runner.events import ago
 
 PERIOD = 3600.0  # seconds
@@ -12,11 +12,14 @@ PERIOD = 3600.0  # seconds
 _log = logging.getLogger(__name__)
 
 
-async def retain(store: Store, keep_days: float | None) -> None:
-    """Delete what is older than `keep_days`, until cancelled; nothing if that is None."""
+async def retain(expire: Callable[[str], Awaitable[list[str]]], keep_days: float | None) -> None:
+    """Delete what is older than `keep_days`, until cancelled; nothing if that is None.
+
+    expire: deletes the events of runs that ended before a time (RFC 3339 UTC), and says of which tasks.
+    """
     while keep_days is not None:
         try:
-            expired = await store.expire(ago(days=keep_days))
+            expired = await expire(ago(days=keep_days))
         except sqlite3.Error as error:
             _log.error("old events could not be deleted (%s); trying again later", error)
         else:

@@ -34,7 +34,7 @@ from runner.attempt import (
     Say,
 )
 from runner.base import Entry, Stopped, Store
-from runner.blobs import Blobs
+from runner.blobs import Blobs, check_path
 from runner.checkpoint import read_checkpoint
 from runner.clocks import SilenceClock, WorkClock
 from runner.disk import outgrown
@@ -53,7 +53,8 @@ from runner.events import EventType, draft, now, short
 from runner.excerpts import FOLDER, Excerpts
 from runner.files import Artifact
 from runner.forkserver import Child, ForkServer
-from runner.hearing import Heard, decode_artifact, decode_note, decode_payload, heard, is_note
+from runner.hearing import Heard, decode_artifact, decode_note, decode_payload, decode_result, heard, is_note
+from runner.inside import is_plain_name
 from runner.limits import RunLimits
 from runner.recorder import Recorder, entry
 from runner.redact import Redactor
@@ -373,6 +374,12 @@ class Run:
                 if artifact.path.startswith(FOLDER):
                     raise FileNotKept(artifact.path, "this name is for what the log does not hold")
                 await loop.run_in_executor(self._keeping, self._blobs.keep, artifact, self._workspace)
+            elif event.event_type is EventType.RESULT:
+                made = decode_result(event.payload).final_result
+                if made.project is not None and not is_plain_name(made.project):
+                    raise FileNotKept(made.project, "this is not the name of a folder")
+                for artifact in made.artifacts:
+                    check_path(artifact)
 
     def _absorb(self, events: Iterable[Heard]) -> asyncio.Future[None]:
         """Put the child's events into the log."""

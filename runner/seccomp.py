@@ -1,8 +1,17 @@
-"""A seccomp filter that keeps a program from the network: it may make no sockets (seccomp(2), Linux).
+"""A seccomp filter that keeps a program from what Landlock and its limits do not cover (seccomp(2), Linux).
 
-Landlock could forbid TCP only. The filter is classic BPF over the number and the arguments of each system call; it
-holds for all descendants, for good. A refused call fails with EACCES, which Python raises as PermissionError. The
-package that generates such filters is old, and needs a library of the system's that is not always there.
+    sockets                    all of them, since Landlock could forbid TCP only; or all but those of the internet
+    io_uring                   makes sockets without socket(2)
+    memory that is no          lives in none of its processes, where nobody counts it; System V's outlives them all, and
+    process's                  that of other programs could be looked into
+    keys                       what the kernel keeps for other programs of the same user
+    namespaces                 in one of its own it would have all capabilities again
+    sessions, process groups   nothing happens, and it looks as if it had: one signal ends a program and all that it
+                               has started, however fast they make more of themselves
+
+The filter is classic BPF over the number and the arguments of each system call; it holds for all descendants, for good.
+A refused call fails with EACCES, which Python raises as PermissionError. The package that generates such filters is
+old, and needs a library of the system's that is not always there.
 """
 
 import ctypes
@@ -15,19 +24,70 @@ import sys
 
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 
-_IO_URING_SETUP = 425  # makes sockets without socket(2); the same number on every architecture
+# The numbers of system calls that are the same on every architecture: those that are newer than most.
+_IO_URING_SETUP, _CLONE3, _MEMFD_SECRET = 425, 435, 447
 _X32 = 0x40000000  # linux/filter.h: another table of calls on x86-64, with this bit in the numbers
 
-# By machine: its number in linux/audit.h, and that of socket(2).
-_MACHINES = {"x86_64": (0xC000003E, 41), "aarch64": (0xC00000B7, 198), "riscv64": (0xC00000F3, 198)}
+# Those that are new share one table (asm-generic/unistd.h); x86-64 has its own.
+_GENERIC = {
+    "clone": 220,
+    "socket": 198,
+    "memfd_create": 279,
+    "shmget": 194,
+    "semget": 190,
+    "msgget": 186,
+    "mq_open": 180,
+    "add_key": 217,
+    "request_key": 218,
+    "keyctl": 219,
+    "unshare": 97,
+    "setns": 268,
+    "setpgid": 154,
+    "setsid": 157,
+}
+_X86_64 = {
+    "clone": 56,
+    "socket": 41,
+    "memfd_create": 319,
+    "shmget": 29,
+    "semget": 64,
+    "msgget": 68,
+    "mq_open": 240,
+    "add_key": 248,
+    "request_key": 249,
+    "keyctl": 250,
+    "unshare": 272,
+    "setns": 308,
+    "setpgid": 109,
+    "setsid": 112,
+}
+# By machine: its number in linux/audit.h, and those of its system calls.
+_MACHINES = {"x86_64": (0xC000003E, _X86_64), "aarch64": (0xC00000B7, _GENERIC), "riscv64": (0xC00000F3, _GENERIC)}
+
+_REFUSED = (
+    *("memfd_create", "shmget", "semget", "msgget", "mq_open"),
+    *("add_key", "request_key", "keyctl"),
+    *("unshare", "setns"),
+)
+_PRETENDED = ("setsid", "setpgid")
+# Of clone(2): namespaces for mounts, cgroups, names, IPC, users, processes and the network.
+_NAMESPACES = 0x7E020000
 
 # Of a network that is allowed; UNIX sockets would lead to other programs of this machine.
 _FAMILIES = (socket.AF_INET, socket.AF_INET6, 16)  # AF_NETLINK, which asks for the machine's own addresses
 
-_LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
+_LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER_AT, _ARCHITECTURE_AT, _FIRST_ARGUMENT_AT = 0, 4, 16  # struct seccomp_data, little-endian
-_KILL, _ALLOW = 0x80000000, 0x7FFF0000
-_REFUSE = 0x00050000 | errno.EACCES
+
+_Instruction = tuple[int, int, int, int]
+
+
+def _fail(number: int) -> _Instruction:
+    return (_RETURN, 0, 0, 0x00050000 | number)
+
+
+_KILL, _ALLOW = (_RETURN, 0, 0, 0x80000000), (_RETURN, 0, 0, 0x7FFF0000)
+_REFUSE, _PRETEND, _UNKNOWN = _fail(errno.EACCES), _fail(0), _fail(errno.ENOSYS)
 
 
 class _Program(ctypes.Structure):
@@ -43,12 +103,11 @@ def available() -> bool:
     return ctypes.get_errno() == errno.EFAULT  # it would have read the filter
 
 
-class SocketFilter:
+class CallFilter:
     """allow_network: whether sockets of the internet protocols may be made; none else."""
 
     def __init__(self, *, allow_network: bool) -> None:
-        architecture, number = _MACHINES[platform.machine()]
-        code = _code(architecture, number, _FAMILIES if allow_network else ())
+        code = _code(platform.machine(), _FAMILIES if allow_network else ())
         self._program = _Program(len(code) // 8, code)
         self._libc = ctypes.CDLL(None, use_errno=True)
 
@@ -58,21 +117,34 @@ class SocketFilter:
             raise OSError(ctypes.get_errno(), f"seccomp: {os.strerror(ctypes.get_errno())}")
 
 
-def _code(architecture: int, socket_number: int, families: tuple[int, ...]) -> bytes:
-    """The filter. A jump tells how many instructions to skip if its test holds, and if not."""
-    families_end = len(families) + 2  # to the instruction that refuses
+def _code(machine: str, families: tuple[int, ...]) -> bytes:
+    """The filter, of which a program for another architecture, whose calls have other numbers, is killed."""
+    architecture, numbers = _MACHINES[machine]
+    first_argument = (_LOAD, 0, 0, _FIRST_ARGUMENT_AT)
     instructions = [
         (_LOAD, 0, 0, _ARCHITECTURE_AT),
         (_JUMP_EQUAL, 1, 0, architecture),
-        (_RETURN, 0, 0, _KILL),  # a program for another architecture, whose calls have other numbers
+        _KILL,
         (_LOAD, 0, 0, _NUMBER_AT),
-        (_JUMP_AT_LEAST, families_end + 2, 0, _X32),
-        (_JUMP_EQUAL, families_end + 1, 0, _IO_URING_SETUP),
-        (_JUMP_EQUAL, 1, 0, socket_number),
-        (_RETURN, 0, 0, _ALLOW),
-        (_LOAD, 0, 0, _FIRST_ARGUMENT_AT),
-        *((_JUMP_EQUAL, len(families) - at, 0, family) for at, family in enumerate(families)),
-        (_RETURN, 0, 0, _REFUSE),
-        (_RETURN, 0, 0, _ALLOW),
+        *_if(_JUMP_AT_LEAST, _X32, _REFUSE),
+        *(step for number in (_IO_URING_SETUP, _MEMFD_SECRET) for step in _if(_JUMP_EQUAL, number, _REFUSE)),
+        *(step for name in _REFUSED for step in _if(_JUMP_EQUAL, numbers[name], _REFUSE)),
+        *(step for name in _PRETENDED for step in _if(_JUMP_EQUAL, numbers[name], _PRETEND)),
+        # Its flags are in memory, where a filter does not look: the C library then falls back on clone(2).
+        *_if(_JUMP_EQUAL, _CLONE3, _UNKNOWN),
+        *_if(_JUMP_EQUAL, numbers["clone"], first_argument, *_if(_JUMP_ANY_BIT, _NAMESPACES, _REFUSE), _ALLOW),
+        *_if(
+            _JUMP_EQUAL,
+            numbers["socket"],
+            first_argument,
+            *(step for family in families for step in _if(_JUMP_EQUAL, family, _ALLOW)),
+            _REFUSE,
+        ),
+        _ALLOW,
     ]
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
+
+
+def _if(jump: int, value: int, *then: _Instruction) -> list[_Instruction]:
+    """What follows if the test of a jump holds; a jump tells how many instructions to skip if it does, and if not."""
+    return [(jump, 0, len(then), value), *then]

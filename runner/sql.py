@@ -2,6 +2,18 @@
 
 from typing import Literal
 
+_EVENTS_VIEW = """
+    -- For people with an SQL prompt: one row per event.
+    CREATE VIEW events AS
+        SELECT json_extract(event, '$.task_id') AS task_id, json_extract(event, '$.event_id') AS event_id,
+               json_extract(event, '$.timestamp') AS timestamp, json_extract(event, '$.agent_role') AS agent_role,
+               json_extract(event, '$.event_type') AS event_type, json_extract(event, '$.payload') AS payload
+        FROM (
+            SELECT e.value AS event FROM batches b, json_each('[' || CAST(b.body AS TEXT) || ']') e
+            ORDER BY b.task_seq, b.head, e.key
+        )
+"""
+
 MIGRATIONS = (
     (
         "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -52,17 +64,7 @@ MIGRATIONS = (
             PRIMARY KEY (task_seq, event_type, event_id)
         ) WITHOUT ROWID
         """,
-        """
-        -- For people with an SQL prompt: one row per event.
-        CREATE VIEW events AS
-            SELECT json_extract(event, '$.task_id') AS task_id, json_extract(event, '$.event_id') AS event_id,
-                   json_extract(event, '$.timestamp') AS timestamp, json_extract(event, '$.agent_role') AS agent_role,
-                   json_extract(event, '$.event_type') AS event_type, json_extract(event, '$.payload') AS payload
-            FROM (
-                SELECT e.value AS event FROM batches b, json_each('[' || CAST(b.body AS TEXT) || ']') e
-                ORDER BY b.task_seq, b.head, e.key
-            )
-        """,
+        _EVENTS_VIEW,
         """
         -- The running hash at some events, from where that of any other is computed.
         CREATE TABLE digests (
@@ -86,10 +88,33 @@ MIGRATIONS = (
             (title, prompt, result, columnsize = 0, tokenize = 'unicode61 remove_diacritics 2')
         """,
     ),
+    (
+        "DROP VIEW events",
+        "ALTER TABLE batches RENAME TO batches_by_key",
+        """
+        -- Without a rowid, a batch of 1 to 4 kB would take a page of its own beside the one in which it begins.
+        CREATE TABLE batches (
+            place INTEGER PRIMARY KEY,   -- seq of the task, and in the lower 32 bits head: event_id of the last of them
+            task_seq INTEGER NOT NULL AS (place >> 32),
+            head INTEGER NOT NULL AS (place & 0xFFFFFFFF),
+            count INTEGER NOT NULL,
+            body BLOB NOT NULL           -- their JSON, joined by commas
+        )
+        """,
+        "INSERT INTO batches (place, count, body) SELECT task_seq << 32 | head, count, body FROM batches_by_key",
+        "DROP TABLE batches_by_key",
+        _EVENTS_VIEW,
+    ),
 )
 
 # "mgpl" in ASCII: tells our database files from others (PRAGMA application_id).
 APPLICATION_ID = 0x6D67706C
+
+
+def _within(seq: str, first: str = "0", last: str = "0xFFFFFFFF") -> str:
+    """The condition on the batches of a task whose heads lie between two event_ids, inclusive. All are expressions."""
+    return f"place BETWEEN {seq} << 32 | {first} AND {seq} << 32 | {last}"
+
 
 GET_EPOCH = "SELECT value FROM meta WHERE name = 'epoch'"
 
@@ -119,7 +144,8 @@ GET_KEY = """
 """
 
 # A subquery, not an aggregate: it looks at one row.
-_HEAD = "max(s.head, ifnull((SELECT head FROM batches WHERE task_seq = s.task_seq ORDER BY head DESC LIMIT 1), 0))"
+_LAST_HEAD = f"SELECT head FROM batches WHERE {_within('s.task_seq')} ORDER BY place DESC LIMIT 1"
+_HEAD = f"max(s.head, ifnull(({_LAST_HEAD}), 0))"
 
 GET_TASK = f"""
     SELECT t.id, t.title, t.input_prompt, t.priority, t.options, t.created_at,
@@ -167,6 +193,11 @@ UNINDEX_TASK = "DELETE FROM task_texts WHERE rowid = ?"
 
 COUNT_TASKS = "SELECT status, count(*) FROM task_states GROUP BY status"
 
+COUNT_FOUND_TASKS = """
+    SELECT s.status, count(*) FROM task_texts f JOIN task_states s ON s.task_seq = f.rowid
+    WHERE task_texts MATCH ? GROUP BY s.status
+"""
+
 GET_SEQ = "SELECT t.seq FROM tasks t JOIN task_states s ON s.task_seq = t.seq WHERE t.id = ?"
 
 # Without its state a task is found by nobody. The rest of it takes longer to delete; another may have its id meanwhile,
@@ -185,10 +216,10 @@ LIST_DELETED_IDS = """
 """
 
 # Of a task that is hidden still.
-GET_OLDEST_HIDDEN_BATCH = """
-    SELECT head FROM batches b
-    WHERE task_seq = ? AND NOT EXISTS (SELECT 1 FROM task_states WHERE task_seq = b.task_seq)
-    ORDER BY head LIMIT 1
+GET_OLDEST_HIDDEN_BATCH = f"""
+    SELECT head FROM batches
+    WHERE {_within("?1")} AND NOT EXISTS (SELECT 1 FROM task_states WHERE task_seq = ?1)
+    ORDER BY place LIMIT 1
 """
 
 DELETE_HIDDEN_TASK = "DELETE FROM tasks WHERE seq = ? AND seq NOT IN (SELECT task_seq FROM task_states)"
@@ -199,7 +230,7 @@ UPDATE_STATE = """
     WHERE task_seq = :seq
 """
 
-INSERT_BATCH = "INSERT INTO batches (task_seq, head, count, body) VALUES (?, ?, ?, ?)"
+INSERT_BATCH = "INSERT INTO batches (place, count, body) VALUES (? << 32 | ?, ?, ?)"
 
 INSERT_EVENT_BY_TYPE = "INSERT INTO events_by_type (task_seq, event_type, event_id, agent_role) VALUES (?, ?, ?, ?)"
 
@@ -216,26 +247,28 @@ GET_EXPIRED = """
       AND s.first <= s.head AND s.status IN ('SUCCEEDED', 'FAILED', 'CANCELLED')
 """
 
-EXPIRE_BATCHES = "DELETE FROM batches WHERE task_seq = :seq AND head < :first"
+EXPIRE_BATCHES = f"DELETE FROM batches WHERE {_within(':seq', last='(:first - 1)')}"
 
 EXPIRE_EVENTS_BY_TYPE = "DELETE FROM events_by_type WHERE task_seq = :seq AND event_id < :first"
 
 EXPIRE_STATE = "UPDATE task_states SET first = :first WHERE task_seq = :seq AND first < :first"
 
 # The head of the batch that is so many after the one that follows on an event.
-GET_HEAD_AFTER = "SELECT head FROM batches WHERE task_seq = ? AND head > ? ORDER BY head LIMIT 1 OFFSET ?"
+GET_HEAD_AFTER = f"SELECT head FROM batches WHERE {_within('?1', first='(?2 + 1)')} ORDER BY place LIMIT 1 OFFSET ?3"
 
 # The head of the batch that is so many before the one that ends before an event.
-GET_HEAD_BEFORE = "SELECT head FROM batches WHERE task_seq = ? AND head < ? ORDER BY head DESC LIMIT 1 OFFSET ?"
+GET_HEAD_BEFORE = f"""
+    SELECT head FROM batches WHERE {_within("?1", last="(?2 - 1)")} ORDER BY place DESC LIMIT 1 OFFSET ?3
+"""
 
 # The batch of an event, and those after it.
-READ_BATCHES = "SELECT head, count, body FROM batches WHERE task_seq = :seq AND head >= :from ORDER BY head"
+READ_BATCHES = f"SELECT head, count, body FROM batches WHERE {_within(':seq', first=':from')} ORDER BY place"
 
 # The batch of an event, and those before it. most: BATCH_EVENTS, so that none of later events is read.
-READ_BATCHES_BACK = """
+READ_BATCHES_BACK = f"""
     SELECT head, count, body FROM batches
-    WHERE task_seq = :seq AND head < :from + :most AND head - count < :from
-    ORDER BY head DESC
+    WHERE {_within(":seq", last="(:from + :most - 1)")} AND head - count < :from
+    ORDER BY place DESC
 """
 
 _EVENT_IDS_OF_TYPE = """

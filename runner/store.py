@@ -9,7 +9,7 @@ import json
 import logging
 import sqlite3
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -189,19 +189,10 @@ class SqliteStore:
         return taken
 
     async def read_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
-        while True:
-            page = await self._reader.transaction(partial(log.read_after, task_id, after, limit, size, filter))
-            if page.count or page.gap or page.cursor == page.head:
-                return page
-            after = page.cursor
+        return await self._reader.transaction(partial(log.read_after, task_id, after, limit, size, filter))
 
     async def read_events_before(self, task_id: str, *, before: int, limit: int, size: int, filter: Filter) -> Page:
-        while True:
-            read = partial(log.read_before, task_id, before, limit, size, filter)
-            page, reached = await self._reader.transaction(read)
-            if page.count or page.gap or reached == 1:
-                return page
-            before = reached
+        return await self._reader.transaction(partial(log.read_before, task_id, before, limit, size, filter))
 
     async def search_events(self, task_id: str, *, query: str, limit: int, before: int | None) -> Findings:
         return await self._search.find(task_id, query=query, limit=limit, before=before)
@@ -324,15 +315,21 @@ def _list(
     if query.strip():
         wanted = {"match": match(query), "begin": BEGIN, "end": END}
         found = connection.execute(sql.SEARCH_TASKS, parameters | wanted).fetchall() if wanted["match"] else []
+        counts = _by_status(connection.execute(sql.COUNT_FOUND_TASKS, (wanted["match"],)) if wanted["match"] else ())
     else:
         found = connection.execute(sql.LIST_TASKS_OF_STATUS if statuses else sql.LIST_TASKS, parameters).fetchall()
+        counts = _count(connection)
     page = found[:limit]
     snippets = {row[1]: parts(row[-1]) for row in page if row[-1] is not None}
-    return TaskPage([_task(row[1:-1]) for row in page], page[-1][0] if len(found) > limit else None, snippets)
+    return TaskPage([_task(row[1:-1]) for row in page], page[-1][0] if len(found) > limit else None, counts, snippets)
 
 
 def _count(connection: sqlite3.Connection) -> Mapping[Status, int]:
-    counts = {Status(status): count for status, count in connection.execute(sql.COUNT_TASKS)}
+    return _by_status(connection.execute(sql.COUNT_TASKS))
+
+
+def _by_status(rows: Iterable[tuple[str, int]]) -> Mapping[Status, int]:
+    counts = {Status(status): count for status, count in rows}
     return {status: counts.get(status, 0) for status in Status}
 
 

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import logging
 import secrets
-import shutil
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -25,6 +24,7 @@ from runner.base import (
     Difference,
     Digest,
     Durability,
+    Expired,
     Filter,
     Findings,
     Listener,
@@ -57,7 +57,7 @@ from runner.stats import How, RunnerStats
 from runner.store import SqliteStore
 from runner.task import NewTask, Task, derived_title
 from runner.timeline import read_metrics, read_timeline
-from runner.workspace import discard, keep_base, unfinished
+from runner.workspace import NotCopied, discard, keep_base, unfinished
 
 _SHUTDOWN_GRACE = 1.0  # seconds that children have to end by themselves when the server ends
 _ALL = 1_000_000  # tasks
@@ -200,12 +200,11 @@ class Supervisor:
         project = str((source.final_result or {})["project"])
         folder = self._workspace(source_id) / project
         try:
-            await asyncio.to_thread(keep_base, self._workspace(task.id), folder)
+            await asyncio.to_thread(keep_base, self._workspace(task.id), folder, limit=self._limits.workspace)
         except FileNotFoundError:
             raise Conflict(f"The files of {source_id} are not there any more: it cannot be continued.") from None
-        except shutil.Error as error:
-            *_, reason = error.args[0][0]
-            raise Conflict(f"{source_id} cannot be continued, its files cannot be copied: {reason}.") from error
+        except NotCopied as error:
+            raise Conflict(f"{source_id} cannot be continued, its files cannot be copied: {error}.") from error
         return msgspec.structs.replace(task, project=project)
 
     async def list_tasks(self, *, statuses: frozenset[Status], query: str, limit: int, cursor: int | None) -> TaskPage:
@@ -220,6 +219,13 @@ class Supervisor:
         self._recorder.announce(Deleted(task_id))
         await asyncio.to_thread(discard, self._folder / task_id)
         await self._purge()
+
+    async def expire(self, before: str) -> list[str]:
+        """Delete the events, not the tasks, of runs that ended before a time (RFC 3339 UTC); of these the task ids."""
+        expired = await self._store.expire(before)
+        for task_id in expired:
+            self._recorder.announce(Expired(task_id))
+        return expired
 
     async def start_task(self, task_id: str, origin: Origin = "checkpoint") -> Task:
         async with self._admission:
@@ -269,8 +275,8 @@ class Supervisor:
         self._recorder.announce(Commit(task, []))
         return task
 
-    async def get_task_artifacts(self, task_id: str) -> list[File]:
-        return await self._artifacts(task_id).list()
+    async def get_task_artifacts(self, task_id: str, *, through: int | None = None) -> list[File]:
+        return await self._artifacts(task_id).list(through)
 
     async def open_artifact(self, task_id: str, path: str, version: int | None) -> Opened:
         return await self._artifacts(task_id).open(path, version)
@@ -287,8 +293,8 @@ class Supervisor:
     async def get_task_timeline(self, task_id: str, *, after: int, limit: int) -> Timeline:
         return await read_timeline(self._store, task_id, after=after, limit=limit)
 
-    async def get_task_metrics(self, task_id: str) -> TaskMetrics:
-        return await read_metrics(self._store, task_id)
+    async def get_task_metrics(self, task_id: str, *, through: int | None = None) -> TaskMetrics:
+        return await read_metrics(self._store, task_id, through=through)
 
     async def stop_task(self, task_id: str) -> Stopped:
         begun = time.monotonic()  # the loop's clock may stand still for a turn
@@ -551,7 +557,7 @@ async def open_supervisor(
                 )
                 await supervisor.recover()
                 left = unfinished(data / "tasks")
-                retention = asyncio.create_task(retain(store, keep_days), name="retention")
+                retention = asyncio.create_task(retain(supervisor.expire, keep_days), name="retention")
                 sweeping = asyncio.create_task(supervisor.sweep(left), name="sweep")
                 try:
                     yield supervisor

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from runner import team
 from runner.base import Filter, Store
 from runner.events import Event, EventType, now
 from runner.measures import ActionMetrics, AttemptSpan, Outcome, RoleMetrics, Span, TaskMetrics, Timeline
@@ -27,7 +28,7 @@ _SPANS = frozenset(
         EventType.INPUT_RESPONSE,
     }
 )
-_METRICS = _SPANS | {EventType.LLM_CALL, EventType.ARTIFACT}
+_METRICS = _SPANS | team.TYPES | {EventType.LLM_CALL, EventType.ARTIFACT}
 
 
 async def read_timeline(store: Store, task_id: str, *, after: int, limit: int) -> Timeline:
@@ -56,11 +57,12 @@ async def read_timeline(store: Store, task_id: str, *, after: int, limit: int) -
     )
 
 
-async def read_metrics(store: Store, task_id: str) -> TaskMetrics:
-    """What all spans come to."""
+async def read_metrics(store: Store, task_id: str, *, through: int | None) -> TaskMetrics:
+    """What all spans come to. through: the last event that counts; None for all."""
     sums = _Sums()
+    state = team.Team()
     spans = _Spans(lambda _: None, sums.add)
-    first, head = await _read(store, task_id, _METRICS, [spans.take, sums.take])
+    first, head = await _read(store, task_id, _METRICS, [spans.take, sums.take, state.take], through)
     task = await store.get_task(task_id)
     as_of = now()
     for span in spans.open():
@@ -78,19 +80,24 @@ async def read_metrics(store: Store, task_id: str) -> TaskMetrics:
         usage=task.usage,
         roles=sums.roles(task.options.team, running, task.usage.by_role),
         actions=sums.actions(),
+        team=state.state(task.options.team),
     )
 
 
 async def _read(
-    store: Store, task_id: str, types: frozenset[EventType], takers: Iterable[Callable[[Event], None]]
+    store: Store,
+    task_id: str,
+    types: frozenset[EventType],
+    takers: Iterable[Callable[[Event], None]],
+    through: int | None = None,
 ) -> tuple[int, int]:
     """Hand every event of these types to each taker. Returns the ids of the first event that there is, and the last."""
     first, head = 1, 0
-    async for page in pages(store, task_id, Filter(types)):
-        head = page.head
+    async for page in pages(store, task_id, Filter(types), through=through):
+        head = page.head if through is None else min(through, page.head)
         if page.gap is not None:
             first = page.gap.last + 1
-        for event in decoded(page):
+        for event in decoded(page, through):
             for take in takers:
                 take(event)
     return first, head

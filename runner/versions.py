@@ -16,17 +16,18 @@ from runner.states import Status
 _READ = Filter(frozenset({EventType.ARTIFACT, EventType.STATUS, EventType.RESULT}))
 
 
-async def read_files(store: Store, blobs: Blobs, task_id: str) -> list[File]:
+async def read_files(store: Store, blobs: Blobs, task_id: str, *, through: int | None = None) -> list[File]:
     """All files that a task's attempts have written, by path. Raises `TaskNotFound`.
 
+    through: the last event that counts; None for all.
     Where retention has deleted the events that tell of them, they are the result's.
     """
     reader = _Reader()
-    async for page in pages(store, task_id, _READ):
+    async for page in pages(store, task_id, _READ, through=through):
         if page.gap is not None:
             reader = _Reader()
             reader.take_result((await store.get_task(task_id)).final_result or {})
-        for event in decoded(page):
+        for event in decoded(page, through):
             reader.take(await whole(event, blobs))
     return reader.files()
 

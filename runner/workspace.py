@@ -9,12 +9,18 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from runner.trees import remove_tree
+from runner.disk import taken
+from runner.trees import remove_tree, walk
 
 _BASE = "base"  # beside the workspace
+_DEEPEST = 100  # folders within each other that are copied
 _DISCARDED = "deleted-"  # before the name of a task's folder
 
 _log = logging.getLogger(__name__)
+
+
+class NotCopied(Exception):
+    """The files of a project cannot be copied; `str()` says why."""
 
 
 def lay_out(workspace: Path) -> None:
@@ -26,14 +32,24 @@ def lay_out(workspace: Path) -> None:
         shutil.copytree(base, workspace, symlinks=True, dirs_exist_ok=True)
 
 
-def keep_base(workspace: Path, project: Path) -> None:
-    """Have the workspace begin with a copy of another task's project. Raises `FileNotFoundError` if that is gone.
+def keep_base(workspace: Path, project: Path, *, limit: int) -> None:
+    """Have the workspace begin with a copy of another task's project.
 
-    Programs of that task may have put a link to anywhere in its place, which the copying would follow.
+    limit: bytes that it may have. Programs of that task may have put a link to anywhere in its place, which the copying
+    would follow; files with holes, which it would fill; folders that are deeper than it goes. Raises
+    `FileNotFoundError` if the project is gone, and `NotCopied`.
     """
     if project.is_symlink():
         raise FileNotFoundError(project)
-    shutil.copytree(project, workspace.parent / _BASE / project.name, symlinks=True)
+    if taken(project, limit) > limit:
+        raise NotCopied(f"they are larger than the {limit:,} bytes that a task's files may take")
+    if any(depth > _DEEPEST for depth, _ in walk(project)):
+        raise NotCopied("their folders are too deep")
+    try:
+        shutil.copytree(project, workspace.parent / _BASE / project.name, symlinks=True)
+    except shutil.Error as error:
+        *_, reason = error.args[0][0]
+        raise NotCopied(reason) from error
 
 
 def discard(folder: Path) -> None:

@@ -3,7 +3,8 @@
 A reader that stalls costs little, beside what the kernel holds for its socket: over WebSocket one frame and one
 WRITE_BUFFER, of which who was at the head shares all but a PIECE; over REST two PIECEs of a log or a file, and not
 even that once it has taken nothing for STALL_TIMEOUT. Over TLS each has several times as much, encrypted for it alone.
-All that readers share is bounded by RINGS_BYTES, PAGE_CACHE_BYTES and POSITION_CACHE.
+All that readers share is bounded by RINGS_BYTES, PAGE_CACHE_BYTES, POSITION_CACHE and HELD_CHANGES; of a task that has
+changed in the list since the slowest reader read it, the id is kept beside.
 """
 
 FRAME_EVENTS = 2048  # events of one `events` frame
@@ -13,6 +14,7 @@ REPLIES = 100  # replies that wait to be sent; above it no more of a WebSocket's
 ASKS = 100  # answers and messages of a WebSocket that wait until the team's process listens again
 
 PAGE_BYTES = 4 * 1024 * 1024  # of events in one answer over REST, about
+PAGE_SCANS = 16  # reads of an answer over REST that only a part of what is read passes: of some thousand events each
 PIECE_BYTES = 2 * WRITE_BUFFER  # of an answer, or of the first frame of a replay, or a single event
 EXPORTED_FILE_BYTES = 1024 * 1024  # of a file that is taken along in an exported page
 HEAD_BYTES = 64 * 1024  # of a request's line and headers, about
@@ -21,6 +23,7 @@ RING_BYTES = 4 * 1024 * 1024  # of encoded events, per watched task
 RINGS_BYTES = 64 * 1024 * 1024  # of encoded events, of all watched tasks
 PAGE_CACHE_BYTES = 8 * 1024 * 1024  # of framed pages that lagging subscriptions may want again, in all
 POSITION_CACHE = 10_000  # tasks of which it is known how far they have come
+HELD_CHANGES = 2000  # states of tasks that have changed, for who follows the list
 
 STALL_TIMEOUT = 60.0  # seconds in which a REST client must take TAKEN_BYTES of what waits for it
 TAKEN_BYTES = 4096  # that are a sign of life: a peer's window grows by less without anything being read

@@ -25,8 +25,9 @@ class Files:
                 path=files,
                 handler=self.list_artifacts,
                 summary="The files that a task's runs have written, with all their versions.",
+                query=schemas.ThroughQuery,
                 answers={200: schemas.ArtifactList},
-                problems=(404,),
+                problems=(404, 422),
             ),
             Operation(
                 method="GET",
@@ -60,8 +61,9 @@ class Files:
         ]
 
     async def list_artifacts(self, request: Request) -> Response:
-        task_id = task_id_of(request)
-        return json_answer(schemas.ArtifactList(artifacts=await self._runner.get_task_artifacts(task_id)))
+        wanted = query(request, schemas.ThroughQuery)
+        files = await self._runner.get_task_artifacts(task_id_of(request), through=wanted.through)
+        return json_answer(schemas.ArtifactList(artifacts=files))
 
     async def get_artifact(self, request: Request) -> Response:
         return await self._file(request, str(request.path_params["path"]))

@@ -11,7 +11,7 @@ from collections import OrderedDict
 
 import msgspec
 
-from runner.base import Commit, Deleted, Filter, Page, Runner
+from runner.base import Change, Commit, Deleted, Expired, Filter, Page, Runner
 from server import protocol
 from server.audience import Audience
 from server.bounds import FRAME_BYTES, FRAME_EVENTS, PAGE_CACHE_BYTES, POSITION_CACHE, RINGS_BYTES
@@ -50,14 +50,15 @@ class Hub:
     def __init__(self, runner: Runner) -> None:
         self.closing = False
         self.audience = Audience()
-        self.listing = Listing(runner.queue_place)
         self._runner = runner
         self._pump = Pump()
+        self.listing = Listing(runner.queue_place, runner.get_task_state, self._pump)
         self._topics: dict[str, Topic] = {}
         self._rings: OrderedDict[str, Topic] = OrderedDict()  # those that hold events, the longest silent first
         self._rings_size = 0  # bytes
         self._positions: OrderedDict[str, Position] = OrderedDict()
         self._deletions = 0
+        self._expiries = 0
         self._pages: OrderedDict[_Place, FramedPage] = OrderedDict()
         self._pages_size = 0  # bytes
         self._reading: dict[_Place, asyncio.Task[FramedPage]] = {}
@@ -66,15 +67,14 @@ class Hub:
     def epoch(self) -> str:
         return self._runner.epoch
 
-    def publish(self, change: Commit | Deleted) -> None:
-        if isinstance(change, Deleted):
-            self._publish_deleted(change.task_id)
-            return
-        task = change.task
-        self._remember(task.id, Position(task.status, task.head))
-        if topic := self._topics.get(task.id):
-            self._extend(topic, change)
-        self.listing.publish(task)
+    def publish(self, change: Change) -> None:
+        match change:
+            case Commit():
+                self._publish_commit(change)
+            case Deleted():
+                self._publish_deleted(change.task_id)
+            case Expired():
+                self._publish_expired(change.task_id)
 
     def close(self) -> None:
         """Have everyone who waits go on: the server is about to end."""
@@ -154,7 +154,7 @@ class Hub:
 
     async def _frame(self, place: _Place) -> FramedPage:
         task_id, after, size, filter = place
-        topic = self._topics.get(task_id)
+        topic, expiries = self._topics.get(task_id), self._expiries
         page = await self.read(task_id, after=after, limit=FRAME_EVENTS, size=size, filter=filter)
         frames = []
         if page.gap is not None:
@@ -163,8 +163,8 @@ class Hub:
         if page.count:
             frames.append(protocol.encode_events(task_id, page.body, page.head))
         framed = FramedPage(tuple(frames), page.cursor, full=page.count > 0 and page.cursor < page.head)
-        # As long as the task is watched, and not deleted, it will never be another.
-        if framed.full and topic is not None and self._topics.get(task_id) is topic:
+        # As long as the task is watched, and neither it nor its events are deleted, it will never be another.
+        if framed.full and topic is not None and self._topics.get(task_id) is topic and expiries == self._expiries:
             self._keep(place, framed)
         return framed
 
@@ -187,12 +187,17 @@ class Hub:
             self._pages_size -= oldest.size
 
     def _drop(self, task_id: str) -> Topic | None:
-        """Hold nothing of a task's log any more."""
+        """Hold nothing of a task any more."""
+        self._let_go(task_id)
+        return self._topics.pop(task_id, None)
+
+    def _let_go(self, task_id: str) -> None:
+        """Hold no events of a task: what there is of them is in the store."""
         for place in [place for place in self._pages if place[0] == task_id]:
             self._pages_size -= self._pages.pop(place).size
         if ring := self._rings.pop(task_id, None):
             self._rings_size -= ring.size
-        return self._topics.pop(task_id, None)
+            ring.empty()
 
     def _remember(self, task_id: str, position: Position) -> Position:
         self._positions[task_id] = position
@@ -200,6 +205,18 @@ class Hub:
         if len(self._positions) > POSITION_CACHE:
             self._positions.popitem(last=False)
         return position
+
+    def _publish_commit(self, commit: Commit) -> None:
+        task = commit.task
+        self._remember(task.id, Position(task.status, task.head))
+        if topic := self._topics.get(task.id):
+            self._extend(topic, commit)
+        self.listing.publish(task)
+
+    def _publish_expired(self, task_id: str) -> None:
+        """Whoever asks is told of the gap from now on, as whoever asks the store is."""
+        self._expiries += 1
+        self._let_go(task_id)
 
     def _publish_deleted(self, task_id: str) -> None:
         self._deletions += 1

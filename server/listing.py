@@ -1,81 +1,102 @@
-"""The list of tasks, as it is followed: who watches it is told of every task that changed in more than its events.
+"""The list of tasks, as it is followed: who does is told of every task that changed in more than its events.
 
 When one task starts, all that wait behind it stand elsewhere in the queue. That is told in passes over the queue, at
-most one per QUEUE_PERIOD and each in steps, so that a long queue that moves fast takes little of the loop. What is told
-is encoded once for all who watch.
+most one per QUEUE_PERIOD and each in steps, so that a long queue that moves fast takes little of the loop.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 import msgspec
 
 from runner.base import Place
+from runner.errors import TaskNotFound
 from runner.states import TERMINAL, Status
 from runner.task import Task
-from server import protocol
+from server.bounds import HELD_CHANGES
+from server.changes import Change, Changes, Numbered
 from server.protocol import Frame
+from server.pump import WAKING, Pump
 from server.schemas import TaskSummary, summary
 
 QUEUE_PERIOD = 0.5  # seconds from one pass over the queue to the next
 _STEP = 64  # tasks of the queue that are looked at before other work in the loop gets its turn
+_RUNG = 8  # followers that are told in one step of the pump
 
-Listener = Callable[[str, "Change"], None]
 
+class Follower:
+    """A cursor into the changes of the list. ring: called, from outside, when there may be more to read."""
 
-class Change:
-    """A task as it is now; None for one that is no more."""
+    __slots__ = ("cursor", "ring")
 
-    __slots__ = ("_frame", "_state")
-
-    def __init__(self, task_id: str, state: TaskSummary | None) -> None:
-        self._state = protocol.State(task_id=task_id, state=state)
-        self._frame: Frame | None = None
-
-    @property
-    def frame(self) -> Frame:
-        if self._frame is None:
-            self._frame = protocol.encode(self._state)
-        return self._frame
+    def __init__(self, cursor: int, ring: Callable[[], None]) -> None:
+        self.cursor = cursor
+        self.ring = ring
 
 
 class Listing:
-    """place_of: where a task stands in the queue."""
+    """place_of: where a task stands in the queue. read: a task as it is; raises `TaskNotFound`."""
 
-    def __init__(self, place_of: Callable[[Task], Place | None]) -> None:
+    def __init__(
+        self, place_of: Callable[[Task], Place | None], read: Callable[[str], Awaitable[Task]], pump: Pump
+    ) -> None:
         self._place_of = place_of
-        self._listeners: set[Listener] = set()
+        self._read = read
+        self._pump = pump
+        self._followers: dict[Follower, None] = {}
+        self._changes = Changes()
+        self._forget_at = HELD_CHANGES
+        self._ringing = False
         self._shown: dict[str, TaskSummary] = {}
         self._queued: dict[str, Task] = {}
         self._moved = False
         self._pass: asyncio.Task[None] | None = None
 
-    def watch(self, listener: Listener) -> None:
-        """Have the listener told of every task that changed in more than its events."""
-        self._listeners.add(listener)
+    def follow(self, ring: Callable[[], None]) -> Follower:
+        """A cursor at what changes from now on."""
+        follower = Follower(self._changes.head, ring)
+        self._followers[follower] = None
+        return follower
 
-    def unwatch(self, listener: Listener) -> None:
-        self._listeners.discard(listener)
-        if not self._listeners:
+    def leave(self, follower: Follower) -> None:
+        self._followers.pop(follower, None)
+        if not self._followers:
             self._shown.clear()
+            self._changes.forget(self._changes.head)
+
+    def is_behind(self, follower: Follower) -> bool:
+        """Whether there is something to read."""
+        return follower.cursor < self._changes.head
+
+    def pending(self, follower: Follower, limit: int) -> list[Numbered]:
+        """The next changes to read, at most `limit`."""
+        return self._changes.above(follower.cursor, limit)
+
+    async def read(self, follower: Follower, change: Numbered) -> Frame | None:
+        """Move the cursor to a change; the task as it is now, or None if a later change tells of it."""
+        number, task_id = change
+        frame = await self._frame(task_id) if self._changes.is_last(number, task_id) else None
+        follower.cursor = number
+        return frame
 
     def publish(self, task: Task) -> None:
         if task.status is Status.QUEUED:
             self._queued[task.id] = task
         else:
             self._queued.pop(task.id, None)
-        if self._listeners:
+        if self._followers:
             self._show(task)
 
     def delete(self, task_id: str) -> None:
         self._shown.pop(task_id, None)
         self._queued.pop(task_id, None)
-        self._tell(task_id, None)
+        if self._followers:
+            self._tell(task_id, None)
 
     def requeue(self) -> None:
         """The queue has changed: queued tasks may stand elsewhere in it."""
         self._moved = True
-        if self._listeners and self._pass is None:
+        if self._followers and self._pass is None:
             self._pass = asyncio.create_task(self._follow_queue(), name="places in the queue")
 
     def close(self) -> None:
@@ -85,7 +106,7 @@ class Listing:
     async def _follow_queue(self) -> None:
         """Go through the queue until it rests."""
         try:
-            while self._moved and self._listeners:
+            while self._moved and self._followers:
                 self._moved = False
                 for number, task_id in enumerate(tuple(self._queued), 1):
                     if task := self._queued.get(task_id):
@@ -109,6 +130,33 @@ class Listing:
         self._tell(task.id, state)
 
     def _tell(self, task_id: str, state: TaskSummary | None) -> None:
-        change = Change(task_id, state)
-        for listener in self._listeners:
-            listener(task_id, change)
+        self._changes.add(task_id, Change(task_id, state))
+        if len(self._changes) > self._forget_at:
+            self._changes.forget(min(follower.cursor for follower in self._followers))
+            self._forget_at = max(HELD_CHANGES, 2 * len(self._changes))
+        if not self._ringing:
+            self._ringing = True
+            self._pump.start(self._ring())
+
+    def _ring(self) -> Iterator[int]:
+        """Tell those who are behind, in steps, until nothing more has changed meanwhile."""
+        rung = 0
+        try:
+            while rung < self._changes.head:
+                rung = self._changes.head
+                for number, follower in enumerate(tuple(self._followers), 1):
+                    if follower in self._followers and follower.cursor < rung:
+                        follower.ring()
+                    if number % _RUNG == 0:
+                        yield _RUNG * WAKING
+        finally:
+            self._ringing = False
+
+    async def _frame(self, task_id: str) -> Frame:
+        if held := self._changes.held(task_id):
+            return held.frame
+        try:
+            task = await self._read(task_id)
+        except TaskNotFound:
+            return Change(task_id, None).frame
+        return Change(task_id, summary(task, self._place_of(task))).frame

@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from runner.base import Filter, Page, Runner
 from runner.errors import TaskNotFound
-from server.bounds import FRAME_BYTES, PAGE_BYTES, PIECE_BYTES
+from server.bounds import FRAME_BYTES, PAGE_BYTES, PAGE_SCANS, PIECE_BYTES
 from server.hub import Hub
 from server.polls import BEGINNING, content, end, etag, is_terminal
 from server.problems import BadRequest
@@ -37,7 +37,7 @@ class Pages:
             position, is_whole = await self._hub.position(task_id), True
         else:
             page, position = await self._await_events(task_id, wanted, filter)
-            is_whole = page.count == wanted.limit or page.cursor == page.head
+            is_whole = page.count in (0, wanted.limit) or page.cursor == page.head
         tag = etag(self._hub.epoch, page, position).decode()  # what follows on a first piece is no other while it holds
         headers = {"ETag": tag, "Cache-Control": "no-cache"}
         if tag in [known.strip() for known in request.headers.get("if-none-match", "").split(",")]:
@@ -48,20 +48,28 @@ class Pages:
         return StreamingResponse(pieces, media_type="application/json", headers=headers)
 
     async def _await_events(self, task_id: str, wanted: EventsQuery, filter: Filter) -> tuple[Page, Position]:
-        """The beginning of a page as soon as there is something in it, or nothing more to wait for."""
+        """The beginning of a page as soon as there is something in it, or no more to wait for."""
         bell = asyncio.Event()
         topic = self._hub.watch(task_id, bell.set)
         patience = asyncio.get_running_loop().time() + wanted.wait
-        after = wanted.since_event_id
+        after, scans = wanted.since_event_id, 0
         try:
             while True:
                 bell.clear()
                 page = await self._read(task_id, after, wanted.limit, filter)
                 position = await self._hub.position(task_id)
                 left = patience - asyncio.get_running_loop().time()
-                if page.count or page.gap or position.ended or left <= 0 or self._hub.closing:
+                scans += 1
+                if page.count or page.gap or self._hub.closing:
                     return page, position
                 after = page.cursor  # of what was read, nothing passes the filter
+                if page.cursor < page.head:
+                    if scans == PAGE_SCANS:
+                        return page, position
+                    continue
+                if position.ended or left <= 0:
+                    return page, position
+                scans = 0
                 with contextlib.suppress(TimeoutError), self._hub.audience.waiting_poll():
                     async with asyncio.timeout(left):
                         await bell.wait()
@@ -74,7 +82,11 @@ class Pages:
         """The JSON of a page of which the first piece was read, as it is taken."""
         yield BEGINNING + first.body
         page, count, size = first, first.count, len(first.body)
+        scans = 1
         while count < limit and size < PAGE_BYTES and page.cursor < page.head:
+            if filter != Filter() and scans == PAGE_SCANS:
+                break
+            scans += 1
             try:
                 more = await self._read(task_id, page.cursor, limit - count, filter)
             except TaskNotFound:
@@ -85,13 +97,20 @@ class Pages:
                 yield (b"," if count else b"") + more.body
             page, count, size = more, count + more.count, size + len(more.body)
         terminal = is_terminal(page, position)
-        yield end(count, page.head, terminal=terminal, gap=first.gap, epoch=self._hub.epoch)
+        yield end(count, page.cursor, page.head, terminal=terminal, gap=first.gap, epoch=self._hub.epoch)
 
     async def _read(self, task_id: str, after: int, limit: int, filter: Filter) -> Page:
         return await self._hub.read(task_id, after=after, limit=limit, size=PIECE_BYTES, filter=filter)
 
     async def _read_before(self, task_id: str, before: int, limit: int, filter: Filter) -> Page:
         """Read backwards, a page cannot be sent before all of it is there."""
-        return await self._runner.get_task_events_before(
-            task_id, before=before, limit=limit, size=FRAME_BYTES, filter=filter
-        )
+        scans = 0
+        while True:
+            page = await self._runner.get_task_events_before(
+                task_id, before=before, limit=limit, size=FRAME_BYTES, filter=filter
+            )
+            scans += 1
+            assert page.first is not None
+            if page.count or page.gap or page.first == 1 or scans == PAGE_SCANS:
+                return page
+            before = page.first

@@ -34,14 +34,16 @@ def etag(epoch: str, page: Page, position: Position) -> bytes:
 
 def content(epoch: str, page: Page, position: Position) -> bytes:
     """The JSON of a page, an `Events` object."""
-    rest = end(page.count, page.head, terminal=is_terminal(page, position), gap=page.gap, epoch=epoch)
+    cursor = page.cursor if page.first is None else page.first
+    rest = end(page.count, cursor, page.head, terminal=is_terminal(page, position), gap=page.gap, epoch=epoch)
     return BEGINNING + page.body + rest
 
 
-def end(count: int, head: int, *, terminal: bool, gap: Gap | None, epoch: str) -> bytes:
+def end(count: int, cursor: int, head: int, *, terminal: bool, gap: Gap | None, epoch: str) -> bytes:
     """What follows on the events of a page, of which there are `count`."""
-    return b'],"total":%d,"head":%d,"terminal":%b,"gap":%b,"epoch":"%b"}' % (
+    return b'],"total":%d,"cursor":%d,"head":%d,"terminal":%b,"gap":%b,"epoch":"%b"}' % (
         count,
+        cursor,
         head,
         b"true" if terminal else b"false",
         _gap(gap),

@@ -105,7 +105,7 @@ class Api:
                 path=f"{task}/digest",
                 handler=self.get_digest,
                 summary="The running hash of the log: whoever computes the same one holds the whole log.",
-                query=schemas.DigestQuery,
+                query=schemas.ThroughQuery,
                 answers={200: schemas.Digest},
                 problems=(404, 410, 422),
             ),
@@ -140,9 +140,10 @@ class Api:
                 method="GET",
                 path=f"{task}/metrics",
                 handler=self.get_task_metrics,
-                summary="How the time of a task was spent, and what it cost: by role, and by action.",
+                summary="How the time of a task was spent, what it cost, and how the team stands, by role.",
+                query=schemas.ThroughQuery,
                 answers={200: TaskMetrics},
-                problems=(404,),
+                problems=(404, 422),
             ),
             Operation(
                 method="GET",
@@ -200,8 +201,7 @@ class Api:
         )
         cursor = None if page.next_cursor is None else str(page.next_cursor)
         rows = [schemas.row(task, self._runner.queue_place(task), page.snippets.get(task.id)) for task in page.tasks]
-        counts = (await self._runner.stats()).tasks
-        return json_answer(schemas.TaskList(tasks=rows, next_cursor=cursor, counts=counts))
+        return json_answer(schemas.TaskList(tasks=rows, next_cursor=cursor, counts=page.counts))
 
     async def get_task(self, request: Request) -> Response:
         task = await self._runner.get_task_state(task_id_of(request))
@@ -230,7 +230,7 @@ class Api:
         return await self._pages.answer(request, task_id_of(request), wanted)
 
     async def get_digest(self, request: Request) -> Response:
-        wanted = query(request, schemas.DigestQuery)
+        wanted = query(request, schemas.ThroughQuery)
         task_id = task_id_of(request)
         digest = await self._runner.get_task_digest(task_id, wanted.through)
         return json_answer(schemas.Digest(task_id=task_id, count=digest.count, sha256=digest.sha256))
@@ -257,7 +257,8 @@ class Api:
         return json_answer(timeline)
 
     async def get_task_metrics(self, request: Request) -> Response:
-        return json_answer(await self._runner.get_task_metrics(task_id_of(request)))
+        wanted = query(request, schemas.ThroughQuery)
+        return json_answer(await self._runner.get_task_metrics(task_id_of(request), through=wanted.through))
 
     async def get_drain(self, _: Request) -> Response:
         return json_answer(self._runner.load())

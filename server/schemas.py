@@ -124,7 +124,7 @@ class TaskState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskList(msgspec.Struct, frozen=True, kw_only=True):
-    """counts: how many tasks there are of each status, whatever was asked for."""
+    """counts: how many tasks of each status there are among those that `q` finds, whatever `status` was asked for."""
 
     tasks: list[TaskRow]
     next_cursor: str | None
@@ -252,6 +252,12 @@ class TimelineQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     limit: Annotated[int, msgspec.Meta(ge=1, le=5000)] = 1000
 
 
+class ThroughQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """through: the last event that counts; the head if not given."""
+
+    through: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
+
+
 class NoQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """No parameters."""
 
@@ -271,22 +277,21 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 class Events(msgspec.Struct, frozen=True, kw_only=True):
     """A stretch of a log, ascending. total: of this page. terminal: the run has ended, and this page reaches the head.
 
+    cursor: where to go on, the `since_event_id` of the next page, or where this one was asked for with `before`, that.
+    It is ahead of the last event where a filter has let nothing more pass; with a filter, a page may be empty though
+    there is more.
+
     gap: events that would stand before these, but were deleted. epoch: as in the WebSocket's `hello`; where it is not
     that of the page before, the cursor counts in a log that is no more: read from 0 again.
     """
 
     events: list[Event]
     total: int
+    cursor: int
     head: int
     terminal: bool
     gap: Gap | None
     epoch: str
-
-
-class DigestQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """through: the event up to which to compute; the head if not given."""
-
-    through: Annotated[int, msgspec.Meta(ge=0, le=2**53)] | None = None
 
 
 class Digest(msgspec.Struct, frozen=True, kw_only=True):

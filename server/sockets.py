@@ -11,7 +11,6 @@ import logging
 from collections import deque
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from itertools import islice
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -24,7 +23,7 @@ from server.bounds import PIECE_BYTES, REPLIES
 from server.clients import Pace
 from server.gate import Gate, forbidden
 from server.hub import Hub, larger
-from server.listing import Change
+from server.listing import Follower
 from server.problems import code_of
 from server.protocol import BadFrame, CloseCode, Frame
 from server.stream import EXTENSION, AsgiStream, DirectStream
@@ -118,13 +117,13 @@ class Session:
 
     __slots__ = (
         "_asks",
-        "_changed_tasks",
         "_closes_after",
         "_closing",
         "_gate",
         "_hub",
         "_lagging",
         "_leaving",
+        "_list",
         "_passed",
         "_replies",
         "_room",
@@ -148,7 +147,7 @@ class Session:
         self._asks: Asks | None = None
         self._subscriptions: dict[str, Subscription] = {}
         self._lagging: dict[Subscription, None] = {}
-        self._changed_tasks: dict[str, Change] = {}
+        self._list: Follower | None = None
         self._replies: deque[Frame] = deque()
         self._room: asyncio.Event | None = None
         self._sender: asyncio.Task[None] | None = None
@@ -233,7 +232,8 @@ class Session:
         finally:
             self._closing = True
             self._hub.audience.connections.discard(self)
-            self._hub.listing.unwatch(self._hear_of_task)
+            if self._list is not None:
+                self._hub.listing.leave(self._list)
             for subscription in self._subscriptions.values():
                 subscription.close()
             if self._sender is not None:
@@ -335,11 +335,8 @@ class Session:
         self._asks.put(ask)
 
     def _subscribe_tasks(self) -> None:
-        self._hub.listing.watch(self._hear_of_task)
-
-    def _hear_of_task(self, task_id: str, change: Change) -> None:
-        self._changed_tasks[task_id] = change
-        self.wake()
+        if self._list is None:
+            self._list = self._hub.listing.follow(self.wake)
 
     def _reply(self, frame: protocol.ServerFrame) -> None:
         self._replies.append(protocol.encode(frame))
@@ -348,10 +345,8 @@ class Session:
     async def _send_pending(self) -> None:
         """Send until nothing is left to be sent."""
         try:
-            while self._replies or self._changed_tasks or self._lagging:
+            while self._replies or self._lagging or self._list_is_behind():
                 await self._send_round()
-                if self._changed_tasks:  # of a long queue, all may have; others get their turn
-                    await asyncio.sleep(0)
                 if (code := self._farewell()) is not None:
                     self._leave_all()
                     await self._websocket.close(code)
@@ -373,12 +368,23 @@ class Session:
             await self._stream.send(self._replies.popleft())
         if self._room is not None:
             self._room.set()
-        for task_id in tuple(islice(self._changed_tasks, _STATES)):
-            await self._stream.send(self._changed_tasks.pop(task_id).frame)
+        if self._list is not None:
+            await self._send_changes(self._list)
         for subscription in tuple(self._lagging):
             await self._stream.drained()  # a page is not held for a connection that takes no more
             if subscription in self._lagging:
                 await self._send_page(subscription)
+
+    async def _send_changes(self, followed: Follower) -> None:
+        for change in self._hub.listing.pending(followed, _STATES):
+            await self._stream.drained()  # a state is not held for a connection that takes no more
+            if frame := await self._hub.listing.read(followed, change):
+                await self._stream.send(frame)
+        if self._list_is_behind():  # of a long queue, all may have changed; others get their turn
+            await asyncio.sleep(0)
+
+    def _list_is_behind(self) -> bool:
+        return self._list is not None and self._hub.listing.is_behind(self._list)
 
     async def _send_page(self, subscription: Subscription) -> None:
         del self._lagging[subscription]  # a doorbell from now on puts it back
@@ -388,11 +394,17 @@ class Session:
             self._give_up(subscription, error)
             return
         for frame in frames:
+            if not self._has(subscription):
+                return
             await self._stream.send(frame)
         await self._stream.drained()
         # Nothing is awaited from here on, so what stands at the head now is live before the next commit.
-        if self._subscriptions.get(subscription.task_id) is subscription and (frames or not self._settle(subscription)):
+        if self._has(subscription) and (frames or not self._settle(subscription)):
             self._lagging[subscription] = None
+
+    def _has(self, subscription: Subscription) -> bool:
+        """Whether the client still wants it, and has not put another in its place."""
+        return self._subscriptions.get(subscription.task_id) is subscription
 
     def _settle(self, subscription: Subscription) -> bool:
         """Let a subscription that has nothing to send be live; where the stream cannot, its doorbell will do."""
@@ -404,8 +416,9 @@ class Session:
         return True
 
     def _give_up(self, subscription: Subscription, error: RunnerError) -> None:
-        if self._subscriptions.get(subscription.task_id) is subscription:
-            self._unsubscribe(subscription.task_id)
+        if not self._has(subscription):
+            return
+        self._unsubscribe(subscription.task_id)
         _, code = code_of(error)
         self._reply(protocol.Error(code=code, message=str(error), task_id=subscription.task_id))
 

@@ -8,7 +8,7 @@ import sys
 import click
 import msgspec
 
-from runner.base import Commit, Deleted, Runner
+from runner.base import Change, Commit, Runner
 from runner.errors import RunnerError
 from runner.events import Event, EventType
 from runner.states import TERMINAL, Status
@@ -38,7 +38,7 @@ async def run(runner: Runner, new: NewTask, lines: Lines) -> int:
     """
     commits: asyncio.Queue[Commit] = asyncio.Queue()
 
-    def listen(change: Commit | Deleted) -> None:
+    def listen(change: Change) -> None:
         if isinstance(change, Commit):
             commits.put_nowait(change)
 

@@ -17,10 +17,9 @@ from runner.base import Commit, Filter, Page, Placed
 from runner.states import TERMINAL, Status
 from server.bounds import FRAME_BYTES, FRAME_EVENTS, RING_BYTES
 from server.protocol import encode_events
-from server.pump import Pump
+from server.pump import WAKING, Pump
 
 STEP = 8  # connections written to in one step of the pump
-_WAKING = 16  # weight: a subscription that is not live any more has its session read, and write, by itself
 
 Doorbell = Callable[[], None]
 
@@ -151,8 +150,7 @@ class Topic:
     def end(self) -> None:
         """The task was deleted."""
         self.deleted = True
-        self._retire_at_once()
-        self.ring_doorbells()
+        self._pump.start(self._dismiss())
 
     def page(self, *, after: int, limit: int, size: int, filter: Filter) -> Page | None:
         """A page from the ring; None if the cursor is not within the ring, behind it or ahead of it."""
@@ -233,7 +231,17 @@ class Topic:
                 self.leave(member, feed.filter)
                 member.retire()
             if number % STEP == 0:
-                yield STEP * _WAKING
+                yield STEP * WAKING
+
+    def _dismiss(self) -> Iterator[int]:
+        """Have everyone find out by themselves that there is nothing to follow any more."""
+        lagging = tuple(self._doorbells)
+        for feed in tuple(self._feeds.values()):
+            yield from self._retire(feed)
+        for number, doorbell in enumerate(lagging, 1):
+            doorbell()
+            if number % STEP == 0:
+                yield STEP * WAKING
 
     def _retire_at_once(self) -> None:
         for feed in tuple(self._feeds.values()):

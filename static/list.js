@@ -78,8 +78,9 @@ export class TaskList {
   #countSoon() {
     this.#counting ||= setTimeout(async () => {
       this.#counting = 0;
-      const page = await api.tasks({ limit: 1 }).catch(() => null); // without an answer the next change asks again
-      if (page) this.#status.show(page.counts);
+      const { q } = this.#query();
+      const page = await api.tasks({ q, limit: 1 }).catch(() => null); // without an answer the next change asks again
+      if (page && q === this.#query().q) this.#status.show(page.counts);
     }, COUNTS_MS);
   }
 
@@ -177,6 +178,7 @@ function newRow(taskId) {
   const title = el("bdi", { class: "row-title", dir: "auto" });
   const status = el("span", { class: "status small" });
   const demo = el("span", { class: "demo small", hidden: true }, text.demo);
+  const imported = el("span", { class: "imported small", hidden: true, title: text.task.importedHint }, text.task.imported);
   const priority = el("span", { class: "row-priority" });
   const spent = el("span", { class: "row-cost" });
   const took = el("span", { class: "row-took", title: text.task.elapsed });
@@ -184,7 +186,7 @@ function newRow(taskId) {
   const bar = el("div", { class: "bar thin", "aria-hidden": "true" }, el("div", { class: "bar-fill" }));
   const found = el("span", { hidden: true });
   const head = el("span", { class: "row-head" }, title, when);
-  const line = el("span", { class: "row-line" }, status, priority, took, spent, demo);
+  const line = el("span", { class: "row-line" }, status, priority, took, spent, demo, imported);
   const link = el("a", { class: "row", href: `/tasks/${taskId}`, data: { link: "" } }, head, found, line, bar);
   return {
     task: null,
@@ -197,6 +199,7 @@ function newRow(taskId) {
       const words = text.statuses[task.status] ?? task.status;
       setText(status, task.queue ? text.list.place(words, task.queue.position) : words);
       demo.hidden = !task.demo;
+      imported.hidden = !task.imported_at;
       setText(priority, task.priority ? text.list.priority(task.priority) : "");
       setText(took, task.started_at ? stopwatch(endOf(task) - Date.parse(task.started_at)) : "");
       // What is free needs no figure.

@@ -93,7 +93,7 @@ export class OfflineRun {
       if (events.length >= limit) break;
     }
     const gap = since < this.#start ? { from: since + 1, to: this.#start, reason: "retention" } : null;
-    return { events, total: events.length, head: this.#task.head, terminal: true, gap };
+    return { events, total: events.length, cursor: events.at(-1)?.event_id ?? this.#task.head, head: this.#task.head, terminal: true, gap };
   }
 }
 

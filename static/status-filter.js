@@ -16,13 +16,13 @@ export class StatusFilter {
     for (const status of ["", ...Object.keys(text.statuses)]) this.#buttons.set(status, this.#button(status));
   }
 
-  /** @param {Record<string, number>} counts how many tasks there are of each status */
+  /** @param {Record<string, number>} counts how many tasks there are of each status, of those that are looked for */
   show(counts) {
     const all = Object.values(counts).reduce((sum, count) => sum + count, 0);
     for (const [status, { count }] of this.#buttons) setText(count, (counts[status] ?? all).toLocaleString(text.locale));
     const shown = [...this.#buttons].filter(([status]) => status === "" || counts[status] || status === this.value);
     arrange(this.node, shown.map(([, { node }]) => node));
-    this.node.hidden = all === 0;
+    this.node.hidden = all === 0 && this.value === "";
   }
 
   #button(status) {

@@ -40,6 +40,8 @@ def tiny_limits() -> Iterator[None]:
             "runner.log.DIGEST_STEP": 7,
             "runner.log.EXPIRED_AT_ONCE": 5,
             "runner.log.SCANNED_AT_ONCE": 2,
+            "runner.log.LOOKED_UP_AT_ONCE": 3,
+            "server.pages.PAGE_SCANS": 2,
         }.items():
             patch.setattr(name, value)
         yield

@@ -267,19 +267,21 @@ class Api:
     async def events(self, task_id: str, **query: Any) -> list[Json]:
         """The events of a task so far, in pages."""
         events: list[Json] = []
-        while True:
-            page = await self.page(task_id, since_event_id=events[-1]["event_id"] if events else 0, **query)
-            if not page["events"]:
-                return events
+        cursor, head = 0, 1
+        while cursor < head:
+            page = await self.page(task_id, since_event_id=cursor, **query)
             events += page["events"]
+            cursor, head = page["cursor"], page["head"]
+        return events
 
     async def follow(self, task_id: str, **query: Any) -> list[Json]:
         """The events of a task until it has ended, by long polls."""
         events: list[Json] = []
+        cursor = 0
         while True:
-            last = events[-1]["event_id"] if events else 0
-            page = await self.page(task_id, since_event_id=last, wait=DEADLINE, **query)
+            page = await self.page(task_id, since_event_id=cursor, wait=DEADLINE, **query)
             events += page["events"]
+            cursor = page["cursor"]
             if page["terminal"]:
                 return events
 

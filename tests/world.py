@@ -152,7 +152,7 @@ class World:
     async def expire(self, log: Log) -> None:
         """Have retention delete the events of a log whose attempt has ended."""
         log.expired = len(log.drafts)
-        assert await self.store.expire(before=now()) == [log.task.id]
+        assert await self.supervisor.expire(now()) == [log.task.id]
 
     async def new_log(self) -> Log:
         return Log(await self.supervisor.create_task(NewTask(input_prompt="Make events")))

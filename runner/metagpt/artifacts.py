@@ -19,6 +19,8 @@ IGNORED_FILES = frozenset({".dependencies.json"})
 # A kernel counts modification times in ticks: what is written twice in one tick may look the same both times.
 TICK = 20_000_000  # nanoseconds; more than any kernel's
 
+PATH_LIMIT = 1000  # bytes; Linux takes no path of more than 4095, and macOS none of more than 1023
+
 Signature = tuple[int, int, int]  # inode, modification time, size
 
 
@@ -58,14 +60,17 @@ class Artifacts:
         """Find what was written without anybody telling: only files whose stat has changed are read."""
         prefix = len(str(self._workspace)) + 1
         for entry in _files(str(project)):
-            with suppress(FileNotFoundError):  # removed by a program that still runs
-                self._look_at(entry, entry.path[prefix:])
+            self._look_at(entry, entry.path[prefix:])
 
     def _look_at(self, entry: os.DirEntry[str], name: str) -> None:
-        found = entry.stat(follow_symlinks=False)
-        if self._seen.get(name) == _signature(found):
+        try:
+            found = entry.stat(follow_symlinks=False)
+            if self._seen.get(name) == _signature(found):
+                return
+            opened = open_inside(self._workspace, name)
+        except (FileNotFoundError, PermissionError):  # removed by a program that still runs, or shut by one
             return
-        with open_inside(self._workspace, name) as file:
+        with opened as file:
             self._see(name, found)
             self._record(name, file)
 
@@ -95,12 +100,14 @@ class Artifacts:
 
 
 def _files(project: str) -> list[os.DirEntry[str]]:
-    """Regular files below `project`, by path; links are left out."""
+    """Regular files below `project`, by path; links are left out, and what programs have shut or have put too deep."""
     found, folders = [], [project]
     while folders:
         folder = folders.pop()
-        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError), os.scandir(folder) as entries:
             for entry in entries:
+                if len(os.fsencode(entry.path)) > PATH_LIMIT:
+                    continue
                 if entry.is_dir(follow_symlinks=False):
                     if entry.name not in IGNORED_FOLDERS:
                         folders.append(entry.path)

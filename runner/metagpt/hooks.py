@@ -50,7 +50,7 @@ from tenacity import RetryCallState, retry_if_exception, stop_after_attempt, wai
 
 from runner.attempt import output_key
 from runner.events import EventType, short
-from runner.metagpt import phrases
+from runner.metagpt import limits, phrases
 from runner.metagpt.channel import ROLE
 from runner.metagpt.failures import MalformedAnswer, RunFailed
 from runner.metagpt.run import TURN, Run, milliseconds_since
@@ -275,7 +275,11 @@ def _guarded_rename(run: Run, original: Method) -> Method:
 
 
 def _held_in(run: Run) -> Method:
-    return functools.partial(run.orphans.popen, preexec_fn=run.cell.enter_program)
+    def become_program() -> None:
+        limits.enter()
+        run.cell.enter_program()
+
+    return functools.partial(run.orphans.popen, preexec_fn=become_program)
 
 
 def _without_links(original: Method) -> Method:

@@ -2,13 +2,16 @@
 
 The kernel limits a single process (setrlimit(2)). What a program and all its descendants take together is looked at
 several times a second: the kernel would count all processes of the user instead, those of the desktop too, and those of
-root not at all. How much they write is looked at together with all else of their task (runner/disk.py).
+root not at all. It does so all the same, far above our own limit, for what is faster than a look. How much they write
+is looked at together with all else of their task (runner/disk.py).
 """
 
 import asyncio
 import contextlib
 import resource
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 
@@ -17,6 +20,7 @@ MEMORY = 2 * 1024**3  # bytes, of one process, and of all together
 FILE = 256 * 1024**2  # bytes
 OPEN_FILES = 512
 CPU_TIME = 120  # seconds, of one process
+FLOOD = 1024  # processes, or threads, that may be there beyond what the machine had when a program began
 
 LOOK_PERIOD = 0.1  # seconds
 
@@ -29,9 +33,9 @@ def enter() -> None:
         (resource.RLIMIT_NOFILE, OPEN_FILES),
         (resource.RLIMIT_CPU, CPU_TIME),
     ):
-        _, hard = resource.getrlimit(kind)
-        lowest = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-        resource.setrlimit(kind, (lowest, lowest))
+        _lower(kind, limit)
+    if sys.platform == "linux":
+        _lower(resource.RLIMIT_NPROC, _tasks() + FLOOD)
 
 
 async def exceeded(programs: Callable[[], set[int]]) -> str:
@@ -43,6 +47,17 @@ async def exceeded(programs: Callable[[], set[int]]) -> str:
         if sum(map(_memory, pids)) > MEMORY:
             return f"it used more than {MEMORY >> 20} MiB of memory"
         await asyncio.sleep(LOOK_PERIOD)
+
+
+def _lower(kind: int, limit: int) -> None:
+    _, hard = resource.getrlimit(kind)
+    lowest = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    resource.setrlimit(kind, (lowest, lowest))
+
+
+def _tasks() -> int:
+    """Processes and threads that there are, of all users (proc(5))."""
+    return int(Path("/proc/loadavg").read_text().split()[3].partition("/")[2])
 
 
 def _memory(pid: int) -> int:

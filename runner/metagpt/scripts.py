@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from runner.metagpt.parentage import Orphans, die_with_parent, kill
 
 RUN_LIMIT = 10.0  # seconds, MetaGPT's own
 INSTALL_LIMIT = 120.0  # seconds
+_LAST_WORDS = 1.0  # seconds
 OUTPUT_LIMIT = 64 * 1024  # bytes kept of each stream; MetaGPT shows the model 10 kB of it
 
 # A plain name with an optional version: no option, no URL, no path.
@@ -90,10 +92,10 @@ class Scripts:
             done, _ = await asyncio.wait(ends, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         finally:
             watching.cancel()
-            reading.cancel()
             if process.returncode is None:
                 kill(process.pid)
             await self._orphans.kill()
+            await _ended(reading)
         code: int | None = None
         if reading in done:
             code = process.returncode
@@ -124,6 +126,12 @@ def plain_requirements(text: str) -> list[str]:
         if match and match["name"].lower() not in sys.stdlib_module_names:
             found.append(line)
     return found
+
+
+async def _ended(reading: asyncio.Future[Any]) -> None:
+    """Wait, for a moment at most, for the end of what is read: it comes once nobody is left who holds the pipes."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(asyncio.gather(reading, return_exceptions=True), _LAST_WORDS)
 
 
 async def _keep_head(stream: asyncio.StreamReader, kept: bytearray) -> None:

@@ -27,6 +27,7 @@ BENCHMARKS = (
     "recovery",
     "hook_cost",
     "append",
+    "disk_size",
     "replay",
     "poll",
     "memory",

@@ -55,4 +55,5 @@ async def test_a_run_of_elsewhere_is_taken_in(demo_server: Server, new_page: New
             await expect(page.locator(".start .field-error").last).to_contain_text("Line")
     await page.wait_for_url(f"**/tasks/{task_id}")
     await expect_status(page, "SUCCEEDED")
-    await expect(page.locator(".imported")).to_be_visible()
+    await expect(page.locator(".summary .imported")).to_be_visible()
+    await expect(page.locator(f"a.row[href='/tasks/{task_id}'] .imported")).to_be_visible()

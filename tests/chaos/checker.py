@@ -42,6 +42,9 @@ EVENT_TYPES = frozenset(
 FIELDS = frozenset({"event_id", "task_id", "timestamp", "agent_role", "event_type", "payload"})
 UTC = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")  # RFC 3339 5.6
 
+STOP = "stop"  # the answer that ends a run
+ON_THE_WAY = frozenset({"RUNNING", "STOPPING"})  # from a question to the end of a run
+
 NO_EVENTS = bytes(32)  # the running hash of none
 COST_TOLERANCE = 1e-6  # USD: a sum of rounded figures
 SECRET = re.compile(r"sk-[A-Za-z0-9_-]{16,}|[Bb]earer +[A-Za-z0-9._~+/=-]{16,}")
@@ -111,6 +114,8 @@ def _damage(connection: sqlite3.Connection) -> Iterator[str]:
 def _orphans(connection: sqlite3.Connection) -> Iterator[str]:
     for table, rowid, parent, _ in connection.execute("PRAGMA foreign_key_check"):
         yield f"row {rowid} of {table} refers to what is not in {parent}"
+    for (place,) in connection.execute("SELECT place FROM batches WHERE task_seq NOT IN (SELECT seq FROM tasks)"):
+        yield f"the batch at {place} is of no task"
 
 
 def _batches(stored: Sequence[Batch]) -> Iterator[str]:
@@ -316,6 +321,18 @@ def _answers(row: Row, log: Sequence[Event]) -> Iterator[str]:
             answered.add(request)
 
 
+def _stops(row: Row, log: Sequence[Event]) -> Iterator[str]:
+    """Whoever has answered that the run is to stop has stopped it, and no attempt follows by itself."""
+    answered: Event | None = None
+    for event, _, _ in _steps(row, log):
+        if event.type == "INPUT_RESPONSE" and event.payload.get("answer") == STOP:
+            answered = event
+        elif answered is not None and event.type == "STATUS" and event.payload.get("status") not in ON_THE_WAY:
+            if event.payload["status"] != "CANCELLED":
+                yield f"event {answered.id} is to stop it, but it is {event.payload['status']} at event {event.id}"
+            answered = None
+
+
 def _state(row: Row, log: Sequence[Event]) -> Iterator[str]:
     """The task's row says what the log says."""
     last = next((event.payload for event in reversed(log) if event.type == "STATUS"), None)
@@ -377,6 +394,7 @@ RULES: dict[str, Callable[[Row, Sequence[Event]], Iterator[str]]] = {
     "ends": _ends,
     "silence": _silence,
     "answers": _answers,
+    "stops": _stops,
     "state": _state,
     "waiting": _waiting,
     "usage": _usage,

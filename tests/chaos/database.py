@@ -85,7 +85,8 @@ def tasks(connection: sqlite3.Connection) -> list[Row]:
 
 def batches(connection: sqlite3.Connection, seq: int) -> list[Batch]:
     """The log of a task. Raises `Unreadable`."""
-    rows = connection.execute("SELECT head, count, body FROM batches WHERE task_seq = ? ORDER BY head", (seq,))
+    query = "SELECT head, count, body FROM batches WHERE place BETWEEN ? AND ? ORDER BY place"
+    rows = connection.execute(query, (seq << 32, seq << 32 | 0xFFFFFFFF))
     return [Batch(head, size, _split(head, body)) for head, size, body in rows]
 
 

@@ -3,13 +3,13 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import httpx
 
-from tests.chaos.database import ACTIVE, TERMINAL, log, snapshot, tasks
+from tests.chaos.database import ACTIVE, TERMINAL, Event, log, snapshot, tasks
 from tests.chaos.followers import Follower
 from tests.chaos.processes import working_in
 from tests.support import Api, Json, until
@@ -75,6 +75,7 @@ class People:
         self._unsure: dict[str, Json] = {}  # by idempotency key, what may have been created or not
         self._deleted: set[str] = set()  # what may be: the server may have died before it said so
         self._answered: set[tuple[str, str]] = set()
+        self._stopped: set[tuple[str, int]] = set()  # tasks that were stopped, in this attempt or a later one
         self._followers: list[Follower] = []
         self._following: dict[Follower, asyncio.Task[None]] = {}
 
@@ -119,6 +120,9 @@ class People:
         for task_id, request_id in self._answered:
             responses = [e.payload["request_id"] for e in logs.get(task_id, ()) if e.type == "INPUT_RESPONSE"]
             assert request_id in responses or task_id in self._deleted
+        for task_id, attempt in self._stopped:
+            stopped = {at for at, status in _ends(logs.get(task_id, ())) if status == "CANCELLED"}
+            assert task_id in self._deleted or any(at >= attempt for at in stopped), f"{task_id} was not stopped"
         for follower in self._followers:
             if follower.deleted:
                 assert follower.task_id in self._deleted
@@ -205,6 +209,8 @@ class People:
         path = f"/api/tasks/{task['id']}"
         stopped = _expect(await api.http.post(f"{path}/stop"), 200, 404)
         assert stopped.get("status", "PENDING") in TERMINAL | {"PENDING"}, stopped
+        if task["status"] in ACTIVE and stopped.get("status") == "CANCELLED":
+            self._stopped.add((task["id"], task["attempt"]))
         before = _expect(await api.http.get(path), 200, 404)
         left = before.get("workspace") and await asyncio.to_thread(working_in, Path(before["workspace"]))
         after = _expect(await api.http.get(path), 200, 404)
@@ -269,6 +275,12 @@ class People:
 
     def _dismiss(self, follower: Follower) -> None:
         self._following.pop(follower).cancel()
+
+
+def _ends(events: Sequence[Event]) -> list[tuple[int, str]]:
+    """The terminal statuses, with their attempts."""
+    told = [event.payload for event in events if event.type == "STATUS"]
+    return [(payload["attempt"], payload["status"]) for payload in told if payload["status"] in TERMINAL]
 
 
 async def _is_level(api: Api, follower: Follower) -> bool:

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from runner.attempt import Llm, Options
-from runner.base import Commit, Deleted, Filter, Runner
+from runner.base import Change, Commit, Deleted, Filter, Runner
 from runner.errors import (
     AlreadyAnswered,
     Conflict,
@@ -46,11 +46,11 @@ class Ears:
 
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
-        self.changes: list[Commit | Deleted] = []
+        self.changes: list[Change] = []
         self._heard = asyncio.Event()
         runner.watch(self._hear)
 
-    def _hear(self, change: Commit | Deleted) -> None:
+    def _hear(self, change: Change) -> None:
         self.changes.append(change)
         self._heard.set()
 

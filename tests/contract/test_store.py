@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import closing
+from contextlib import aclosing, closing
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,7 @@ from runner.attempt import Options
 from runner.base import Digest, Filter, Findings, Page, Placed, Store
 from runner.errors import CursorAhead, DatabaseUnusable, KeyReused, TaskExists, TaskNotFound
 from runner.events import EventType, now
-from runner.sql import APPLICATION_ID
+from runner.sql import APPLICATION_ID, MIGRATIONS
 from runner.states import Status
 from runner.store import SqliteStore
 from runner.task import Question
@@ -347,7 +347,19 @@ async def test_a_search_for_tasks(store: Store) -> None:
     assert await _list(store, "badg", 1, page.next_cursor) == ["a"]
     assert await _list(store, "ledger", 9, None, Status.SUCCEEDED) == ["b"]
     assert await _list(store, "ledger", 9, None, Status.FAILED) == []
-    assert (await store.list_tasks(statuses=frozenset(), query="", limit=9, cursor=None)).snippets == {}
+    everything = await store.list_tasks(statuses=frozenset(), query="", limit=9, cursor=None)
+    assert everything.snippets == {} and everything.counts == await store.count_tasks()
+
+
+async def test_counts_of_what_is_found(store: Store) -> None:
+    """They are of all that have the words, also those of other statuses and pages; no word is in nothing."""
+    for name, prompt in (("a", "count badgers"), ("b", "badgers"), ("c", "badgers, too"), ("d", "otters")):
+        await store.create_task(make_task(name, title=name, input_prompt=prompt), key=None, fingerprint="")
+    await store.append([make_commit(await store.get_task("b"), ["x"], status=Status.RUNNING)])
+    page = await store.list_tasks(statuses=frozenset({Status.RUNNING}), query="badg", limit=1, cursor=None)
+    nothing = dict.fromkeys(Status, 0)
+    assert page.counts == nothing | {Status.RUNNING: 1, Status.PENDING: 2}
+    assert (await store.list_tasks(statuses=frozenset(), query="?!", limit=1, cursor=None)).counts == nothing
 
 
 async def test_a_key_used_again(store: Store) -> None:
@@ -595,6 +607,29 @@ async def test_a_newer_version(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         database.execute("PRAGMA user_version = 999")
     assert "999" in str(await _refused(path))
+
+
+async def test_an_older_version(tmp_path: Path) -> None:
+    """A database of the first version is brought to ours: each log is what it was, and goes on."""
+    path = tmp_path / "tasks.db"
+    events = {name: [b'{"event_id":%d,"task_id":"%b"}' % (n, name.encode()) for n in (1, 2, 3)] for name in "ab"}
+    with closing(sqlite3.connect(path)) as database, database:
+        for statement in MIGRATIONS[0]:
+            database.execute(statement)
+        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        database.execute("PRAGMA user_version = 1")
+        for seq, (name, encoded) in enumerate(events.items(), 1):
+            database.execute("INSERT INTO tasks VALUES (?, ?, 'title', 'prompt', 0, '{}', '')", (seq, name))
+            database.execute("INSERT INTO task_states VALUES (?, 'RUNNING', 1, 3, 1, NULL, '{}', 'null')", (seq,))
+            for head, batch in ((2, encoded[:2]), (3, encoded[2:])):
+                database.execute("INSERT INTO batches VALUES (?, ?, ?, ?)", (seq, head, len(batch), b",".join(batch)))
+    async with aclosing(await SqliteStore.open(path)) as store:
+        more = make_commit(await store.get_task("a"), ["more"])
+        assert await store.append([more]) == [True]
+        pages = {
+            name: await store.read_events(name, after=0, limit=10, size=10**6, filter=EVERYTHING) for name in events
+        }
+    assert {name: page.events for name, page in pages.items()} == events | {"a": [*events["a"], more.events[0].encoded]}
 
 
 async def test_a_database_of_another_program(tmp_path: Path) -> None:

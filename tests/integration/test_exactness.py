@@ -148,6 +148,7 @@ class Gap(msgspec.Struct):
 class Page(msgspec.Struct):
     events: list[msgspec.Raw]
     total: int
+    cursor: int
     head: int
     terminal: bool
     gap: Gap | None
@@ -283,6 +284,8 @@ class Reader:
             if page.gap is not None:
                 self._mine.skip(page.gap.first, page.gap.last)
             self._mine.take(page.events)
+            self._mine.stand_at(page.cursor)
+            assert self._mine.cursor == page.cursor
             if page.terminal:
                 self._mine.end(page.head)
                 if self._mine.complete:

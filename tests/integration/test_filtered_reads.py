@@ -16,7 +16,7 @@ from runner.events import EventType
 from runner.sql import event_ids_of_types
 from runner.store import SqliteStore
 from tests.limits import tiny_limits
-from tests.logs import ids, make_commit, make_task
+from tests.logs import make_commit, make_task
 
 LOG, MESSAGE = EventType.LOG, EventType.MESSAGE
 TYPES = (LOG, MESSAGE, EventType.STATUS, EventType.TOKEN)
@@ -49,7 +49,7 @@ async def _forwards(store: SqliteStore, *, limit: int, size: int, filter: Filter
     cursor, head = 0, 1
     while cursor < head:
         page = await store.read_events("task", after=cursor, limit=limit, size=size, filter=filter)
-        assert page.count <= limit and (page.count == 1 or sum(map(len, page.events)) <= size)
+        assert page.count <= limit and (page.count <= 1 or sum(map(len, page.events)) <= size)
         assert page.cursor > cursor or page.cursor == page.head
         found += page.events
         cursor, head = page.cursor, page.head
@@ -62,11 +62,12 @@ async def _backwards(store: SqliteStore, head: int, *, limit: int, size: int, fi
     before = head + 1
     while True:
         page = await store.read_events_before("task", before=before, limit=limit, size=size, filter=filter)
-        if not page.count:
-            return found
-        assert page.count <= limit and (page.count == 1 or sum(map(len, page.events)) <= size)
+        assert page.first is not None and (page.first < before or not head)
+        assert page.count <= limit and (page.count <= 1 or sum(map(len, page.events)) <= size)
         found[:0] = page.events
-        before = ids(page.events)[0]
+        before = page.first
+        if before == 1:
+            return found
 
 
 async def _check(log: Sequence[Kind], together: int, limit: int, size: int, filter: Filter) -> None:

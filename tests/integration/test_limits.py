@@ -18,7 +18,7 @@ from tests.support import DEADLINE, TERMINAL, Server, client, until, watch
 
 CONNECTIONS = 8
 BODY = 5000  # bytes
-TASKS = 10
+TASKS = 5
 TLS = Path(__file__).parents[1] / "tls"
 EVENTS = 40  # a run of the demo model has hundreds
 
@@ -33,17 +33,22 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         PROMPT_LIMIT=100,
         SUBSCRIPTION_LIMIT=2,
         CONNECTION_LIMIT=CONNECTIONS,
-        REQUEST_TIMEOUT=0.5,
-        TASK_LIMIT=TASKS,
         EVENT_LIMIT=EVENTS,
     ) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
+def impatient(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that gives a request little time to come."""
+    with Server(tmp_path_factory.mktemp("impatient") / "data", REQUEST_TIMEOUT=0.5) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server that speaks TLS, and allows little."""
-    settings = {"TLS_CERT": TLS / "cert.pem", "TLS_KEY": TLS / "key.pem", "CONNECTION_LIMIT": 3, "REQUEST_TIMEOUT": 1}
+    settings = {"TLS_CERT": TLS / "cert.pem", "TLS_KEY": TLS / "key.pem", "CONNECTION_LIMIT": 3, "REQUEST_TIMEOUT": 2}
     with Server(tmp_path_factory.mktemp("secured") / "data", **settings) as server:
         yield server
 
@@ -155,9 +160,9 @@ async def test_connections(small: Server) -> None:
     ],
     ids=["request line", "headers", "body"],
 )
-async def test_slowloris(small: Server, sent: bytes) -> None:
+async def test_slowloris(impatient: Server, sent: bytes) -> None:
     """A request that comes a byte at a time is given up, wherever it is, and nothing of it is kept."""
-    async with _connection(small) as (reader, writer), _dripping(writer, sent):
+    async with _connection(impatient) as (reader, writer), _dripping(writer, sent):
         answer = await _answer(reader)
     assert (answer.status_code, answer.json()["code"]) == (408, "request_timeout")
 
@@ -192,7 +197,7 @@ async def test_slowloris_over_tls(secured: Server, trust: ssl.SSLContext) -> Non
 async def test_a_slow_handshake(secured: Server) -> None:
     """A handshake that comes a byte at a time is given up as well, in the time that a request may take."""
     hello = b"\x16\x03\x01\x10\x00\x01"  # the beginning of a record of 4 KiB
-    async with _connection(secured) as (reader, writer), _dripping(writer, hello), asyncio.timeout(5):
+    async with _connection(secured) as (reader, writer), _dripping(writer, hello), asyncio.timeout(DEADLINE):
         assert await _until_closed(reader) == b""
 
 
@@ -232,9 +237,9 @@ async def _until_closed(reader: asyncio.StreamReader) -> bytes:
             return b""
 
 
-async def test_a_long_upload(small: Server) -> None:
+async def test_a_long_upload(impatient: Server) -> None:
     """A log that is taken in may take longer than a request, and be larger, as long as it comes."""
-    async with client(small) as api:
+    async with client(impatient) as api:
         task_id = await api.started("Something")
         await api.stop(task_id)
         content = (await api.http.get(f"/api/tasks/{task_id}/export.jsonl")).content
@@ -252,9 +257,9 @@ async def test_a_long_upload(small: Server) -> None:
 
 
 @pytest.mark.parametrize("sent", [b"", b"\r\n"])
-async def test_a_connection_that_asks_for_nothing(small: Server, sent: bytes) -> None:
+async def test_a_connection_that_asks_for_nothing(impatient: Server, sent: bytes) -> None:
     """A connection over which nothing comes, or nothing more, is closed."""
-    async with _connection(small) as (reader, writer):
+    async with _connection(impatient) as (reader, writer):
         writer.write(sent)
         async with asyncio.timeout(DEADLINE):
             await reader.read()
@@ -355,16 +360,17 @@ async def test_the_files_of_a_task(tmp_path: Path) -> None:
             await api.until_succeeded(other)
 
 
-async def test_tasks_in_all(small: Server) -> None:
+async def test_tasks_in_all(tmp_path: Path) -> None:
     """Where there are as many tasks as may be, also when many come at once, others are refused until one is deleted."""
-    async with client(small) as api:
-        responses = await asyncio.gather(
-            *(api.http.post("/api/tasks", json={"input_prompt": "x"}) for _ in range(TASKS))
-        )
-        refused = [response for response in responses if response.status_code != 201]
-        tasks = (await api.http.get("/api/tasks")).json()["tasks"]
-        assert len(tasks) == TASKS
-        assert (refused[0].status_code, refused[0].json()["code"]) == (409, "too_many_tasks")
-        assert refused[0].json()["limit"] == TASKS
-        await api.http.delete(f"/api/tasks/{tasks[0]['id']}")
-        await api.create()
+    with Server(tmp_path / "data", TASK_LIMIT=TASKS) as server:
+        async with client(server) as api:
+            responses = await asyncio.gather(
+                *(api.http.post("/api/tasks", json={"input_prompt": "x"}) for _ in range(TASKS + 3))
+            )
+            refused = [response.json() for response in responses if response.status_code != 201]
+            assert [(problem["status"], problem["code"]) for problem in refused] == [(409, "too_many_tasks")] * 3
+            assert refused[0]["limit"] == TASKS
+            tasks = (await api.http.get("/api/tasks")).json()["tasks"]
+            assert len(tasks) == TASKS
+            await api.http.delete(f"/api/tasks/{tasks[0]['id']}")
+            await api.create()

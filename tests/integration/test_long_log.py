@@ -19,6 +19,7 @@ from runner.base import Durability, Filter, Page
 from runner.database import Database, open_database
 from runner.errors import EventsExpired
 from runner.events import EventType, ago, now
+from runner.folder import DATABASE
 from runner.states import Status
 from runner.store import SqliteStore
 from runner.task import Task
@@ -92,22 +93,21 @@ async def test_backwards_to_the_start(long: Server, query: dict[str, str], passi
     async with client(long) as api:
         found: list[int] = []
         before = LONG + 1
-        while True:
-            page = await raw_page(api, before=before, limit=5000, **query)
-            if not page:
-                break
-            assert page[-1] < before
+        while before > 1:
+            page, cursor = await raw_page(api, before=before, limit=5000, **query)
+            assert cursor < before
+            assert all(cursor <= event_id < before for event_id in page)
             found = page + found
-            before = page[0]
+            before = cursor
     assert found == passing
 
 
-async def raw_page(api: Api, **query: Any) -> list[int]:
-    """The event_ids of a page; the client that checks every answer would be long about so many."""
+async def raw_page(api: Api, **query: Any) -> tuple[list[int], int]:
+    """The event_ids of a page, and its cursor; the client that checks every answer would be long about so many."""
     async with httpx.AsyncClient(base_url=api.http.base_url, trust_env=False) as http:
         answer = await http.get("/api/tasks/long/events", params=query)
     assert answer.status_code == 200, answer.text
-    return ids(answer.json()["events"])
+    return ids(answer.json()["events"]), answer.json()["cursor"]
 
 
 @pytest.mark.parametrize("missed", [0, 1, 7, 600])
@@ -135,14 +135,14 @@ async def test_a_page_does_not_read_the_log(long: Server, query: dict[str, int])
     process = psutil.Process(long.process.pid)
     async with client(long) as api:
         before = process.io_counters().read_chars
-        assert len(await raw_page(api, limit=500, **query)) == 500
+        assert len((await raw_page(api, limit=500, **query))[0]) == 500
         read = process.io_counters().read_chars - before
     assert read < (long.data / "metagpt-live.db").stat().st_size / 10
 
 
 @contextlib.asynccontextmanager
 async def store_at(data: Path, **options: Any) -> AsyncIterator[SqliteStore]:
-    store = await SqliteStore.open(data / "metagpt-live.db", **options)
+    store = await SqliteStore.open(data / DATABASE, **options)
     try:
         yield store
     finally:
@@ -179,7 +179,7 @@ async def test_a_gap_is_stated(expiring: Server, cursor: int) -> None:
     gap = {"from": cursor + 1, "to": OLD, "reason": "retention"}
     async with client(expiring) as api:
         page = await api.page("old", since_event_id=cursor)
-        nothing = {"events": [], "total": 0, "head": OLD, "terminal": True, "gap": gap}
+        nothing = {"events": [], "total": 0, "cursor": OLD, "head": OLD, "terminal": True, "gap": gap}
         assert page == nothing | {"epoch": page["epoch"]}
         page = await api.page("old", since_event_id=cursor, types="LOG", wait=5)
         assert page["gap"] == gap
@@ -243,6 +243,21 @@ async def test_a_log_goes_on_after_a_gap(tmp_path: Path) -> None:
         assert (await store.digest(task.id, 1210)).sha256 == digest.hex()
         with pytest.raises(EventsExpired):
             await store.digest(task.id, 1100)
+
+
+@pytest.mark.parametrize(("size", "most"), [(256, 1.5), (1024, 1.6), (4096, 1.3)])
+async def test_a_lone_event_is_compact(tmp_path: Path, size: int, most: float) -> None:
+    """An event that is committed alone takes little more on the disk than its JSON, however long that is."""
+    commits = [make_commit(make_task(), ["x" * (size - 150)])]
+    while len(commits) < 200:
+        commits.append(make_commit(commits[-1].task, ["x" * (size - 150)]))
+    async with new_store(tmp_path, make_task()):
+        pass
+    empty = (tmp_path / DATABASE).stat().st_size
+    async with store_at(tmp_path) as store:
+        assert all(await store.append(commits))
+    written = sum(len(commit.events[0].encoded) for commit in commits)
+    assert (tmp_path / DATABASE).stat().st_size - empty < most * written
 
 
 async def read(store: SqliteStore, after: int, filter: Filter = Filter()) -> Page:  # noqa: B008, it is frozen

@@ -4,7 +4,10 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from runner.base import Filter, Page
+from runner.states import Status
 from runner.store import SqliteStore
 from tests.world import World, running
 
@@ -22,6 +25,52 @@ class ReadStore(SqliteStore):
         self.cursors.append(after)
         self.was_read.set()
         return page
+
+
+@pytest.mark.parametrize("filter", ["agent_role=Nobody", "types=LOG&agent_role=Nobody"])
+@pytest.mark.parametrize("wait", [0, 20])
+async def test_a_rare_event_is_looked_for_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filter: str, wait: int
+) -> None:
+    """An answer reads through a part of a long log, and says how far; who goes on from there reads nothing twice."""
+    monkeypatch.setattr("runner.log.SCANNED_AT_ONCE", 3)
+    monkeypatch.setattr("runner.log.LOOKED_UP_AT_ONCE", 3)
+    monkeypatch.setattr("server.pages.PAGE_SCANS", 2)
+    async with running(World(tmp_path, store=ReadStore)) as world:
+        store = world.store
+        assert isinstance(store, ReadStore)
+        for _ in range(10):
+            await world.append(world.log, 1, 10)
+        await world.append(world.log, 1, 0, status=Status.FAILED)
+        cursors = [0]
+        for _ in range(3):
+            url = f"http://{world.address}/api/tasks/{world.log.task.id}/events?{filter}&wait={wait}"
+            page = (await world.http.get(f"{url}&since_event_id={cursors[-1]}")).json()
+            assert (page["events"], page["head"]) == ([], 11)
+            cursors.append(page["cursor"])
+    assert cursors == [0, 6, 11, 11]
+    assert page["terminal"]
+    assert store.cursors == [0, 3, 6, 9, 11]
+
+
+@pytest.mark.parametrize("filter", ["agent_role=Nobody", "types=LOG&agent_role=Nobody"])
+async def test_a_rare_event_is_looked_for_backwards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, filter: str
+) -> None:
+    """Backwards, too, an answer reads through a part of a long log, and its cursor is the `before` to go on with."""
+    monkeypatch.setattr("runner.log.SCANNED_AT_ONCE", 3)
+    monkeypatch.setattr("runner.log.LOOKED_UP_AT_ONCE", 3)
+    monkeypatch.setattr("server.pages.PAGE_SCANS", 2)
+    async with running(World(tmp_path)) as world:
+        for _ in range(10):
+            await world.append(world.log, 1, 10)
+        cursors = [11]
+        for _ in range(2):
+            url = f"http://{world.address}/api/tasks/{world.log.task.id}/events?{filter}&before={cursors[-1]}"
+            page = (await world.http.get(url)).json()
+            assert page["events"] == []
+            cursors.append(page["cursor"])
+    assert cursors == [11, 5, 1]
 
 
 async def test_a_filter_that_nothing_passes(tmp_path: Path) -> None:

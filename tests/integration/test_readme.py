@@ -4,12 +4,20 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect
 
+from runner import log
+from runner.database import open_database
+from runner.folder import DATABASE
 from tests.scrapes import scrape
 from tests.support import Api, Server
+from tests.world import World, running
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -44,12 +52,52 @@ async def test_websocket(server: Server, api: Api) -> None:
     assert [int(line.split()[0]) for line in printed.splitlines()] == list(range(1, head + 1))
 
 
+def _running_hash() -> Callable[..., bytes]:
+    """The digest example, as it stands."""
+    defined: dict[str, Any] = {}
+    exec(_example("python", "sha256"), defined)
+    running_hash: Callable[..., bytes] = defined["running_hash"]
+    return running_hash
+
+
+def test_the_digest_in_five_lines() -> None:
+    """The digest example is a function of five lines."""
+    _, function = _example("python", "sha256").split("\n\n\n")
+    assert len(function.splitlines()) <= 5
+
+
 async def test_digest(server: Server, api: Api) -> None:
-    """The digest example computes what the server says."""
+    """The digest example computes what the server says, over REST from page to page and over WebSocket."""
     task_id = await api.finished()
-    printed = _run([sys.executable, "-c", _example("python", "sha256"), task_id], server)
-    digest = (await api.http.get(f"/api/tasks/{task_id}/digest")).json()
-    assert printed.split() == [str(digest["count"]), digest["sha256"]]
+    running_hash, head = _running_hash(), (await api.state(task_id))["head"]
+    of_pages = of_frames = bytes(32)
+    for since in range(0, head, 7):
+        page = await api.http.get(f"/api/tasks/{task_id}/events", params={"since_event_id": since, "limit": 7})
+        of_pages = running_hash(page.content, of_pages)
+    async with connect(f"{server.url.replace('http', 'ws')}/api/tasks/{task_id}/events") as socket:
+        async for frame in socket:
+            if json.loads(frame)["op"] == "events":
+                of_frames = running_hash(str(frame).encode(), of_frames)
+    answer = (await api.http.get(f"/api/tasks/{task_id}/digest", params={"through": head})).json()
+    assert {of_pages.hex(), of_frames.hex()} == {answer["sha256"]}
+
+
+async def test_digest_after_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who holds only what retention has left begins with the digest at the end of the gap, as the README says."""
+    monkeypatch.setattr("runner.log.EXPIRED_AT_ONCE", 7)
+    running_hash = _running_hash()
+    async with running(World(tmp_path)) as world:
+        url = f"http://{world.address}/api/tasks/{world.log.task.id}"
+        await world.append(world.log, 20, 10)
+        database = await open_database(tmp_path / DATABASE, writes=True)
+        await database.transaction(partial(log.expire, world.log.task.id, 20))  # a step of it
+        await database.close()
+        page = await world.http.get(f"{url}/events")
+        gap, head = page.json()["gap"], page.json()["head"]
+        start = (await world.http.get(f"{url}/digest", params={"through": gap["to"]})).json()
+        digest = (await world.http.get(f"{url}/digest", params={"through": head})).json()
+    assert (gap["to"], start["count"]) == (7, 7)
+    assert running_hash(page.content, bytes.fromhex(start["sha256"])).hex() == digest["sha256"]
 
 
 async def test_metrics(slow_server: Server, slow_api: Api) -> None:

@@ -24,6 +24,7 @@ Answer = httpx.Response
 class Page(msgspec.Struct, forbid_unknown_fields=True):
     events: list["Numbered"]
     total: int
+    cursor: int
     head: int
     terminal: bool
     gap: object

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from runner import database, recorder
-from runner.base import Commit, Deleted, Filter
+from runner.base import Change, Commit, Filter
 from runner.errors import StorageUnavailable
 from runner.events import EventType
 from runner.states import TERMINAL, Status
@@ -94,7 +94,7 @@ async def test_a_claim_waits_for_the_lock(trouble: Trouble) -> None:
     """A task whose claim meets a locked database runs all the same, and its log tells each status once."""
     locks: list[sqlite3.Connection] = []
 
-    def lock(change: Commit | Deleted) -> None:
+    def lock(change: Change) -> None:
         if isinstance(change, Commit) and change.task.status is Status.QUEUED:
             locks.append(sqlite3.connect(trouble.file, isolation_level=None))
             locks[-1].execute("BEGIN IMMEDIATE")

@@ -9,12 +9,15 @@ import pytest
 from websockets.asyncio.client import connect
 
 from runner.base import Commit, Filter, Page
+from runner.states import Status
 from runner.store import SqliteStore
 from server.stream import StreamProtocol
 from tests.frames import receive, send
 from tests.limits import tiny_limits
+from tests.support import until
 from tests.world import World, running
 
+JSONL = {"Content-Type": "application/jsonl"}
 protocols = pytest.mark.parametrize("protocol", [StreamProtocol, "websockets-sansio"], ids=["direct", "asgi"])
 
 
@@ -101,8 +104,10 @@ class RationedStore(SqliteStore):
     """A store that reads a page only when it has a permit for it."""
 
     permits: asyncio.Semaphore
+    asked: asyncio.Event
 
     async def read_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
+        self.asked.set()
         await self.permits.acquire()
         return await super().read_events(task_id, after=after, limit=limit, size=size, filter=filter)
 
@@ -110,7 +115,7 @@ class RationedStore(SqliteStore):
 async def test_what_comes_during_the_last_read_is_sent_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A doorbell that rings while a subscription reads up to the head has been answered once it is live."""
     monkeypatch.setattr("server.topic.RING_BYTES", 500)
-    RationedStore.permits = asyncio.Semaphore(1)
+    RationedStore.permits, RationedStore.asked = asyncio.Semaphore(1), asyncio.Event()
     world = World(tmp_path, store=RationedStore)
     async with running(world), connect(f"ws://{world.address}/ws") as client:
         await send(client, op="subscribe", task_id=world.log.task.id, types=["MESSAGE"])
@@ -124,3 +129,83 @@ async def test_what_comes_during_the_last_read_is_sent_once(tmp_path: Path, monk
         RationedStore.permits.release()
         await send(client, op="ping")
         assert (await receive(client)).op == "pong"
+
+
+@protocols
+@pytest.mark.parametrize("first", [{"since_event_id": 0}, {"since_event_id": 99}], ids=["a page", "an error"])
+async def test_what_was_read_for_a_subscription_before(
+    tmp_path: Path, protocol: type[asyncio.Protocol] | str, first: dict[str, int]
+) -> None:
+    """Who subscribes anew while a page is read is sent nothing of what was asked for before."""
+    RationedStore.permits, RationedStore.asked = asyncio.Semaphore(0), asyncio.Event()
+    world = World(tmp_path, protocol, RationedStore)
+    async with running(world), connect(f"ws://{world.address}/ws") as client:
+        await world.append(world.log, 20, 10)
+        await send(client, op="subscribe", task_id=world.log.task.id, **first)
+        await RationedStore.asked.wait()
+        await send(client, op="subscribe", task_id=world.log.task.id, since_event_id=15)
+        await send(client, op="subscribe", task_id=world.other.task.id)
+        await until(lambda: _lagging(world), lambda count: count == 2)
+        for _ in range(9):
+            RationedStore.permits.release()
+        frames = [await receive(client) for _ in range(4)]
+        told = [(frame.op, len(frame.events)) for frame in frames if frame.task_id == world.log.task.id]
+        assert told == [("events", 5), ("caught_up", 0)]
+
+
+async def _lagging(world: World) -> int:
+    metrics = (await world.http.get(f"http://{world.address}/metrics")).text
+    (line,) = [line for line in metrics.splitlines() if line.startswith('metagpt_live_subscriptions{state="lagging"}')]
+    return int(float(line.rpartition(" ")[2]))
+
+
+@protocols
+async def test_a_log_that_was_deleted_and_taken_in_again(
+    tmp_path: Path, protocol: type[asyncio.Protocol] | str
+) -> None:
+    """Who followed a task that was deleted is told so once, though a task with its id has been taken in meanwhile."""
+    RationedStore.permits, RationedStore.asked = asyncio.Semaphore(9), asyncio.Event()
+    world = World(tmp_path, protocol, RationedStore)
+    async with running(world), connect(f"ws://{world.address}/ws") as client:
+        task_id, url = world.log.task.id, f"http://{world.address}/api/tasks"
+        await world.http.post(f"{url}/{task_id}/run")
+        await world.http.post(f"{url}/{task_id}/stop")
+        exported = (await world.http.get(f"{url}/{task_id}/export.jsonl")).content
+        RationedStore.permits = asyncio.Semaphore(0)
+        RationedStore.asked.clear()
+        await send(client, op="subscribe", task_id=task_id)
+        await RationedStore.asked.wait()
+        assert (await world.http.delete(f"{url}/{task_id}")).status_code == 204
+        taken_in = await world.http.post(f"{url}/import", content=exported, headers=JSONL)
+        assert taken_in.status_code == 201, taken_in.text
+        for _ in range(9):
+            RationedStore.permits.release()
+        await send(client, op="ping")
+        frames = [await receive(client) for _ in range(3)]
+        assert [frame.code for frame in frames if frame.op == "error"] == ["task_not_found"]
+        assert {frame.op for frame in frames} == {"hello", "pong", "error"}
+        assert not RationedStore.permits.locked()
+
+
+async def test_events_that_retention_deletes_while_others_follow(tmp_path: Path) -> None:
+    """Once retention has deleted events, nobody is shown them, and who asks for them is told of the gap."""
+    with tiny_limits():
+        async with running(World(tmp_path)) as world, connect(f"ws://{world.address}/ws") as follower:
+            task_id = world.log.task.id
+            await send(follower, op="subscribe", task_id=task_id)
+            while (await receive(follower)).op != "caught_up":
+                pass
+            await world.append(world.log, 5, 10)
+            await world.append(world.log, 1, 10, status=Status.FAILED)
+            while (await receive(follower)).op != "end":
+                pass
+            await send(follower, op="subscribe", task_id=task_id)
+            while (await receive(follower)).op != "end":
+                pass
+            await world.expire(world.log)
+            await world.append(world.log, 1, 10)
+            async with connect(f"ws://{world.address}/ws") as late:
+                await send(late, op="subscribe", task_id=task_id)
+                frames = [await receive(late) for _ in range(3)]
+            assert [frame.op for frame in frames] == ["hello", "gap", "events"]
+            assert (frames[1].first, frames[1].last, len(frames[2].events)) == (1, 6, 1)

@@ -4,8 +4,11 @@ import errno
 import hashlib
 import os
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
@@ -145,6 +148,50 @@ def test_a_scan_finds_what_nobody_told(tmp_path: Path, artifacts: Artifacts, wri
     (project / "b.mmd").write_text("changed")
     artifacts.scan(project)
     assert (written[-1].path, written[-1].version) == ("game/b.mmd", 2)
+
+
+def test_a_scan_passes_over_what_is_too_deep(tmp_path: Path, artifacts: Artifacts, written: list[Artifact]) -> None:
+    """Folders deeper than a path can say, which programs can make, do not end a run."""
+    project = tmp_path.resolve() / "game"
+    (project / "file").touch()
+    at = os.open(project, os.O_RDONLY)
+    for _ in range(30):
+        os.mkdir("d" * 200, dir_fd=at)
+        deeper = os.open("d" * 200, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = deeper
+    os.close(os.open("file", os.O_CREAT, dir_fd=at))
+    os.close(at)
+    artifacts.scan(project)
+    assert [a.path for a in written] == ["game/file"]
+
+
+NOBODY = 65534  # a user
+
+# By a user who is not root: root may do everything.
+SHUT = f"""
+import os
+from pathlib import Path
+from runner.metagpt.artifacts import Artifacts
+if os.getuid() == 0:
+    os.setuid({NOBODY})
+project = Path("game").absolute()
+for name in ("file", "folder/file", "shut"):
+    (project / name).parent.mkdir(parents=True, exist_ok=True)
+    (project / name).touch()
+(project / "folder").chmod(0)
+(project / "shut").chmod(0)
+Artifacts(project.parent, lambda artifact: print(artifact.path)).scan(project)
+"""
+
+
+def test_a_scan_passes_over_what_is_shut() -> None:
+    """Files and folders that nobody may read, which tests of programs can leave, do not end a run."""
+    with TemporaryDirectory() as folder:  # pytest's own are root's
+        if os.getuid() == 0:
+            os.chown(folder, NOBODY, -1)
+        done = subprocess.run([sys.executable, "-c", SHUT], cwd=folder, stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout.split() == ["game/file"]
 
 
 def test_a_change_at_once(tmp_path: Path, artifacts: Artifacts, written: list[Artifact]) -> None:

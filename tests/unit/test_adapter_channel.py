@@ -184,6 +184,14 @@ async def test_secrets_are_hidden(ends: Ends) -> None:
     assert events[0]["payload"]["number"] == 1
 
 
+async def test_a_secret_in_tokens_that_do_not_wait(ends: Ends) -> None:
+    """A secret in what was gathered does not cross, either, when an event of the same role sends it at once."""
+    ends.channel.token("call-1", f"the key is {SECRET}")
+    log(ends, "next")
+    (token, _) = await ends.events(2)
+    assert token["payload"]["delta"] == "the key is [redacted]"
+
+
 async def test_what_only_looks_like_a_secret(ends: Ends) -> None:
     """An invented key in a model's answer is told as it is, or the answer could not be taken from the log again."""
     ends.channel.token("call-1", f"api_key = '{(invented := 'sk-' + 'x' * 20)}'")

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -82,6 +83,27 @@ async def test_what_is_not_there_is_not_told(running: Stage, trick: str) -> None
     assert "ARTIFACT" not in await running.kinds()
     assert not list(folder.parent.parent.parent.glob("blobs/*"))
     assert trick == "no digest" or repr(path) in task.reason
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        {"project": "../other/workspace/project"},
+        {"project": "/etc"},
+        {"project": "."},
+        {"project": ""},
+        {"project": "p", "artifacts": [{"path": "../x", "version": 1, "size": 1, "sha256": DIGEST}]},
+    ],
+    ids=str,
+)
+async def test_a_result_that_leads_elsewhere(running: Stage, made: dict[str, Any]) -> None:
+    """What a run says that it has made is in its workspace: nothing else can be continued, or packed."""
+    child = await running.child()
+    child.emit(EventType.RESULT, {"message": "done", "final_result": made})
+    child.exit(0)
+    task = await running.end()
+    assert (task.status, task.final_result) == (Status.FAILED, None)
+    assert "RESULT" not in await running.kinds()
 
 
 async def test_versions_go_on(running: Stage) -> None:

@@ -283,6 +283,7 @@ LOGS: list[tuple[str, str, Break]] = [
     ("answers", "before it was asked", lambda log: log.repeat(8, before=6)),
     ("answers", "asked again", lambda log: log.repeat(6, before=13)),
     ("answers", "after the end", lambda log: log.repeat(8, before=11)),
+    ("stops", "it goes on", lambda log: log.payload(8).update(answer="stop")),
     ("state", "the status", lambda log: log.row.update(status="CANCELLED")),
     ("state", "the attempt", lambda log: log.row.update(attempt=1)),
     ("state", "the head", lambda log: log.row.update(head=14)),
@@ -314,7 +315,7 @@ VIEW = """
 
 ROWS: list[tuple[str, str, str]] = [
     ("batches", "another number of events", "UPDATE batches SET count = 4 WHERE head = 5"),
-    ("batches", "another end", "UPDATE batches SET head = 16 WHERE head = 15"),
+    ("batches", "another end", "UPDATE batches SET place = place + 1 WHERE head = 15"),
     ("contiguous", "a batch is missing", "DELETE FROM batches WHERE head = 5"),
     ("digests", "another hash", "UPDATE digests SET digest = zeroblob(32) WHERE event_id = 15"),
     ("digests", "other bytes", REPLACE.format("words", "swords")),
@@ -328,7 +329,8 @@ ROWS: list[tuple[str, str, str]] = [
     ("readable", "as text", "UPDATE batches SET body = CAST(body AS TEXT)"),
     ("readable", "without commas", REPLACE.format("},{", "} {")),
     ("view", "another event", VIEW),
-    ("foreign keys", "a log of nobody", "INSERT INTO batches VALUES (7, 1, 1, x'7b7d')"),
+    ("foreign keys", "a log of nobody", "INSERT INTO batches (place, count, body) VALUES (7 << 32 | 1, 1, x'7b7d')"),
+    ("foreign keys", "an index of nobody", "INSERT INTO events_by_type VALUES (7, 'LOG', 1, NULL)"),
 ]
 
 

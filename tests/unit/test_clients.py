@@ -52,6 +52,13 @@ def test_a_slow_pace() -> None:
     assert clients.wait(HERE) == 0
 
 
+def test_who_comes_first_at_any_time() -> None:
+    """Whatever the clock says, a first request is not too early, by no rounding of it either."""
+    clock = Clock()
+    for clock.now in (number / 7 for number in range(1000)):
+        assert _clients(clock, 0.001).wait(HERE) == 0
+
+
 def test_no_pace() -> None:
     """A rate of 0 is no limit."""
     clients = _clients(Clock(), 0)

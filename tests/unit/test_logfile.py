@@ -156,6 +156,7 @@ BAD_FILES: dict[str, tuple[Callable[[Lines], Lines], int, str]] = {
     "a result without artifacts": (_task(final_result={"project": "p"}), 1, "artifacts"),
     "a head that is wrong": (_task(head=4), 1, "head"),
     "a start that is made up": (_header(start={"count": 0, "sha256": "f" * 64}), 1, "zero"),
+    "a log that is too long": (_header(end={"count": 2**31 + 1, "sha256": ZEROS}), 1, "count"),
     "another end": (_header(end={"count": 5, "sha256": ZEROS}), 6, "changed"),
     "another status": (_task(status="FAILED"), 6, "FAILED"),
     "cut short": (lambda lines: lines[:-1], 5, "ends after event 4"),

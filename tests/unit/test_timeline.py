@@ -121,3 +121,35 @@ async def test_the_time_of_a_person_is_nobodys_work(stage: Stage) -> None:
     assert engineer.asked_ms + engineer.working_ms <= metrics.running_ms
     assert metrics.asked_ms <= engineer.asked_ms
     await stage.supervisor.stop_task(stage.task_id)
+
+
+async def test_how_the_team_stands(stage: Stage) -> None:
+    """Who told whom how much, and what each role does, up to an event; a message to everyone has passed to who began
+    a turn with it.
+    """
+    child = await stage.child()
+    say(child, 0, EventType.MESSAGE, role="ProductManager", sent_from="", send_to=["<all>"])
+    say(child, 1, EventType.AGENT_START, role="Architect", turn="Architect-1")
+    say(child, 2, EventType.MESSAGE, role="Architect", sent_from="", send_to=[f"metagpt.roles.{ROLE}", "<none>"])
+    say(child, 3, EventType.AGENT_COMPLETE, role="Architect", turn="Architect-1", summary="A design.")
+    say(child, 4, EventType.AGENT_START, turn="Engineer-1")
+    say(child, 5, EventType.ACTION_START, action="WriteCode", file="a.py")
+    child.finish()
+    head = (await stage.end()).head
+    team = (await stage.supervisor.get_task_metrics(stage.task_id, through=head - 2)).team
+    assert [(e.sender, e.receiver, e.count) for e in team.exchanges] == [
+        ("ProductManager", "Architect", 1),
+        ("Architect", ROLE, 1),
+    ]
+    states = {role.agent_role: role for role in team.roles}
+    assert team.attempt == 1 and states["ProjectManager"].begins_with == "ProductManager"
+    engineer, architect = states[ROLE], states["Architect"]
+    assert (engineer.state, engineer.action, engineer.file, engineer.begins_with) == (
+        "working",
+        "WriteCode",
+        "a.py",
+        None,
+    )
+    assert (architect.state, architect.summary) == ("done", "A design.")
+    ended = (await stage.supervisor.get_task_metrics(stage.task_id)).team
+    assert {role.agent_role: role.state for role in ended.roles if role.turns} == {"Architect": "done", ROLE: "done"}

@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from runner.base import Filter
 from runner.events import EventType
 from runner.states import Status
-from server.pump import Pump
+from server.pump import TURN_WEIGHT, WAKING, Pump
 from server.topic import Topic
 from tests.frames import Frame
 from tests.limits import EXAMPLES, exhaustively, tiny_limits
 from tests.logs import make_commit, make_task
 from tests.world import TYPES
+
+CROWD = 100  # subscriptions
 
 
 class Follower:
@@ -126,3 +128,20 @@ async def test_two_that_read_ahead_of_the_topic() -> None:
         newer.read()
     await asyncio.sleep(0)
     assert (older.held, newer.held) == ([2, 3], [3])
+
+
+async def test_a_crowd_whose_task_is_deleted() -> None:
+    """Everyone is told that there is nothing to follow any more, and other work gets its turn meanwhile."""
+    topic = Topic("task", Pump())
+    live, lagging = ([Follower(topic, Filter()) for _ in range(CROWD)] for _ in range(2))
+    for follower in live:
+        assert topic.join(follower, Filter())
+    for follower in [*live, *lagging]:
+        follower.rung = False
+    topic.end()
+    turns = 0
+    while not all(follower.rung and not follower.live for follower in [*live, *lagging]):
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > 2 * CROWD * WAKING / TURN_WEIGHT - 2
+    assert not topic.join(live[0], Filter())

@@ -43,7 +43,7 @@ class _Crowded:
             await asyncio.sleep(0)
         self.now -= 1
 
-    async def get_task_artifacts(self, _: str) -> list[File]:
+    async def get_task_artifacts(self, _: str, *, through: int | None = None) -> list[File]:
         return []
 
     async def diff_artifact(self, *_: object) -> Difference:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.workspace import keep_base
+from runner.workspace import NotCopied, keep_base
 
 
 def test_a_link_is_no_project(tmp_path: Path) -> None:
@@ -16,8 +16,29 @@ def test_a_link_is_no_project(tmp_path: Path) -> None:
     secret.mkdir()
     (tmp_path / "project").symlink_to(secret)
     with pytest.raises(FileNotFoundError):
-        keep_base(tmp_path / "other" / "workspace", tmp_path / "project")
+        keep_base(tmp_path / "other" / "workspace", tmp_path / "project", limit=10**6)
     assert not (tmp_path / "other").exists()
+
+
+def test_files_that_would_grow(tmp_path: Path) -> None:
+    """A file with holes, which would be filled in a copy, is not copied if it is larger than a task's files may be."""
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "holes").touch()
+    os.truncate(project / "holes", 10**9)
+    with pytest.raises(NotCopied, match="larger"):
+        keep_base(tmp_path / "other" / "workspace", project, limit=10**6)
+    assert not (tmp_path / "other").exists()
+
+
+def test_folders_that_are_too_deep(tmp_path: Path) -> None:
+    """Folders that are deeper than the copying goes are refused in words."""
+    project = tmp_path / "project"
+    project.mkdir()
+    for depth in range(1, 110):
+        os.mkdir(f"{project}{'/d' * depth}")
+    with pytest.raises(NotCopied, match="deep"):
+        keep_base(tmp_path / "other" / "workspace", project, limit=10**9)
 
 
 NOBODY = 65534  # a user

@@ -2,12 +2,14 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from runner import landlock, seccomp
 from runner.attempt import Llm
+from runner.metagpt import limits
 from runner.metagpt.demo.answers import answer as demo_answer
 from tests.integration.adapter.conftest import Start
 from tests.openai_server import OpenAiServer
@@ -21,7 +23,7 @@ pytestmark = [
 
 # Tries one thing after another, and prints for each how it failed, or that it did not.
 ATTACKER = """```python
-import ctypes, errno, json, os, socket
+import ctypes, errno, fcntl, json, os, platform, signal, socket, stat
 
 outside, data, server = {outside!r}, {data!r}, {server}
 victim, secret, parent = f"{{outside}}/victim", f"{{data}}/secret", os.getppid()
@@ -37,6 +39,7 @@ def ptrace(pid):
 
 attacks = {{
     "write": lambda: open(victim, "w"),
+    "write on": lambda: open(victim, "r+"),
     "climb": lambda: open(os.path.relpath(victim), "w"),
     "through a link": lambda: open("way-out/new", "w"),
     "move out": lambda: os.rename("mine", f"{{outside}}/mine"),
@@ -44,10 +47,15 @@ attacks = {{
     "link in": lambda: os.link(victim, "victim"),
     "empty": lambda: os.truncate(victim, 0),
     "remove": lambda: os.unlink(victim),
+    "remove a folder": lambda: os.rmdir(f"{{outside}}/empty"),
     "make a folder": lambda: os.mkdir(f"{{outside}}/folder"),
     "make a link": lambda: os.symlink("/", f"{{outside}}/link"),
     "make a pipe": lambda: os.mkfifo("pipe"),
+    "make a socket": lambda: os.mknod("socket", stat.S_IFSOCK),
+    "command a device": lambda: fcntl.ioctl(open("/dev/zero"), 0x5401, bytes(64)),
+    "run of others": lambda: os.posix_spawn(f"{{outside}}/program", ["program"], {{}}),
     "read of others": lambda: open(secret).read(),
+    "read keys of the system": lambda: os.listdir("/etc/ssl/private"),
     "read the home": lambda: os.listdir(os.path.expanduser("~root")),
     "list data": lambda: os.listdir(data),
     "memory of the run": lambda: open(f"/proc/{{parent}}/mem", "rb"),
@@ -59,14 +67,31 @@ attacks = {{
     "signal the server": lambda: os.kill(server, 0),
     "internet socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
     "local socket": lambda: socket.socket(socket.AF_UNIX),
-    "ring of calls": lambda: ring(),
+    "ring of calls": lambda: call(425, 1, ctypes.create_string_buffer(120)),
+    "another table of calls": lambda: call(0x40000000 + 39),
+    "memory in no process": lambda: os.memfd_create("memory"),
+    "memory that outlives": lambda: call(number("shmget"), 0, 4096, 0o1600),
+    "messages that outlive": lambda: call(number("msgget"), 0, 0o1600),
+    "keys of the user": lambda: call(number("keyctl"), 0, -4, 0),
+    "be root in a namespace": lambda: call(number("unshare"), CLONE_NEWUSER),
+    "start in a namespace": lambda: call(number("clone"), CLONE_NEWUSER | signal.SIGCHLD, 0, 0, 0, 0),
+}}
+
+CLONE_NEWUSER = 0x10000000
+NUMBERS = {{
+    "x86_64": {{"shmget": 29, "msgget": 68, "keyctl": 250, "unshare": 272, "clone": 56}},
+    "generic": {{"shmget": 194, "msgget": 186, "keyctl": 219, "unshare": 97, "clone": 220}},
 }}
 
 
-def ring():
+def number(name):
+    return NUMBERS.get(platform.machine(), NUMBERS["generic"])[name]
+
+
+def call(*arguments):
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.syscall(425, 1, ctypes.create_string_buffer(120)) < 0:
-        raise OSError(ctypes.get_errno(), "io_uring")
+    if libc.syscall(*arguments) < 0:
+        raise OSError(ctypes.get_errno(), "syscall")
 
 
 results = {{}}
@@ -76,7 +101,8 @@ for name, attack in attacks.items():
         results[name] = "done"
     except OSError as error:
         results[name] = errno.errorcode[error.errno]
-print(json.dumps({{"attacks": results, "variables": sorted(os.environ)}}))
+rights = [line.split() for line in open("/proc/self/status") if line.startswith(("Cap", "NoNewPrivs"))]
+print(json.dumps({{"attacks": results, "variables": sorted(os.environ), "rights": rights}}))
 ```"""
 
 # Takes all it can get, of one thing after another.
@@ -104,6 +130,7 @@ while True:
 ```"""
 
 DENIED = {"EACCES", "EPERM", "EXDEV"}
+RIGHTS = {"CapInh:": 0, "CapPrm:": 0, "CapEff:": 0, "CapBnd:": 0, "CapAmb:": 0, "NoNewPrivs:": 1}
 
 
 def qa_writes(script: str) -> OpenAiServer:
@@ -116,6 +143,8 @@ def qa_writes(script: str) -> OpenAiServer:
 async def test_a_program_gets_nowhere(start: Start, tmp_path: Path, workspace: Path) -> None:
     """A generated program can neither write, read, look nor talk outside of its workspace, and finds no key."""
     (tmp_path / "victim").write_text("untouched")
+    (tmp_path / "empty").mkdir()
+    shutil.copy(shutil.which("true") or "", tmp_path / "program")
     (workspace.parent / "secret").parent.mkdir(parents=True)
     (workspace.parent / "secret").write_text("of another task")
     before = sorted(os.listdir(tmp_path))
@@ -126,7 +155,9 @@ async def test_a_program_gets_nowhere(start: Start, tmp_path: Path, workspace: P
     out, err = json.loads(ran["output"])
     assert out, err
     told = json.loads(out)
-    assert {name for name, result in told["attacks"].items() if result not in DENIED} == set()
+    got_somewhere = {name: result for name, result in told["attacks"].items() if result not in DENIED}
+    assert got_somewhere in ({}, {"read keys of the system": "ENOENT"})  # not every system has this folder
+    assert {name: int(value, 16) for name, value in told["rights"]} == RIGHTS
     assert not [name for name in told["variables"] if "KEY" in name or name.startswith("METAGPT_LIVE_LLM")]
     assert (tmp_path / "victim").read_text() == "untouched"
     assert sorted(os.listdir(tmp_path)) == before
@@ -141,3 +172,23 @@ async def test_a_program_cannot_take_the_machine(start: Start) -> None:
     out, err = json.loads(ran["output"])
     assert out.split() == ["MemoryError", "EFBIG", "EMFILE"], err
     assert err.endswith("The command was ended: it started more than 64 processes.\n")
+
+
+# Has git start a program of its own, which tells how long it may compute, and whether it can end the run.
+HOOK = """```python
+from pathlib import Path
+
+hook = Path(".git/hooks/pre-commit")
+hook.parent.mkdir(exist_ok=True)
+hook.write_text("#!/bin/sh\\nulimit -t >told; kill -0 $PPID 2>/dev/null && echo yes >>told; true\\n")
+hook.chmod(0o755)
+```"""
+
+
+async def test_what_git_starts_is_a_program_too(start: Start, workspace: Path) -> None:
+    """A program that a model has put among git's own is held in and limited when git runs it."""
+    with qa_writes(HOOK) as server:
+        attempt = await start(llm=Llm(config=server.config()), run_tests=True)
+        assert await attempt.end() == 0
+    told = workspace / attempt.result["project"] / "told"
+    assert told.read_text().split() == [str(limits.CPU_TIME)]

@@ -1,6 +1,7 @@
 """Runs against an OpenAI-compatible endpoint, well-behaved and not."""
 
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -241,11 +242,16 @@ def _by_ending(folder: Path) -> dict[str, bytes]:
     return found
 
 
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.rglob("*")]
+
+
 async def test_the_key_is_nowhere(start: Start, workspace: Path) -> None:
-    """A model that knows the API key cannot have it written into a file, or told in an event, whole or cut."""
+    """A model that knows the API key cannot have it written into a file or a name, or told, whole or cut."""
 
     def answer(prompt: str, system: str) -> str:
         text = demo_answer(prompt, system).replace("```python\n", f"```python\n# {API_KEY}\n", 1)
+        text = text.replace('"main.py"', f'"{API_KEY}.py"')
         return text.replace("classDiagram\\n", f"classDiagram\\n%% {API_KEY}\\n").replace(
             '"Implementation approach": "', f'"Implementation approach": "{f"{API_KEY} " * 500}'
         )
@@ -257,7 +263,26 @@ async def test_the_key_is_nowhere(start: Start, workspace: Path) -> None:
     beginning = API_KEY[:12]
     assert {ending for ending, content in written.items() if b"[redacted]" in content} >= {".py", ".mmd", ".json"}
     assert {ending for ending, content in written.items() if beginning.encode() in content} == set()
+    assert not [name for name in _names(workspace) if beginning in name]
     assert beginning not in str(attempt.events)
+
+
+async def test_a_key_in_an_answer_is_no_part_of_it(start: Start) -> None:
+    """What the log has of an answer with the key in it is what the team worked with: a later attempt can take it."""
+
+    def answer(prompt: str, system: str) -> str:
+        return f"{demo_answer(prompt, system)}\n\n(The key is {API_KEY}.)"
+
+    with OpenAiServer(answer=answer) as server:
+        attempt = await start(llm=Llm(config=server.config()))
+        assert await attempt.end() == 0
+    told: dict[str, str] = {}
+    for token in attempt.payloads("TOKEN"):
+        told[token["call"]] = told.get(token["call"], "") + token["delta"]
+    calls = attempt.payloads("LLM_CALL")
+    answers = [told[call["call"]][: call["answer_chars"]] for call in calls]
+    assert all("[redacted]" in answer for answer in answers)
+    assert [sha256(answer.encode()).hexdigest() for answer in answers] == [call["answer_sha256"] for call in calls]
 
 
 async def test_the_key_is_in_no_event(start: Start, server: OpenAiServer) -> None:

@@ -39,9 +39,10 @@ async def test_revised_work_is_done_again(start: Start, server: OpenAiServer, ro
     attempt = await start(llm=Llm(config=server.config()), review=[role], run_tests=True)
     first = await reply(attempt, WISH)
     asked_before = len(server.requests)
-    second = await reply(attempt, "approve")
+    second = await attempt.until("INPUT_REQUEST")
     assert first["request_id"] != second["request_id"]
-    revised = server.requests[asked_before:]
+    revised = server.requests[asked_before:]  # before the team goes on, and asks for other work
+    await attempt.child.send(Answer(request_id=second["request_id"], answer="approve"))
     assert revised and all(WISH in request.prompt for request in revised)
     assert all("Your previous work was not accepted" in request.prompt for request in revised)
     versions = {artifact["path"]: artifact["version"] for artifact in attempt.payloads("ARTIFACT")}
