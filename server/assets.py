@@ -1,43 +1,135 @@
-"""The dashboard's files, compressed, each once. A browser asks for every file again before it uses it, so that a page
-never mixes those of two versions.
+"""The dashboard's files, compressed, each once.
+
+The page names them with a version in their address, which is another one when any of them has changed, and modules
+import each other relative to it. So a browser that has been here asks for the page alone, and a page never mixes files
+of two versions.
 """
 
 import asyncio
 import gzip
+import hashlib
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from posixpath import dirname, join, normpath
 from typing import Any
 
+import msgspec
 from starlette.datastructures import Headers
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+STYLES = "styles.css"  # the stylesheets of the page, one after the other
+
 _COMPRESSIBLE = frozenset({".css", ".html", ".js", ".mjs", ".svg"})
+_ASK_FIRST = "no-cache"
+_KEEP = "public, max-age=31536000, immutable"
+_VERSION = re.compile(r"[0-9a-f]{16}")
+
+_STYLESHEET = re.compile(r'<link rel="stylesheet" href="/static/([^"]+)">\s*')
+_SCRIPT = '<script type="module" src="/static/app.js"></script>'
+_IMPORT = re.compile(r'\bfrom\s+"(\.{1,2}/[^"]+)"')
+
+
+class Edition(msgspec.Struct, frozen=True):
+    """The dashboard in one version. home, task: the page, which names beforehand what it is to load for either."""
+
+    version: str
+    home: bytes
+    task: bytes
+    styles: bytes
 
 
 class Assets(StaticFiles):
     def __init__(self, folder: Path) -> None:
         super().__init__(directory=folder)
-        # By path, with the time and size of the file that was compressed.
-        self._compressed: dict[str, tuple[tuple[int, int], bytes]] = {}
+        self._folder = folder
+        self._edition: Edition | None = None
+        # By name, with what tells its content from an earlier one.
+        self._compressed: dict[str, tuple[object, bytes]] = {}
+
+    async def page(self, scope: Scope, *, shows_task: bool) -> Response:
+        """The page, of the files as they are now. shows_task: it does so at first."""
+        version = await asyncio.to_thread(_version, self._folder)
+        if self._edition is None or self._edition.version != version:
+            self._edition = await asyncio.to_thread(_edition, self._folder, version)
+        name, content = ("task", self._edition.task) if shows_task else ("home", self._edition.home)
+        return await self._answer(name, content, scope, media_type="text/html", caching=_ASK_FIRST)
 
     async def get_response(self, path: str, scope: Scope) -> Response:
+        if self._edition is None:
+            self._edition = await asyncio.to_thread(lambda: _edition(self._folder, _version(self._folder)))
+        version, _, rest = path.partition("/")
+        caching = _KEEP if version == self._edition.version else _ASK_FIRST
+        # A page that is older than the files gets what there is now, and is not to keep it.
+        path = rest if _VERSION.fullmatch(version) else path
+        if path == STYLES:
+            return await self._answer(path, self._edition.styles, scope, media_type="text/css", caching=caching)
         response = await super().get_response(path, scope)
-        response.headers["cache-control"] = "no-cache"
+        response.headers["cache-control"] = caching
         response.headers["vary"] = "accept-encoding"
-        asked = Headers(scope=scope)
         # Parts of a file are counted in its own bytes.
-        if not isinstance(response, FileResponse) or "range" in asked or "gzip" not in asked.get("accept-encoding", ""):
+        if not isinstance(response, FileResponse) or "range" in Headers(scope=scope) or not _takes_gzip(scope):
             return response
         return await self._packed(response) if Path(path).suffix in _COMPRESSIBLE else response
 
     async def _packed(self, response: FileResponse) -> Response:
         path, stat = Path(response.path), response.stat_result
         assert stat is not None  # StaticFiles has looked already
-        found, content = self._compressed.get(str(path), ((0, 0), b""))
-        if found != (known := (stat.st_mtime_ns, stat.st_size)):
-            content = await asyncio.to_thread(lambda: gzip.compress(path.read_bytes(), mtime=0))
-            self._compressed[str(path)] = known, content
+        known = (stat.st_mtime_ns, stat.st_size)
+        if self._compressed.get(str(path), (None, b""))[0] != known:
+            self._compressed[str(path)] = known, await asyncio.to_thread(lambda: _packed(path.read_bytes()))
         headers: dict[str, Any] = {name: response.headers[name] for name in ("cache-control", "vary", "last-modified")}
         headers |= {"content-encoding": "gzip", "etag": f"W/{response.headers['etag']}"}
-        return Response(content, media_type=response.media_type, headers=headers)
+        return Response(self._compressed[str(path)][1], media_type=response.media_type, headers=headers)
+
+    async def _answer(self, name: str, content: bytes, scope: Scope, *, media_type: str, caching: str) -> Response:
+        headers = {"cache-control": caching, "vary": "accept-encoding"}
+        if not _takes_gzip(scope):
+            return Response(content, media_type=media_type, headers=headers)
+        if self._compressed.get(name, (None, b""))[0] is not content:
+            self._compressed[name] = content, await asyncio.to_thread(_packed, content)
+        headers["content-encoding"] = "gzip"
+        return Response(self._compressed[name][1], media_type=media_type, headers=headers)
+
+
+def _takes_gzip(scope: Scope) -> bool:
+    return "gzip" in Headers(scope=scope).get("accept-encoding", "")
+
+
+def _packed(content: bytes) -> bytes:
+    return gzip.compress(content, mtime=0)
+
+
+def _version(folder: Path) -> str:
+    """Another one for other files."""
+    found = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        stat = path.stat()
+        found.update(f"{path} {stat.st_mtime_ns} {stat.st_size}\n".encode())
+    return found.hexdigest()[:16]
+
+
+def _edition(folder: Path, version: str) -> Edition:
+    html = (folder / "index.html").read_text()
+    styles = [(folder / name).read_bytes() for name in _STYLESHEET.findall(html)]
+    links = iter([f'<link rel="stylesheet" href="/static/{STYLES}">\n    '])
+    html = _STYLESHEET.sub(lambda _: next(links, ""), html)
+
+    def page(*entries: str) -> bytes:
+        _, *others = _modules(folder, entries)
+        preloads = "".join(f'<link rel="modulepreload" href="/static/{name}">\n    ' for name in others)
+        return html.replace(_SCRIPT, preloads + _SCRIPT).replace("/static/", f"/static/{version}/").encode()
+
+    return Edition(version, page("app.js"), page("app.js", "task.js"), b"\n".join(styles))
+
+
+def _modules(folder: Path, entries: Sequence[str]) -> list[str]:
+    """These modules, those that they import, and so on."""
+    found = list(entries)
+    for name in found:  # which grows meanwhile
+        imports = _IMPORT.findall((folder / name).read_text())
+        names = [normpath(join(dirname(name), specifier)) for specifier in imports]
+        found += [imported for imported in dict.fromkeys(names) if imported not in found]
+    return found

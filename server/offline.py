@@ -28,7 +28,6 @@ _OF_DIAGRAMS = ("vendor/mermaid/mermaid.tiny.js", "diagram-frame.js")  # run in 
 
 _STYLESHEET = re.compile(r'<link rel="stylesheet" href="/static/([^"]+)">')
 _ICON = re.compile(r'(?<=<link rel="icon" href=")/static/([^"]+)')
-_PRELOAD = re.compile(r'<link rel="modulepreload"[^>]*>')
 _ENTRY_OF_SERVER = re.compile(r'<script type="module" src="/static/app\.js"></script>')
 # `from "./x.js"`, `import "./x.js"`, `import("./x.js")`, import(`./${name}.js`)
 _IMPORT = re.compile(r"""((?:\bfrom|\bimport)\s*\(?\s*)(["'`])(\.{1,2}/[^"'`]*)\2""")
@@ -47,7 +46,6 @@ def page(folder: Path) -> Page:
     nonce = secrets.token_urlsafe(18)
     html = (folder / "index.html").read_text()
     html = html.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n    {_policy(nonce)}', 1)
-    html = _PRELOAD.sub("", html)
     html = _STYLESHEET.sub(lambda found: f"<style>\n{(folder / found[1]).read_text()}</style>", html)
     html = _ICON.sub(lambda found: _data_url("image/svg+xml", (folder / found[1]).read_bytes()), html)
     html = _ENTRY_OF_SERVER.sub(lambda _: _import_map(_modules(folder), nonce), html)

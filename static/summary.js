@@ -26,7 +26,8 @@ export class Summary {
   #downloads;
 
   /**
-   * @param {{taskId: string, actions: Record<"stop" | "run" | "anew" | "remove", () => Promise<void>>}} options
+   * @param {{taskId: string, actions: Record<"stop" | "run" | "anew" | "remove", () => Promise<string | void>>}} options
+   *   actions: each may answer how it went, in words
    */
   constructor({ taskId, actions }) {
     this.#buttons = {
@@ -63,11 +64,6 @@ export class Summary {
       figures,
       el("details", { class: "idea" }, el("summary", {}, text.task.idea), this.#idea),
     );
-  }
-
-  /** Says how an action went. */
-  notice(message) {
-    this.#notice.tell(message);
   }
 
   /** @param {import("./model.js").TaskModel} model */
@@ -145,7 +141,8 @@ export class Summary {
       node.disabled = true;
       this.#notice.clear();
       try {
-        await action();
+        const told = await action();
+        if (told) this.#notice.tell(told);
       } catch (error) {
         this.#notice.fail(error.message);
       } finally {

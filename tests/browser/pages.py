@@ -19,7 +19,7 @@ TALL = {"width": 1280, "height": 6_000}
 NETWORK_ERROR = re.compile(r"net::ERR_|WebSocket connection to|Failed to load resource")
 
 _RECORD_IDS = """async () => {
-  const { Cursor } = await import("/static/cursor.js");
+  const { Cursor } = await import(document.querySelector("script[type=module]").src.replace("app.js", "cursor.js"));
   const { accept } = Cursor.prototype;
   globalThis.taken = [];
   Cursor.prototype.accept = function (events) {
