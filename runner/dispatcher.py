@@ -12,11 +12,10 @@ from structlog.contextvars import bind_contextvars
 
 from runner.base import Load, Place
 from runner.errors import Conflict
-from runner.events import now
 from runner.places import Places
 from runner.queue import Queue
 from runner.run import Run
-from runner.states import TERMINAL, Status, Trigger
+from runner.states import TERMINAL, Status
 from runner.stats import How
 from runner.task import Task
 
@@ -182,7 +181,7 @@ class Dispatcher:
     async def _stop_waiting(self, run: Run, reason: str) -> None:
         self._queue.remove(run.task.id)
         try:
-            await run.change(Trigger.STOP, reason=reason, completed_at=now(), waiting=None)
+            await run.cancel(reason)
         finally:
             self._end(run)
             self.dispatch()
