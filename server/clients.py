@@ -33,7 +33,7 @@ class Pace:
         now: by a monotonic clock.
         """
         paid_until = max(self._paid_until, now)
-        early = paid_until + self._interval - now - self._ahead
+        early = (paid_until - now) + self._interval - self._ahead  # in this order, no rounding is in the way at rest
         if self._interval and early > 0:
             return early
         self._paid_until = paid_until + self._interval

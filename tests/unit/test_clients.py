@@ -52,6 +52,14 @@ def test_a_slow_pace() -> None:
     assert clients.wait(HERE) == 0
 
 
+def test_whoever_is_at_rest_may_come() -> None:
+    """The first request of a client is never too early, whatever the clock shows."""
+    clock = Clock()
+    for _ in range(1000):
+        clock.now += 0.1
+        assert _clients(clock, 0.001).wait(HERE) == 0
+
+
 def test_no_pace() -> None:
     """A rate of 0 is no limit."""
     clients = _clients(Clock(), 0)
