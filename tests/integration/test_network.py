@@ -153,7 +153,8 @@ async def test_security_headers(server: Server, request_: bytes, status: int) ->
     """Every answer has them, once, also one to what is no HTTP; what may be a page has its policy, too."""
     head = await asyncio.to_thread(_ask, server, request_)
     assert head[0].split()[1] == str(status)
-    policies = () if status in (400, 431) else (("content-security-policy", CONTENT_SECURITY_POLICY),)
+    of_pages = (("content-security-policy", CONTENT_SECURITY_POLICY), ("cross-origin-resource-policy", "same-origin"))
+    policies = () if status in (400, 431) else of_pages
     for name, value in (*SECURITY_HEADERS, *policies):
         assert [line for line in head if line.startswith(f"{name}:")] == [f"{name}: {value}".lower()]
 
