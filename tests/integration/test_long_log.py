@@ -436,7 +436,9 @@ async def test_an_idle_task_holds_no_memory(tmp_path: Path) -> None:
             topic = hub.watch(task_id, bell.set)
             cursor = 0
             while cursor < (await hub.position(task_id)).head:
-                cursor = (await hub.read_framed(task_id, after=cursor, size=FRAME_BYTES, filter=Filter())).cursor
+                cursor = (
+                    await hub.read_framed(task_id, after=cursor, size=FRAME_BYTES, most=FRAME_BYTES, filter=Filter())
+                ).cursor
             await _append_megabytes(world, 8)
             assert tracemalloc.get_traced_memory()[0] - begun > 2_000_000  # somebody watches
             hub.unwatch(topic, bell.set)
