@@ -9,6 +9,7 @@ export class Agents {
   #cards = new Map();
   #role = null;
   #onFilter;
+  #attempt = el("p", { class: "agents-attempt note", hidden: true });
   node = el("section", { class: "agents", "aria-label": text.agents.heading });
 
   /** @param {{onFilter: (role: string | null) => void}} options */
@@ -29,11 +30,13 @@ export class Agents {
 
   /** @param {import("./model.js").TaskModel} model */
   render(model) {
-    const nodes = [];
+    this.#attempt.hidden = model.attempt < 2;
+    setText(this.#attempt, text.agents.attempt(model.attempt));
+    const nodes = [this.#attempt];
     for (const agent of model.agents.values()) {
       if (!this.#cards.has(agent.role)) this.#cards.set(agent.role, this.#card(agent.role));
       const card = this.#cards.get(agent.role);
-      card.update(agent);
+      card.update(agent, model.usage.by_role[agent.role]);
       nodes.push(card.node);
     }
     arrange(this.node, nodes);
@@ -55,13 +58,14 @@ export class Agents {
     );
     return {
       node,
-      update(agent) {
+      update(agent, usage) {
+        const used = usage ? usage.prompt_tokens + usage.completion_tokens : 0;
         node.dataset.state = agent.state;
         setText(state, text.agents.states[agent.state]);
         setText(action, visible(agent.action ?? ""));
         setText(file, visible(agent.file ?? ""));
         setText(tail, agent.tail || agent.summary || "");
-        setText(tokens, agent.tokens ? text.agents.tokens(amount(agent.tokens), agent.tokens) : "");
+        setText(tokens, used ? text.agents.tokens(amount(used), used) : "");
       },
     };
   }

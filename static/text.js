@@ -212,6 +212,7 @@ export const text = {
     states: { idle: "Idle", working: "Working", waiting: "Waiting", done: "Done" },
     tokens: (shown, number) => `${shown} ${number === 1 ? "token" : "tokens"}`,
     only: (name) => `Show only ${name}`,
+    attempt: (number) => `What the team does in attempt ${number}; tokens are of all attempts.`,
   },
 
   lanes: {
@@ -340,7 +341,7 @@ export const text = {
     noAnswer: "No answer yet",
     nothing: "–",
     more: (number) => `and ${number.toLocaleString("en")} more`,
-    result: "The team has finished",
+    result: "What the team has made",
     resultFiles: (number) => count(number, "file", "files"),
     gap: (from, to) => `Events ${from} to ${to} were deleted by retention.`,
     file: "wrote",
@@ -378,6 +379,8 @@ export const text = {
     heading: "Files",
     empty: { active: "Files appear here as the team writes them.", ended: "The team has written no files." },
     version: (number) => `v${number}`,
+    former: "earlier",
+    formerHint: "The last attempt does not have this file: it is not in the download.",
     open: (path) => `Show ${path}`,
     loading: "Loading…",
     failed: "The file could not be loaded.",

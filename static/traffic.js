@@ -75,8 +75,9 @@ export function reaches(to, role, sender) {
   return (to ?? []).some((name) => (name === "<all>" ? role !== sender : lastPart(name) === role));
 }
 
-/** Whether an entry of the feed is something that one said to the other. */
-export function isBetween(entry, { from, to }) {
+/** Whether an entry of the feed is something that one said to the other, from an event on. */
+export function isBetween(entry, { from, to, since }) {
+  if (entry.key < since) return false;
   if (entry.kind === "message") return senderOf(entry.role, entry.from) === from && reaches(entry.to, to, from);
   return entry.kind === "question" && ((to === PERSON && entry.role === from) || (from === PERSON && entry.role === to));
 }
