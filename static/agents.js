@@ -9,7 +9,7 @@ export class Agents {
   #cards = new Map();
   #role = null;
   #onFilter;
-  #attempt = el("p", { class: "agents-attempt note", hidden: true });
+  #note = el("p", { class: "agents-note note", hidden: true });
   node = el("section", { class: "agents", "aria-label": text.agents.heading });
 
   /** @param {{onFilter: (role: string | null) => void}} options */
@@ -30,9 +30,10 @@ export class Agents {
 
   /** @param {import("./model.js").TaskModel} model */
   render(model) {
-    this.#attempt.hidden = model.attempt < 2;
-    setText(this.#attempt, text.agents.attempt(model.attempt));
-    const nodes = [this.#attempt];
+    const note = text.agents.past[model.past] || (model.attempt > 1 ? text.agents.attempt(model.attempt) : "");
+    this.#note.hidden = note === "";
+    setText(this.#note, note);
+    const nodes = [this.#note];
     for (const agent of model.agents.values()) {
       if (!this.#cards.has(agent.role)) this.#cards.set(agent.role, this.#card(agent.role));
       const card = this.#cards.get(agent.role);

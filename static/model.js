@@ -44,6 +44,8 @@ export class TaskModel {
   queue = null;
   resources = null;
   head = 0;
+  /** What is known of events that were not folded. @type {"known" | "asked" | "unknown"} */
+  past = "known";
   /** The last event that retention has deleted; 0: none. */
   expired = 0;
   /** The time, in milliseconds, that this is a picture of; null: now. */
@@ -123,9 +125,22 @@ export class TaskModel {
     this.feed.add({ event_id: from, agent_role: null, timestamp: null }, "gap", { from, to });
   }
 
-  /** Files that events which are not read, or are no more, told of. @param {{path: string, version: number, size: number}[]} files */
-  keep(files) {
-    for (const { path, version, size, current } of files) if (!this.artifacts.has(path)) this.artifacts.set(path, { path, version, size, current });
+  /**
+   * Goes on from after an event, where those up to it are not folded.
+   * @param {number} eventId
+   * @param {{team: any, files: any[]}} told how the team stood, as the server's metrics have it, or null; and its list of files
+   */
+  startAfter(eventId, { team, files }) {
+    this.head = eventId;
+    this.foldedAttempt = team?.attempt ?? 0;
+    for (const { agent_role: role, state, before, turns, action, file, summary } of team?.roles ?? []) Object.assign(this.agent(role), { state, before, turns, action, file, summary });
+    if (team) this.traffic = Traffic.of(team);
+    for (const { path, version, size, current } of files) this.artifacts.set(path, { path, version, size, current });
+  }
+
+  /** Takes over what another model of this task knows of the team and its files. @param {TaskModel} other */
+  takeTeam({ agents, artifacts, traffic, foldedAttempt, attemptBegan }) {
+    Object.assign(this, { agents, artifacts, traffic, foldedAttempt, attemptBegan });
   }
 
   /** Whether of its log nothing is left. */

@@ -212,6 +212,10 @@ export const text = {
     states: { idle: "Idle", working: "Working", waiting: "Waiting", done: "Done" },
     tokens: (shown, number) => `${shown} ${number === 1 ? "token" : "tokens"}`,
     only: (name) => `Show only ${name}`,
+    past: {
+      asked: "Adding up what came before the events that are shown…",
+      unknown: "What came before the events that are shown could not be added up: the team, its messages and its files are those of these events alone.",
+    },
     attempt: (number) => `What the team does in attempt ${number}; tokens are of all attempts.`,
   },
 
@@ -227,6 +231,7 @@ export const text = {
     zoomHint: "zoom in to see each",
     early: "Earlier time is not loaded.",
     expired: "The events of this run were deleted by retention, so that there is nothing to show here and nothing to replay.",
+    partlyExpired: "The events of earlier time were deleted by retention.",
     load: "Load it",
     pause: (length) => `Nobody worked for ${length}`,
     waitsFor: (name) => (name ? `waits for ${name}` : "waits"),

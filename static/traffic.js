@@ -18,6 +18,16 @@ export class Traffic {
   /** The last message to everyone that each role does not begin with any more. */
   #heard = new Map();
 
+  /** As the server tells of it (runner/measures.py). */
+  static of({ roles, exchanges }) {
+    const traffic = new Traffic();
+    for (const { sender, receiver, count } of exchanges) traffic.edges.set(`${sender}>${receiver}`, { from: sender, to: receiver, count, last: 0 });
+    const from = roles.find((role) => role.begins_with !== null)?.begins_with;
+    if (from) traffic.#everyone = { from, eventId: 0 };
+    for (const { agent_role: role, begins_with: sender } of roles) if (sender === null) traffic.#heard.set(role, 0);
+    return traffic;
+  }
+
   message({ event_id: eventId, agent_role: role, payload }) {
     const from = senderOf(role, payload.sent_from);
     for (const name of payload.send_to ?? []) {
