@@ -7,6 +7,8 @@ const DROP_AT_ONCE = 500;
 /** Characters kept per entry; the log on the server has all. */
 const TEXT_MAX = 100_000;
 const FILES_MAX = 50;
+/** The error of a call of the model that nobody waits for any more. */
+const CANCELLED = "cancelled";
 /** MetaGPT's structured answers, and other JSON. */
 export const STRUCTURED = /^\s*(?:\[CONTENT\]|\{|\[\s*(?:[[{"\]\d-]|$))/;
 
@@ -111,7 +113,8 @@ export class FeedModel {
     const entry = this.#calls.get(call) ?? this.#openStep(event.agent_role);
     this.#calls.delete(call);
     if (entry?.alone) this.#change(entry, { state: "done", durationMs: event.payload.duration_ms });
-    if (error) this.add(event, "error", { text: error, cut: 0, fatal: false });
+    // What was stopped on request is told by the status.
+    if (error && error !== CANCELLED) this.add(event, "error", { text: error, cut: 0, fatal: false });
   }
 
   file(event) {

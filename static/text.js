@@ -330,6 +330,7 @@ export const text = {
     to: "to",
     content: "Content",
     writing: "writing",
+    working: "working",
     interrupted: "stopped",
     thinking: "Thinking",
     traceback: "Traceback",
