@@ -56,7 +56,7 @@ function message(entry, context) {
     kind: "message",
     badge: entry.role ? null : icon("person"),
     who: sender(entry),
-    what: [to && el("span", { class: "card-to" }, `${text.feed.to} `, words(to)), entry.cause && entry.cause !== PERSON_SAYS && words(lastPart(entry.cause), { class: "card-what" })],
+    what: [to && el("span", { class: "card-to" }, `${text.feed.to} `, words(to)), entry.role && entry.cause && words(lastPart(entry.cause), { class: "card-what" })],
     body: isFolded
       ? [el("p", { class: "lead-line", dir: "auto" }, entry.lead), entry.text && folding(entry, context, text.feed.content, passage.node)]
       : [passage.node],
@@ -160,9 +160,6 @@ function when({ key, at }, taskId) {
 export function avatar(role, badge = null) {
   return el("span", { class: "avatar", data: { role: role ?? "" }, "aria-hidden": "true" }, badge ?? (role ? roleShort(role) : icon("pulse")));
 }
-
-/** The cause of what a person says, of which MetaGPT's name says nothing more. */
-const PERSON_SAYS = "HumanMessage";
 
 const lastPart = (name) => name.split(".").at(-1);
 
