@@ -87,21 +87,22 @@ function error(entry, context) {
 
 function question(entry, context) {
   const passage = new Passage(entry, context);
-  const answer = el("p", { class: "answer" });
+  const answer = el("p", { class: "answer", dir: "auto" });
+  const reply = el("button", { type: "button", class: "link acts", on: { click: context.onAnswer } }, text.feed.reply);
   const node = frame(entry, context, {
     kind: "question",
     badge: icon("question"),
     who: roleName(entry.role ?? text.team),
     what: [text.feed.asked],
-    body: [passage.node, answer],
+    body: [passage.node, el("div", { class: "answer-line" }, answer, reply)],
   });
   return {
     node,
     update() {
       passage.update(false);
-      const given = entry.answer === null ? text.feed.noAnswer : `${text.feed.answered}: ${entry.answer}`;
+      const given = entry.isOpen ? text.feed.noAnswerYet : entry.answer === null ? text.feed.noAnswer : `${text.feed.answered}: ${entry.answer}`;
       setText(answer, given);
-      answer.dir = "auto";
+      reply.hidden = !entry.isOpen;
     },
   };
 }

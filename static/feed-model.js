@@ -129,7 +129,7 @@ export class FeedModel {
 
   question(event) {
     const role = event.payload.role ?? event.agent_role;
-    const entry = this.add(event, "question", { role, text: "", cut: 0, answer: null, files: this.#writtenBy(role) });
+    const entry = this.add(event, "question", { role, text: "", cut: 0, answer: null, isOpen: true, files: this.#writtenBy(role) });
     this.append(entry, event.payload.question);
     this.#questions.set(event.payload.request_id, entry);
   }
@@ -142,13 +142,14 @@ export class FeedModel {
   answer(event) {
     const entry = this.#questions.get(event.payload.request_id);
     this.#questions.delete(event.payload.request_id);
-    if (entry) this.#change(entry, { answer: event.payload.answer ?? event.payload.message });
+    if (entry) this.#change(entry, { answer: event.payload.answer ?? event.payload.message, isOpen: false });
   }
 
   /** The attempt is over: what is still open will not go on. */
   endAttempt() {
     for (const entry of [...[...this.#open.values()].flat(), ...this.#calls.values()])
       if (entry.state === "running") this.#change(entry, { state: "interrupted" });
+    for (const entry of this.#questions.values()) this.#change(entry, { isOpen: false });
     this.#open.clear();
     this.#calls.clear();
     this.#questions.clear();

@@ -148,6 +148,8 @@ async def test_a_question_is_answered_and_a_message_is_sent(demo_server: Server,
     await expect(page.locator(".viewer .prose")).to_contain_text("Implementation approach")
     await page.keyboard.press("Escape")
     asked = page.locator(".card.question")
+    await asked.get_by_role("button", name="Answer it").click()
+    await expect(panel.get_by_role("button", name="Approve")).to_be_focused()
     await panel.get_by_label("Answer in your own words").fill("Make it smaller")
     await panel.get_by_role("button", name="Revise").click()
     await expect(asked.first).to_contain_text("Make it smaller")
