@@ -24,9 +24,17 @@ export function answerFrom(answer) {
 /** How far the server's clock is ahead of this one, from its Date headers. */
 let aheadMs = 0;
 
+/** When the server was heard last, while it cannot be; else null. @type {number | null} */
+let heldAt = null;
+
 /** The server's time in milliseconds, so that elapsed times are right where the two clocks differ. */
 export function serverNow() {
-  return Date.now() + aheadMs;
+  return heldAt ?? Date.now() + aheadMs;
+}
+
+/** While the server cannot be heard nobody knows how its runs go on: their time stands still. @param {boolean} isHeld */
+export function holdTime(isHeld) {
+  heldAt = isHeld ? serverNow() : null;
 }
 
 let locked = () => {};

@@ -1,7 +1,7 @@
 /** Wires the parts together and shows what the address says: the form, a task, an event or a file of a task. */
 
 import { addressOf, parseAddress } from "./address.js";
-import { api, onLocked } from "./api.js";
+import { api, holdTime, onLocked } from "./api.js";
 import { Connection } from "./connection.js";
 import { el } from "./dom.js";
 import { TaskForm } from "./form.js";
@@ -18,6 +18,8 @@ const connection = new Connection({
   url: `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`,
   onMode: (mode, reason) => {
     topbar.show(mode, reason);
+    holdTime(mode === "offline");
+    shell.dataset.connection = mode;
     if (reason === "4401") enter();
     view?.connectionChanged(mode);
     if (mode === "live" || mode === "polling") showModel();

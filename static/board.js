@@ -63,7 +63,7 @@ export class Board {
       replay,
       graph,
       charts: new Charts(timeline),
-      feed: new Feed({ taskId, diagrams, onRole: (role) => agents.choose(role), onEdge: (edge) => graph.choose(edge) }),
+      feed: new Feed({ taskId, diagrams, onRole: (role) => agents.choose(role), onEdge: (edge) => graph.choose(edge), onAnswer: () => words.question.focus() }),
       search: new Search({ taskId, onSelect: select }),
       files: new Files({ taskId, diagrams, onShow: (file) => this.#placed({ ...this.#place, file }) }),
       log: new Log(() => this.#redraw()),
@@ -79,7 +79,7 @@ export class Board {
 
   /** What the keyboard can do, by name. */
   get commands() {
-    const { agents, composer, feed, files, graph, lanes, replay } = this.#parts;
+    const { agents, composer, feed, files, graph, lanes, question, replay } = this.#parts;
     const { eventId } = this.#place;
     const choose = (by) => this.select(feed.neighbour(by) ?? eventId);
     return {
@@ -91,6 +91,7 @@ export class Board {
       graph: () => graph.focus(),
       files: () => files.focus(),
       message: () => composer.focus(),
+      answer: () => question.focus(),
       zoomIn: () => lanes.zoomBy(2),
       zoomOut: () => lanes.zoomBy(0.5),
       fit: () => lanes.zoomBy(0),

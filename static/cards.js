@@ -43,7 +43,7 @@ function step(entry, context) {
 }
 
 function stepState(entry) {
-  if (entry.state === "running") return text.feed.writing;
+  if (entry.state === "running") return entry.text ? text.feed.writing : text.feed.working;
   if (entry.state === "interrupted") return text.feed.interrupted;
   return entry.durationMs === null ? "" : duration(entry.durationMs);
 }
@@ -56,7 +56,7 @@ function message(entry, context) {
     kind: "message",
     badge: entry.role ? null : icon("person"),
     who: sender(entry),
-    what: [to && el("span", { class: "card-to" }, `${text.feed.to} `, words(to)), entry.cause && words(lastPart(entry.cause), { class: "card-what" })],
+    what: [to && el("span", { class: "card-to" }, `${text.feed.to} `, words(to)), entry.role && entry.cause && words(lastPart(entry.cause), { class: "card-what" })],
     body: isFolded
       ? [el("p", { class: "lead-line", dir: "auto" }, entry.lead), entry.text && folding(entry, context, text.feed.content, passage.node)]
       : [passage.node],
@@ -87,21 +87,22 @@ function error(entry, context) {
 
 function question(entry, context) {
   const passage = new Passage(entry, context);
-  const answer = el("p", { class: "answer" });
+  const answer = el("p", { class: "answer", dir: "auto" });
+  const reply = el("button", { type: "button", class: "link acts", on: { click: context.onAnswer } }, text.feed.reply);
   const node = frame(entry, context, {
     kind: "question",
     badge: icon("question"),
     who: roleName(entry.role ?? text.team),
     what: [text.feed.asked],
-    body: [passage.node, answer],
+    body: [passage.node, el("div", { class: "answer-line" }, answer, reply)],
   });
   return {
     node,
     update() {
       passage.update(false);
-      const given = entry.answer === null ? text.feed.noAnswer : `${text.feed.answered}: ${entry.answer}`;
+      const given = entry.isOpen ? text.feed.noAnswerYet : entry.answer === null ? text.feed.noAnswer : `${text.feed.answered}: ${entry.answer}`;
       setText(answer, given);
-      answer.dir = "auto";
+      reply.hidden = !entry.isOpen;
     },
   };
 }

@@ -7,6 +7,8 @@ const DROP_AT_ONCE = 500;
 /** Characters kept per entry; the log on the server has all. */
 const TEXT_MAX = 100_000;
 const FILES_MAX = 50;
+/** The error of a call of the model that nobody waits for any more. */
+const CANCELLED = "cancelled";
 /** MetaGPT's structured answers, and other JSON. */
 export const STRUCTURED = /^\s*(?:\[CONTENT\]|\{|\[\s*(?:[[{"\]\d-]|$))/;
 
@@ -111,7 +113,8 @@ export class FeedModel {
     const entry = this.#calls.get(call) ?? this.#openStep(event.agent_role);
     this.#calls.delete(call);
     if (entry?.alone) this.#change(entry, { state: "done", durationMs: event.payload.duration_ms });
-    if (error) this.add(event, "error", { text: error, cut: 0, fatal: false });
+    // What was stopped on request is told by the status.
+    if (error && error !== CANCELLED) this.add(event, "error", { text: error, cut: 0, fatal: false });
   }
 
   file(event) {
@@ -126,7 +129,7 @@ export class FeedModel {
 
   question(event) {
     const role = event.payload.role ?? event.agent_role;
-    const entry = this.add(event, "question", { role, text: "", cut: 0, answer: null, files: this.#writtenBy(role) });
+    const entry = this.add(event, "question", { role, text: "", cut: 0, answer: null, isOpen: true, files: this.#writtenBy(role) });
     this.append(entry, event.payload.question);
     this.#questions.set(event.payload.request_id, entry);
   }
@@ -139,13 +142,14 @@ export class FeedModel {
   answer(event) {
     const entry = this.#questions.get(event.payload.request_id);
     this.#questions.delete(event.payload.request_id);
-    if (entry) this.#change(entry, { answer: event.payload.answer ?? event.payload.message });
+    if (entry) this.#change(entry, { answer: event.payload.answer ?? event.payload.message, isOpen: false });
   }
 
   /** The attempt is over: what is still open will not go on. */
   endAttempt() {
     for (const entry of [...[...this.#open.values()].flat(), ...this.#calls.values()])
       if (entry.state === "running") this.#change(entry, { state: "interrupted" });
+    for (const entry of this.#questions.values()) this.#change(entry, { isOpen: false });
     this.#open.clear();
     this.#calls.clear();
     this.#questions.clear();

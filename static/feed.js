@@ -55,11 +55,13 @@ export class Feed {
   #redraw = perFrame(() => this.#model && this.render(this.#model));
 
   /**
-   * @param {{taskId: string, diagrams: import("./diagrams.js").Diagrams, onRole: (role: string | null) => void, onEdge: (edge: null) => void}} options
-   *   onRole: the reader wants to see one role, or all when null; onEdge: no longer only what one said to the other
+   * @param {{taskId: string, diagrams: import("./diagrams.js").Diagrams, onRole: (role: string | null) => void, onEdge: (edge: null) => void,
+   *          onAnswer: () => void}} options
+   *   onRole: the reader wants to see one role, or all when null; onEdge: no longer only what one said to the other;
+   *   onAnswer: they want to answer what the team asks
    */
-  constructor({ taskId, diagrams, onRole, onEdge }) {
-    this.#context = { taskId, diagrams, folds: new WeakMap(), turning: (inside, turn) => this.#turn(inside, turn) };
+  constructor({ taskId, diagrams, onRole, onEdge, onAnswer }) {
+    this.#context = { taskId, diagrams, onAnswer, folds: new WeakMap(), turning: (inside, turn) => this.#turn(inside, turn) };
     this.#filter = new FeedFilter({ onRole, onEdge, onChange: () => this.#filtered() });
     this.node = el("section", { class: "feed" }, this.#filter.node, this.#scroller, this.#latest);
     this.#scroller.addEventListener("scroll", this.#onScroll, { passive: true });

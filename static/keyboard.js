@@ -28,6 +28,7 @@ const KEYS = {
     ["g", "graph"],
     ["f", "files"],
     ["m", "message"],
+    ["a", "answer"],
     ["+", "zoomIn"],
     ["-", "zoomOut"],
     ["=", "fit"],

@@ -16,6 +16,7 @@ const FOLDED_CHARS = 3000;
  * @property {string} taskId
  * @property {import("./diagrams.js").Diagrams} diagrams
  * @property {WeakMap<any, Record<string, boolean>>} folds what a reader has unfolded of each entry, for when its card comes into view again
+ * @property {() => void} onAnswer goes to where the open question is answered
  * @property {(inside: Element, turn: () => void) => void} turning has a reader who folds or unfolds something stay where it is
  */
 

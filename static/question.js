@@ -26,6 +26,12 @@ export class Question {
     this.#taskId = taskId;
   }
 
+  /** Has the keyboard go on in the answer. */
+  focus() {
+    this.node.scrollIntoView({ block: "center" });
+    this.node.querySelector("button, input")?.focus({ preventScroll: true });
+  }
+
   /** @param {import("./model.js").TaskModel} model */
   render(model) {
     this.#waiting = model.waiting;

@@ -192,7 +192,7 @@ export class Viewer {
     this.#link.href = hashOf(this.#taskId, { file });
     this.#link.hidden = this.#download.hidden = this.#tools.hidden = false;
     setText(this.#link.lastChild, text.files.link);
-    this.#layoutGroup.hidden = against === "" || imageType(this.#path) !== undefined;
+    this.#layoutGroup.hidden = against === "" || against === NO_FILE || imageType(this.#path) !== undefined;
     for (const button of this.#layouts) button.setAttribute("aria-pressed", String(button.dataset.layout === this.#layout));
     this.#onShow(file);
   }
@@ -200,7 +200,7 @@ export class Viewer {
   /** @returns {Promise<[Node, string]>} what is to be shown, and what is to be said below */
   async #content(version, against, signal) {
     if (imageType(this.#path)) return [await this.#pictures([against, version].filter(Boolean), signal), ""];
-    if (against) return changes(await api.fileDiff(this.#taskId, this.#path, against, version, signal), this.#layout);
+    if (against) return changes(await api.fileDiff(this.#taskId, this.#path, against, version, signal), against === NO_FILE ? "unified" : this.#layout);
     const content = await api.fileText(this.#taskId, this.#path, version, signal);
     const hidden = content.length - SHOWN_CHARS;
     return [reading(this.#path, content.slice(0, SHOWN_CHARS), this.#diagrams), hidden > 0 ? text.files.tooLong(hidden) : ""];

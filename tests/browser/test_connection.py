@@ -22,6 +22,13 @@ from tests.browser.proxy import Proxy
 from tests.power import Disk
 from tests.support import Server, client
 
+_TIME_GOES_BY = """async () => {
+  const { serverNow } = await import(document.querySelector("script[type=module]").src.replace("app.js", "api.js"));
+  const before = serverNow();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  return serverNow() - before;
+}"""
+
 
 async def test_cuts_in_mid_run_lose_nothing(demo_server: Server, new_page: NewPage) -> None:
     """Whenever the connection is cut, the page comes back by itself and goes on from its cursor."""
@@ -47,9 +54,11 @@ async def test_an_offline_browser_says_so_and_comes_back(demo_server: Server, ne
     await page.context.set_offline(True)
     await expect_mode(page, "offline")
     await expect(page.locator(".connection-strip")).to_contain_text("This browser is offline")
+    assert await page.evaluate(_TIME_GOES_BY) == 0  # nobody knows how the run goes on
     await page.context.set_offline(False)
     await expect_mode(page, "live")
     await expect(page.locator(".connection-strip")).to_be_hidden()
+    assert await page.evaluate(_TIME_GOES_BY) > 0
     await expect_status(page, "SUCCEEDED")
     await expect_every_id(page)
 

@@ -297,6 +297,12 @@ def test_a_revision_is_taken_in_and_carried_on() -> None:
     assert f"\nAsked for since: Keep a high score of all players.\nAsked for since: Use colours.\n{WRITTEN_BY}" in code
 
 
+def test_a_revision_ends_with_its_prompt() -> None:
+    """What tells the model who it is comes after the prompt, and nobody has asked for it."""
+    asked = prompts.asked_for(f"Write it.\n{REVISION_MARK} Make it shorter", "You are a Product Manager.")
+    assert asked == ["Make it shorter"]
+
+
 def test_a_revision_is_taken_in_by_every_role() -> None:
     """The task list and the tests say what was asked for, too."""
     asked = f"\n\n-----\nYour previous work was not accepted:\n\n...\n\n-----\n{REVISION_MARK} Keep it short"

@@ -73,7 +73,7 @@ def requirement(document: dict[str, Any]) -> str | None:
 
 def asked_for(prompt: str, system: str | None = None) -> list[str]:
     """What a person asks to revise, in this prompt."""
-    return REVISION.findall(f"{prompt}\n{system or ''}")
+    return [*REVISION.findall(prompt), *REVISION.findall(system or "")]
 
 
 def idea(prompt: str, system: str | None = None) -> Idea:
