@@ -10,7 +10,8 @@ _TICKS = 10  # of a silence
 class WorkClock:
     """An async context whose block has `limit` seconds of work, None for no limit, and then raises `TimeoutError`.
 
-    used: seconds of them that are gone already. It stands still between `pause` and `resume`.
+    used: seconds of them that are gone already. It stands still between `pause` and `resume`. ran_out: whether it was
+    this clock that ended the block.
     """
 
     def __init__(self, limit: float | None, *, used: float) -> None:
@@ -19,6 +20,7 @@ class WorkClock:
         self._running_since: float | None = None  # in the time of the loop; None while it stands still
         self._timeout: asyncio.Timeout | None = None  # within the block
         self._paused = False
+        self.ran_out = False
 
     @property
     def used(self) -> float:
@@ -38,6 +40,7 @@ class WorkClock:
         assert self._timeout is not None
         self._stand_still()
         timeout, self._timeout = self._timeout, None
+        self.ran_out = timeout.expired()
         await timeout.__aexit__(kind, error, traceback)
 
     def pause(self) -> None:

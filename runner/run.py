@@ -235,6 +235,8 @@ class Run:
             async with self._ledger.working:
                 return await self._attend(child)
         except TimeoutError:
+            if not self._ledger.working.ran_out:
+                raise
             return f"The time limit of {self.task.options.timeout_s:g} s was reached."
         finally:
             child.signal(signal.SIGKILL)

@@ -126,7 +126,7 @@ async def test_a_server_killed_as_it_starts(tmp_path: Path) -> None:
 
 
 async def test_a_server_killed_while_a_run_is_stopping(tmp_path: Path) -> None:
-    """A stop that was under way when the server died is complete after the restart."""
+    """A stop that was under way when the server died is complete after the restart, which knows why it was."""
     with Server(tmp_path / "data", DEMO_PACE=100, STOP_GRACE=30) as server:
         async with client(server) as api:
             task_id = await api.started()
@@ -142,6 +142,7 @@ async def test_a_server_killed_while_a_run_is_stopping(tmp_path: Path) -> None:
     with Server(tmp_path / "data") as server:
         async with client(server) as api:
             assert statuses(await api.events(task_id))[-2:] == [(1, "STOPPING"), (1, "CANCELLED")]
+            assert (await api.state(task_id))["reason"] == "Stopped on request."
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

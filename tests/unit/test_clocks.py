@@ -56,6 +56,20 @@ async def test_work_that_goes_on() -> None:
     assert clock.used == clock.used
 
 
+async def test_whose_timeout_it_is() -> None:
+    """A timeout within the block is not taken for the end of the time to work."""
+    for clock in (WorkClock(100.0, used=0.0), WorkClock(None, used=0.0)):
+        with pytest.raises(TimeoutError):
+            async with clock:
+                raise TimeoutError
+        assert not clock.ran_out
+    clock = WorkClock(0.01, used=0.0)
+    with pytest.raises(TimeoutError):
+        async with clock:
+            await asyncio.Event().wait()
+    assert clock.ran_out
+
+
 async def test_a_silence() -> None:
     """A silence lasts until something is heard, and then begins anew."""
     clock = SilenceClock(0.2)
