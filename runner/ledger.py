@@ -40,7 +40,6 @@ class Ledger:
         self._store = store
         self._recorder = recorder
         self._on_waiting = on_waiting
-        self._stop_reason: str | None = None
         self._interruption: str | None = None
 
     def record(self, event_type: EventType, payload: Mapping[str, Any], *, agent_role: str | None = None) -> Committed:
@@ -82,7 +81,6 @@ class Ledger:
 
     def stop(self, reason: str) -> None:
         """Begin to stop, because a person wants it. Raises `Conflict` if the status does not allow it."""
-        self._stop_reason = reason
         self.change(Trigger.STOP, reason=reason, waiting=None)
 
     def interrupt(self, reason: str) -> None:
@@ -137,7 +135,7 @@ class Ledger:
     async def _write_end(self, failure: str | None) -> None:
         changes: dict[str, Any] = {"completed_at": now(), "current_agent": None, "waiting": None}
         if self.task.status is Status.STOPPING:
-            await self.change(Trigger.END_STOP, reason=self._stop_reason, **changes)
+            await self.change(Trigger.END_STOP, reason=self.task.reason, **changes)
         elif failure is None:
             await self.change(Trigger.SUCCEED, progress=1.0, **changes)
         elif self._interruption is not None:
