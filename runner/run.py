@@ -238,8 +238,8 @@ class Run:
             return f"The time limit of {self.task.options.timeout_s:g} s was reached."
         finally:
             child.signal(signal.SIGKILL)
-            code = await child.exited
-            self.how = "graceful" if code is not None and code != -signal.SIGKILL else "killed"
+            if await child.exited in (None, -signal.SIGKILL):  # None: it died with the fork server, and was not asked
+                self.how = "killed"
             child.close()
 
     async def _attend(self, child: Child) -> str | None:
@@ -263,10 +263,7 @@ class Run:
                     if self.task.head + len(events) > self._limits.events:
                         return f"A task may have {self._limits.events:,} events, and this run has more to tell."
                     await self._absorb(events)
-            code = await asyncio.shield(child.exited)
-            if code is None:  # it was not asked
-                self.how = "killed"
-            return self._verdict(code)
+            return self._verdict(await asyncio.shield(child.exited))
         finally:
             for watch in watching:
                 watch.cancel()
