@@ -45,7 +45,7 @@ from runner.excerpts import FOLDER, Excerpts
 from runner.forkserver import Child, ForkServer
 from runner.hearing import Heard, decode_artifact, decode_note, decode_payload, decode_result, heard, is_note
 from runner.inside import is_plain_name
-from runner.ledger import Ledger
+from runner.ledger import Ledger, changed
 from runner.limits import RunLimits
 from runner.recorder import Committed, Recorder
 from runner.redact import Redactor
@@ -54,7 +54,6 @@ from runner.speech import STOP, plain, told, unanswered
 from runner.states import Status, Trigger
 from runner.stats import AttemptStats, How, Resources
 from runner.task import FOLDED, Task, fold
-from runner.transitions import changed
 from runner.workspace import lay_out
 
 RESOURCE_PERIOD = 2.0  # seconds between RESOURCE events
