@@ -18,11 +18,20 @@ from runner.clocks import WorkClock
 from runner.errors import StaleAttempt, StorageUnavailable, TaskNotFound
 from runner.events import EventType, draft, now
 from runner.recorder import Committed, Recorder, entry
-from runner.states import IN_ATTEMPT, Status, Trigger
+from runner.states import IN_ATTEMPT, Status, Trigger, follow
 from runner.task import Task, fold
-from runner.transitions import changed
 
 LOSSES = 3  # attempts in a row that may lose their process; after the last of them the task has failed
+
+_MESSAGES = {
+    Status.QUEUED: "Waiting for a free place.",
+    Status.RUNNING: "The team is at work.",
+    Status.WAITING: "The team waits for a person's answer.",
+    Status.STOPPING: "Stopping.",
+    Status.SUCCEEDED: "The team has finished.",
+    Status.FAILED: "The run failed.",
+    Status.CANCELLED: "The run was stopped.",
+}
 
 _log = logging.getLogger(__name__)
 
@@ -188,3 +197,19 @@ class Ledger:
     def _error(self, reason: str, error_type: str, *, fatal: bool) -> None:
         error = {"message": reason, "error_type": error_type, "traceback": None, "fatal": fatal}
         self.record(EventType.ERROR, error)
+
+
+def changed(
+    task: Task, trigger: Trigger, reason: str | None, changes: Mapping[str, Any], origin: Origin | None = None
+) -> tuple[Task, Entry]:
+    """The task after a trigger and other changes, and what its log has of it. Raises `Conflict`.
+
+    origin: where an attempt begins, of one that is queued.
+    """
+    status = follow(task.status, trigger)
+    message = f"{_MESSAGES[status]} {reason}" if reason else _MESSAGES[status]
+    task = msgspec.structs.replace(task, status=status, reason=reason, last_message=message, **changes)
+    payload = {"message": message, "status": status, "attempt": task.attempt, "reason": reason}
+    if origin is not None:
+        payload["from"] = origin
+    return task, entry(draft(EventType.STATUS, payload))

@@ -27,7 +27,7 @@ from runner.attempt import (
     Say,
 )
 from runner.base import Entry, Stopped, Store
-from runner.blobs import Blobs, check_path
+from runner.blobs import Blobs
 from runner.briefing import Briefing
 from runner.clocks import SilenceClock
 from runner.disk import outgrown
@@ -41,11 +41,10 @@ from runner.errors import (
     StorageUnavailable,
 )
 from runner.events import EventType, now, short
-from runner.excerpts import FOLDER, Excerpts
 from runner.forkserver import Child, ForkServer
-from runner.hearing import Heard, decode_artifact, decode_note, decode_payload, decode_result, heard, is_note
-from runner.inside import is_plain_name
-from runner.ledger import Ledger
+from runner.hearing import Heard, decode_note, decode_payload, heard, is_note
+from runner.keeping import Keeping
+from runner.ledger import Ledger, changed
 from runner.limits import RunLimits
 from runner.recorder import Committed, Recorder
 from runner.redact import Redactor
@@ -54,8 +53,6 @@ from runner.speech import STOP, plain, told, unanswered
 from runner.states import Status, Trigger
 from runner.stats import AttemptStats, How, Resources
 from runner.task import FOLDED, Task, fold
-from runner.transitions import changed
-from runner.workspace import lay_out
 
 RESOURCE_PERIOD = 2.0  # seconds between RESOURCE events
 _SHOWN = 300  # characters of a question
@@ -94,11 +91,9 @@ class Run:
         self._llm = llm
         self._redactor = Redactor.of_config(llm.config)
         self._workspace = workspace
-        self._blobs = blobs
         self._limits = limits
         self._silence = SilenceClock(limits.silence)
-        self._keeping = keeping
-        self._excerpts = Excerpts(blobs, limits.event_size, keeping)
+        self._keeping = Keeping(workspace, blobs, event_size=limits.event_size, threads=keeping)
         self._child: Child | None = None
         self._unsent: list[Command] = []  # what has come before the child
         self._answered: set[str] = set()  # the ids of questions
@@ -225,9 +220,7 @@ class Run:
         if (asked := self.task.waiting) is not None and asked.overdue:  # while there was no process to notice it
             reason = unanswered(asked.question, self.task.options.answer_timeout_s or 0.0)
             return self._ledger.break_off("Unanswered", reason)
-        loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._keeping, lay_out, self._workspace)
-        await loop.run_in_executor(self._keeping, self._blobs.tidy)
+        await self._keeping.begin()
         child = self._child = await self._launch()
         if child is None:
             return "The run was ended before its process existed."
@@ -240,8 +233,8 @@ class Run:
             return f"The time limit of {self.task.options.timeout_s:g} s was reached."
         finally:
             child.signal(signal.SIGKILL)
-            code = await child.exited
-            self.how = "graceful" if code is not None and code != -signal.SIGKILL else "killed"
+            if await child.exited in (None, -signal.SIGKILL):  # None: it died with the fork server, and was not asked
+                self.how = "killed"
             child.close()
 
     async def _attend(self, child: Child) -> str | None:
@@ -260,15 +253,11 @@ class Run:
                 self._unsent.pop(0)
             while lines := await self._hear(child):
                 if events := heard(self._heed(lines)):
-                    await self._keep_files(events)
-                    events = await self._excerpts.of(events)
+                    events = await self._keeping.keep(events)
                     if self.task.head + len(events) > self._limits.events:
                         return f"A task may have {self._limits.events:,} events, and this run has more to tell."
                     await self._absorb(events)
-            code = await asyncio.shield(child.exited)
-            if code is None:  # it was not asked
-                self.how = "killed"
-            return self._verdict(code)
+            return self._verdict(await asyncio.shield(child.exited))
         finally:
             for watch in watching:
                 watch.cancel()
@@ -314,22 +303,6 @@ class Run:
             else:
                 events.append(line)
         return events
-
-    async def _keep_files(self, events: Iterable[Heard]) -> None:
-        """Keep the files that events tell of, before anybody is told. Raises `FileNotKept`."""
-        loop = asyncio.get_running_loop()
-        for _, event in events:
-            if event.event_type is EventType.ARTIFACT:
-                artifact = decode_artifact(event.payload)
-                if artifact.path.startswith(FOLDER):
-                    raise FileNotKept(artifact.path, "this name is for what the log does not hold")
-                await loop.run_in_executor(self._keeping, self._blobs.keep, artifact, self._workspace)
-            elif event.event_type is EventType.RESULT:
-                made = decode_result(event.payload).final_result
-                if made.project is not None and not is_plain_name(made.project):
-                    raise FileNotKept(made.project, "this is not the name of a folder")
-                for artifact in made.artifacts:
-                    check_path(artifact)
 
     def _absorb(self, events: Iterable[Heard]) -> Committed:
         """Put the child's events into the log."""

@@ -661,6 +661,23 @@ async def test_the_end_of_the_server_in_a_long_stop(tmp_path: Path) -> None:
         assert ends(await stage.log()) == [(1, "CANCELLED")]
 
 
+async def test_a_server_that_dies_in_a_stop(tmp_path: Path) -> None:
+    """The next server ends the attempt as stopped, and still says why it was."""
+    left = tmp_path / "left"
+    async with told_supervisor(tmp_path, limits=RunLimits(grace=3600)) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        (await stage.child()).deaf = True
+        stop = asyncio.create_task(supervisor.stop_task(stage.task_id))
+        await stage.until(Status.STOPPING)
+        leave_behind(tmp_path, left)
+        await supervisor.aclose()
+        await stop
+    async with told_supervisor(left) as (stage.supervisor, forks):
+        await stage.supervisor.recover()
+        task = await stage.task()
+        assert (task.status, task.reason) == (Status.CANCELLED, "Stopped on request.")
+
+
 async def test_the_end_of_the_server(stage: Stage) -> None:
     """What runs when the supervisor is closed goes on with the next one, as does what is queued."""
     children = [await stage.child(), await stage.child()]
