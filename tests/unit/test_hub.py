@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
+from itertools import count
 from pathlib import Path
 
 import msgspec
 import pytest
 import pytest_asyncio
 
-from runner.base import Commit, Filter, Placed
+from runner.base import Commit, Deleted, Filter, Page, Placed
 from runner.errors import CursorAhead, TaskNotFound
 from runner.events import EventType
 from runner.supervisor import Supervisor
@@ -149,6 +150,30 @@ async def test_a_read_that_has_just_ended(watched: Watched) -> None:
             return await read()
 
         assert list(await asyncio.gather(read(), read_later())) == [task.head, fresh.event_id]
+
+
+async def test_a_read_of_a_log_that_was_deleted(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks after a deletion is not given what is still being read of before: its id may have been taken in anew."""
+    readable, numbers = asyncio.Event(), count(1)
+
+    async def read(*_: object, **__: object) -> Page:
+        number = next(numbers)
+        await readable.wait()
+        return Page(b"", 0, number, number)
+
+    async def cursor() -> int:
+        page = await watched.hub.read_framed(
+            watched.task_id, after=0, size=FRAME_BYTES, most=FRAME_BYTES, filter=Filter()
+        )
+        return page.cursor
+
+    async def cursor_after_deletion() -> int:
+        watched.hub.publish(Deleted(watched.task_id))
+        readable.set()
+        return await cursor()
+
+    monkeypatch.setattr(watched.supervisor, "get_task_events", read)
+    assert list(await asyncio.gather(cursor(), cursor_after_deletion())) == [1, 2]
 
 
 async def test_memory_of_a_watched_task(watched: Watched) -> None:
