@@ -16,7 +16,7 @@ from runner.errors import CursorAhead, TaskNotFound
 from runner.events import EventType
 from runner.supervisor import Supervisor
 from runner.task import NewTask
-from server.bounds import FRAME_BYTES, RING_BYTES
+from server.bounds import FRAME_BYTES, PIECE_BYTES, RING_BYTES
 from server.hub import Hub
 from server.topic import Doorbell
 from tests.children import ToldChild, told_supervisor
@@ -174,6 +174,20 @@ async def test_a_read_of_a_log_that_was_deleted(watched: Watched, monkeypatch: p
 
     monkeypatch.setattr(watched.supervisor, "get_task_events", read)
     assert list(await asyncio.gather(cursor(), cursor_after_deletion())) == [1, 2]
+
+
+async def test_who_stands_at_the_same_place(watched: Watched) -> None:
+    """All who read on from the same event, with the same filter, are given the same frame, encoded once."""
+    with _watching(watched, lambda: None):
+        head = (await watched.hub.position(watched.task_id)).head
+        await watched.fill(3)
+        for size in (PIECE_BYTES, FRAME_BYTES):
+            reads = (
+                watched.hub.read_framed(watched.task_id, after=head, size=size, most=FRAME_BYTES, filter=Filter())
+                for _ in range(1000)
+            )
+            frames = {id(frame) for page in await asyncio.gather(*reads) for frame in page.frames}
+            assert len(frames) == 1
 
 
 async def test_memory_of_a_watched_task(watched: Watched) -> None:
