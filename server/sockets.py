@@ -353,6 +353,8 @@ class Session:
             self._list = self._hub.listing.follow(self.wake)
 
     def _reply(self, frame: protocol.ServerFrame) -> None:
+        if self._closing:  # nobody would send it, and whoever waits for room would wait for ever
+            return
         self._replies.append(protocol.encode(frame))
         self.wake()
 
