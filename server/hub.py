@@ -153,7 +153,8 @@ class Hub:
             return await self._frame(place)
         finally:
             # Not in a callback, before which somebody could join what was read when the log was shorter.
-            del self._reading[place]
+            if self._reading.get(place) is asyncio.current_task():
+                del self._reading[place]
 
     async def _frame(self, place: _Place) -> FramedPage:
         task_id, after, size, filter = place
@@ -224,6 +225,9 @@ class Hub:
     def _publish_deleted(self, task_id: str) -> None:
         self._deletions += 1
         self._positions.pop(task_id, None)
+        # Nobody is to join a read of what was deleted: the task may be taken in again before it ends.
+        for place in [place for place in self._reading if place[0] == task_id]:
+            del self._reading[place]
         if topic := self._drop(task_id):
             topic.end()
         self.listing.delete(task_id)

@@ -88,23 +88,28 @@ class Subscription:
         self.leave()
         self._hub.unwatch(self.topic, self.retire)
 
-    async def advance(self) -> Sequence[Frame]:
-        """The next frames; none when it stands at the head and has said so. Raises `TaskNotFound`, `CursorAhead`."""
-        while True:
-            page = await self._hub.read_framed(
-                self.task_id, after=self.cursor, size=self._size, most=self.frame_bytes, filter=self.filter
-            )
-            if self.topic.deleted:  # what has its id now, if it was taken in again, is another log
-                raise TaskNotFound(self.task_id)
-            self.cursor = page.cursor
-            self._size = larger(self._size, self.frame_bytes)
-            if page.frames:
-                return page.frames
-            position = await self._hub.position(self.task_id)
-            if self.cursor >= position.head:
-                return self._news_at_head(position)
+    async def advance(self) -> Sequence[Frame] | None:
+        """The next frames; none when nothing in the page that was read passes the filter.
 
-    def _news_at_head(self, position: Position) -> list[Frame]:
+        None when it stands at the head and has said so. Raises `TaskNotFound`, `CursorAhead`.
+        """
+        page = await self._hub.read_framed(
+            self.task_id, after=self.cursor, size=self._size, most=self.frame_bytes, filter=self.filter
+        )
+        self._check()
+        self.cursor = page.cursor
+        self._size = larger(self._size, self.frame_bytes)
+        if page.frames:
+            return page.frames
+        position = await self._hub.position(self.task_id)
+        self._check()
+        return self._news_at_head(position) if self.cursor >= position.head else ()
+
+    def _check(self) -> None:
+        if self.topic.deleted:  # what has its id now, if it was taken in again, is another log
+            raise TaskNotFound(self.task_id)
+
+    def _news_at_head(self, position: Position) -> Sequence[Frame] | None:
         news: list[protocol.ServerFrame] = []
         if not self._caught_up:
             self._caught_up = True
@@ -113,7 +118,7 @@ class Subscription:
         if position.ended and self.cursor == position.head and not self.done:
             self._ended_at = self.cursor
             news.append(protocol.End(task_id=self.task_id, status=position.status))
-        return [protocol.encode(frame) for frame in news]
+        return [protocol.encode(frame) for frame in news] or None
 
 
 class Session:
@@ -348,6 +353,8 @@ class Session:
             self._list = self._hub.listing.follow(self.wake)
 
     def _reply(self, frame: protocol.ServerFrame) -> None:
+        if self._closing:  # nobody would send it, and whoever waits for room would wait for ever
+            return
         self._replies.append(protocol.encode(frame))
         self.wake()
 
@@ -402,13 +409,13 @@ class Session:
         except RunnerError as error:
             self._give_up(subscription, error)
             return
-        for frame in frames:
+        for frame in frames or ():
             if not self._has(subscription):
                 return
             await self._stream.send(frame)
         await self._stream.drained()
         # Nothing is awaited from here on, so what stands at the head now is live before the next commit.
-        if self._has(subscription) and (frames or not self._settle(subscription)):
+        if self._has(subscription) and (frames is not None or not self._settle(subscription)):
             self._lagging[subscription] = None
 
     def _has(self, subscription: Subscription) -> bool:

@@ -131,6 +131,28 @@ async def test_what_comes_during_the_last_read_is_sent_once(tmp_path: Path, monk
         assert (await receive(client)).op == "pong"
 
 
+async def test_a_filter_that_nothing_passes(tmp_path: Path) -> None:
+    """While a log is read through for what passes a filter, the connection is answered between any two pages."""
+    RationedStore.permits, RationedStore.asked = asyncio.Semaphore(0), asyncio.Event()
+    with tiny_limits():
+        async with (
+            running(World(tmp_path, store=RationedStore)) as world,
+            connect(f"ws://{world.address}/ws") as client,
+        ):
+            await world.append(world.log, 20, 10)
+            await send(client, op="subscribe", task_id=world.log.task.id, agent_role="Nobody")
+            assert (await receive(client)).op == "hello"
+            await RationedStore.asked.wait()
+            await send(client, op="ping")
+            await send(client, op="subscribe", task_id=world.other.task.id)
+            await until(lambda: _lagging(world), lambda count: count == 2)
+            RationedStore.permits.release()
+            assert (await receive(client)).op == "pong"
+            for _ in range(20):
+                RationedStore.permits.release()
+            assert [(await receive(client)).op for _ in range(2)] == ["caught_up"] * 2
+
+
 @protocols
 @pytest.mark.parametrize("first", [{"since_event_id": 0}, {"since_event_id": 99}], ids=["a page", "an error"])
 async def test_what_was_read_for_a_subscription_before(

@@ -4,18 +4,19 @@ import asyncio
 import contextlib
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
+from itertools import count
 from pathlib import Path
 
 import msgspec
 import pytest
 import pytest_asyncio
 
-from runner.base import Commit, Filter, Placed
+from runner.base import Commit, Deleted, Filter, Page, Placed
 from runner.errors import CursorAhead, TaskNotFound
 from runner.events import EventType
 from runner.supervisor import Supervisor
 from runner.task import NewTask
-from server.bounds import FRAME_BYTES, RING_BYTES
+from server.bounds import FRAME_BYTES, PIECE_BYTES, RING_BYTES
 from server.hub import Hub
 from server.topic import Doorbell
 from tests.children import ToldChild, told_supervisor
@@ -149,6 +150,44 @@ async def test_a_read_that_has_just_ended(watched: Watched) -> None:
             return await read()
 
         assert list(await asyncio.gather(read(), read_later())) == [task.head, fresh.event_id]
+
+
+async def test_a_read_of_a_log_that_was_deleted(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks after a deletion is not given what is still being read of before: its id may have been taken in anew."""
+    readable, numbers = asyncio.Event(), count(1)
+
+    async def read(*_: object, **__: object) -> Page:
+        number = next(numbers)
+        await readable.wait()
+        return Page(b"", 0, number, number)
+
+    async def cursor() -> int:
+        page = await watched.hub.read_framed(
+            watched.task_id, after=0, size=FRAME_BYTES, most=FRAME_BYTES, filter=Filter()
+        )
+        return page.cursor
+
+    async def cursor_after_deletion() -> int:
+        watched.hub.publish(Deleted(watched.task_id))
+        readable.set()
+        return await cursor()
+
+    monkeypatch.setattr(watched.supervisor, "get_task_events", read)
+    assert list(await asyncio.gather(cursor(), cursor_after_deletion())) == [1, 2]
+
+
+async def test_who_stands_at_the_same_place(watched: Watched) -> None:
+    """All who read on from the same event, with the same filter, are given the same frame, encoded once."""
+    with _watching(watched, lambda: None):
+        head = (await watched.hub.position(watched.task_id)).head
+        await watched.fill(3)
+        for size in (PIECE_BYTES, FRAME_BYTES):
+            reads = (
+                watched.hub.read_framed(watched.task_id, after=head, size=size, most=FRAME_BYTES, filter=Filter())
+                for _ in range(1000)
+            )
+            frames = {id(frame) for page in await asyncio.gather(*reads) for frame in page.frames}
+            assert len(frames) == 1
 
 
 async def test_memory_of_a_watched_task(watched: Watched) -> None:

@@ -135,6 +135,21 @@ async def test_two_that_read_ahead_of_the_topic() -> None:
     assert (older.held, newer.held) == ([2, 3], [3])
 
 
+async def test_a_crowd_at_the_head() -> None:
+    """What is committed is encoded once for all live subscriptions with the same filter, however many."""
+    topic = Topic("task", Pump())
+    wires: list[bytes] = []
+    for _ in range(CROWD):
+        follower = Follower(topic, Filter())
+        follower.write = wires.append
+        assert topic.join(follower, Filter())
+    topic.take(make_commit(make_task(), ["x"] * 3))
+    for _ in range(CROWD):  # more turns than the pump needs
+        await asyncio.sleep(0)
+    assert len(wires) == CROWD
+    assert len({id(wire) for wire in wires}) == 1
+
+
 async def test_a_crowd_whose_task_is_deleted() -> None:
     """Everyone is told that there is nothing to follow any more, and other work gets its turn meanwhile."""
     topic = Topic("task", Pump())
