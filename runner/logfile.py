@@ -114,8 +114,9 @@ async def _chunks(store: Store, header: Header, size: int) -> AsyncIterator[byte
         page = await store.read_events(header.task.id, after=cursor, limit=limit, size=size, filter=Filter())
         if page.gap is not None:
             raise EventsExpired(header.task.id, page.gap.last + 1)
-        yield b"\n".join(page.events) + b"\n"
-        cursor = page.cursor
+        chunk, cursor = b"\n".join([*page.events, b""]), page.cursor
+        del page  # of what waits to be taken, nothing is held twice
+        yield chunk
 
 
 async def import_log(store: Store, chunks: AsyncIterator[bytes], *, event_limit: int | None = None) -> Task:

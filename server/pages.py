@@ -80,9 +80,10 @@ class Pages:
         self, task_id: str, first: Page, position: Position, limit: int, filter: Filter
     ) -> AsyncIterator[bytes]:
         """The JSON of a page of which the first piece was read, as it is taken."""
-        yield BEGINNING + first.body
-        page, count, size = first, first.count, len(first.body)
-        scans = 1
+        count, size, scans, gap = first.count, len(first.body), 1, first.gap
+        piece, page = BEGINNING + first.body, _reached(first)
+        del first  # of what waits to be taken, nothing is held twice
+        yield piece
         while count < limit and size < PAGE_BYTES and page.cursor < page.head:
             if filter != Filter() and scans == PAGE_SCANS:
                 break
@@ -93,11 +94,13 @@ class Pages:
                 break  # deleted meanwhile: the next request is told
             if more.gap is not None:  # so it is of events that have expired meanwhile
                 break
-            if more.count:
-                yield (b"," if count else b"") + more.body
-            page, count, size = more, count + more.count, size + len(more.body)
+            piece, page = (b"," if count and more.count else b"") + more.body, _reached(more)
+            count, size = count + more.count, size + len(more.body)
+            del more
+            if piece:
+                yield piece
         terminal = is_terminal(page, position)
-        yield end(count, page.cursor, page.head, terminal=terminal, gap=first.gap, epoch=self._hub.epoch)
+        yield end(count, page.cursor, page.head, terminal=terminal, gap=gap, epoch=self._hub.epoch)
 
     async def _read(self, task_id: str, after: int, limit: int, filter: Filter) -> Page:
         return await self._hub.read(task_id, after=after, limit=limit, size=PIECE_BYTES, filter=filter)
@@ -114,3 +117,8 @@ class Pages:
             if page.count or page.gap or page.first == 1 or scans == PAGE_SCANS:
                 return page
             before = page.first
+
+
+def _reached(page: Page) -> Page:
+    """A page without its events."""
+    return Page(b"", 0, page.cursor, page.head)

@@ -32,6 +32,7 @@ BENCHMARKS = (
     "poll",
     "memory",
     "stalled_readers",
+    "stalled_memory",
     "log_length",
     "loop_stall",
     "dashboard",

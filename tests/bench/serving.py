@@ -38,7 +38,7 @@ class Served:
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            if found := re.search(r"http://(\S+)", line):
+            if found := re.search(r"https?://(\S+)", line):
                 self.address, self.took = found[1], time.perf_counter() - begun
                 return self
         self.process.stdout.close()

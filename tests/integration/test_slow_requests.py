@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -107,18 +109,27 @@ async def test_a_client_that_reads_slowly(tmp_path: Path) -> None:
         assert [event.event_id for event in page.events] == list(range(1, 151))
 
 
-async def test_what_a_stalled_client_holds(tmp_path: Path) -> None:
-    """Of a page of 3 MB that is not read only a piece waits in the connection."""
+@pytest.mark.parametrize("path", ["events?limit=5000", "export.jsonl"])
+async def test_what_a_stalled_client_holds(tmp_path: Path, path: str) -> None:
+    """Of an answer of 3 MB that is not read, a piece waits in the connection, one to go there, and no more is held."""
     async with running(World(tmp_path)) as world:
         await world.append(world.log, 300, 10, padding=10_000)
-        async with _asking(world, "events?limit=5000"):
-            (connection,) = world.connections
-            await until(lambda: owed(connection) > WRITE_BUFFER)
-            async with asyncio.timeout(DEADLINE):
-                # Another request goes through all that this one would do by now.
-                answer = await world.http.get(f"http://{world.address}/api/tasks/{world.log.task.id}/events?limit=5000")
-            assert answer.json()["total"] == 300
-            assert owed(connection) < 2 * PIECE_BYTES
+        url = f"http://{world.address}/api/tasks/{world.log.task.id}/{path}"
+        whole = (await world.http.get(url)).content
+        tracemalloc.start()
+        try:
+            begun = tracemalloc.get_traced_memory()[0]
+            async with _asking(world, path):
+                await until(lambda: any(owed(connection) > WRITE_BUFFER for connection in world.connections))
+                async with asyncio.timeout(DEADLINE):
+                    # Another request goes through all that this one would do by now.
+                    assert (await world.http.get(url)).content == whole
+                assert max(map(owed, world.connections)) < 2 * PIECE_BYTES
+                gc.collect()
+                # The thread that reads the store holds what it has read last, for all readers.
+                assert tracemalloc.get_traced_memory()[0] - begun < 3.5 * PIECE_BYTES
+        finally:
+            tracemalloc.stop()
 
 
 async def test_a_page_in_pieces(tmp_path: Path) -> None:
