@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import shutil
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -265,6 +266,7 @@ def main() -> None:
     given only so: METAGPT_LIVE_LLM_API_KEY. With no LLM configured, the embedded demo model is used.
     """
     _open_standard_streams()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the key is in the memory of this process
 
 
 @main.command("serve")

@@ -1,14 +1,17 @@
 """Runs against an OpenAI-compatible endpoint, configured as a person would."""
 
 import asyncio
+import io
 import re
 import time
+import zipfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
+from runner.metagpt.demo.answers import answer as demo_answer
 from tests.openai_server import API_KEY, MODEL, Hang, OpenAiServer, Refuse, unused_url
 from tests.support import Api, Server, client, ends
 
@@ -51,6 +54,35 @@ async def test_a_whole_run(endpoint: OpenAiServer, real_api: Api) -> None:
 def _holding(folder: Path, words: bytes) -> list[Path]:
     """The files in a folder that hold these words."""
     return [file for file in folder.rglob("*") if file.is_file() and words in file.read_bytes()]
+
+
+def _leaking(prompt: str, system: str) -> str:
+    """A model that tells the key wherever it can."""
+    text = demo_answer(prompt, system).replace("```python\n", f"```python\n# {API_KEY}\n")
+    return text.replace('"Implementation approach": "', f'"Implementation approach": "{API_KEY} ')
+
+
+async def test_the_key_leaves_by_no_exit(real_api: Api, endpoint: OpenAiServer) -> None:
+    """Whatever is asked of the server, about runs whose model and endpoint tell the key, does not hold it."""
+    endpoint.answer = _leaking
+    try:
+        told = await real_api.finished("snake")
+    finally:
+        endpoint.answer = demo_answer
+    endpoint.script.append(Refuse(400, f"Nobody may call this with {API_KEY}."))
+    failed = await real_api.started()
+    await real_api.until_status(failed, "FAILED")
+    files = (await real_api.http.get(f"/api/tasks/{told}/artifacts")).json()["artifacts"]
+    paths = [path for path, operations in real_api.description.document["paths"].items() if "get" in operations]
+    urls = [
+        *(path.replace("{task_id}", task_id) for path in paths if "{path}" not in path for task_id in (told, failed)),
+        *(f"/api/tasks/{told}/artifacts/{file['path']}" for file in files),
+    ]
+    answers = {url: (await real_api.http.get(url)).content for url in [*urls, f"/api/tasks/{told}/search?q=key"]}
+    assert any(b"[redacted]" in answer for url, answer in answers.items() if url.endswith(".py"))
+    with zipfile.ZipFile(io.BytesIO(answers[f"/api/tasks/{told}/artifacts.zip"])) as packed:
+        answers |= {name: packed.read(name) for name in packed.namelist()}
+    assert [url for url, answer in answers.items() if API_KEY.encode() in answer] == []
 
 
 async def test_the_key_is_nowhere(real_server: Server, real_api: Api, endpoint: OpenAiServer) -> None:

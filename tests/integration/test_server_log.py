@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.support import Server, client
@@ -133,3 +134,9 @@ def test_a_terminal(monkeypatch: pytest.MonkeyPatch, no_color: str | None, colou
     finally:
         os.close(ours)
         os.close(theirs)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the limits of another process")
+def test_no_core_dumps(server: Server) -> None:
+    """A server that crashes leaves no image of its memory, in which the key is."""
+    assert psutil.Process(server.process.pid).rlimit(psutil.RLIMIT_CORE) == (0, 0)
