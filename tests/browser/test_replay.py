@@ -171,3 +171,36 @@ async def test_what_is_not_read_is_told_by_the_server(demo_server: Server, new_p
     page = await new_page()
     await page.goto(demo_server.url)
     assert await page.evaluate(_GO_ON, task_id) == []
+
+
+async def test_a_run_goes_on_after_retention(demo_server: Server, new_page: NewPage) -> None:
+    """Where the first attempt's events were deleted, the second is replayed from its first event to its last, with the
+    files that there were before it.
+    """
+    task = MadeUpTask(
+        [
+            event(41, "STATUS", status="QUEUED", attempt=2),
+            event(42, "STATUS", status="RUNNING", attempt=2),
+            event(43, "ACTION_START", "Engineer", action="WriteCode", file="a.py"),
+            event(44, "ARTIFACT", "Engineer", path="a.py", version=1, size=5, sha256=""),
+            event(45, "STATUS", status="CANCELLED", attempt=2),
+        ],
+        head=45,
+        status="CANCELLED",
+        attempt=2,
+    )
+    task.expired = 40
+    task.files = [{"path": "before.py", "version": 1, "size": 12, "current": False, "versions": []}]
+    page = await new_page()
+    await task.attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    await expect(page.locator("button.file")).to_have_count(2)
+    await expect(page.locator(".feed")).to_contain_text("Events 1 to 40 were deleted by retention.")
+    await expect(page.locator(".lanes")).to_contain_text("The events of earlier time were deleted by retention.")
+    await scrub(page, 0)
+    await expect(page.locator(".replay-where")).to_contain_text("41 of")
+    await expect_status(page, "QUEUED")
+    await expect(page.locator("button.file")).to_have_text([re.compile("before.py")])
+    await page.get_by_role("button", name="Play", exact=True).click()
+    await expect(page.locator(".task")).not_to_have_attribute("data-replaying", "")
+    await expect_status(page, "CANCELLED")

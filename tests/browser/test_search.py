@@ -1,5 +1,7 @@
 """Words are found in the list of tasks, and in the events of a task."""
 
+import re
+
 from playwright.async_api import expect
 
 from tests.browser.conftest import NewPage
@@ -24,7 +26,8 @@ async def test_words_are_found_in_tasks(demo_server: Server, new_page: NewPage) 
     await expect_unharmed(page)
     counts = page.locator(".status-filter button")
     await expect(counts).to_have_text(["All1", "Not started1"])
-    async with client(demo_server) as api:  # what changes meanwhile is counted among what is found, too
+    # What changes meanwhile is counted among what is found, too.
+    async with client(demo_server) as api, page.expect_response(re.compile(r"[?&]limit=1$")):
         await api.create("Another game about otters", title="Otters")
         await api.create("Another game about badgers")
     await expect(counts).to_have_text(["All2", "Not started2"])

@@ -13,7 +13,7 @@ from tests.support import Server
 FIRST_MAX = 200_000  # bytes transferred, headers included
 RUN_MAX = 300_000  # bytes, with the log of a short run
 AGAIN_MAX = 20_000  # bytes, for who has been here before
-REQUESTS_MAX = 75
+REQUESTS_MAX = 80
 
 
 async def test_the_first_view_is_light(demo_server: Server, new_page: NewPage) -> None:
