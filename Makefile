@@ -15,7 +15,7 @@ SOURCES := server runner tests
 # Tests wait for processes, sockets and browsers more than they compute.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(2 * os.cpu_count())')
 
-.PHONY: help run setup test chaos check types lint format audit chromium bench lock clean
+.PHONY: help run setup test chaos check types lint format audit fuzz chromium bench lock clean
 
 help: ## list these targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -67,6 +67,12 @@ audit: $(VENV)/.installed-dev ## look the locked packages up among known vulnera
 		$(BIN)/python -m pip --python $(VENV)/audit/bin/python --disable-pip-version-check --quiet install pip-audit; } || \
 		echo "pip-audit could not be installed."
 	@$(BIN)/python -m tests.audit $(VENV)/audit/bin/pip-audit
+
+# schemathesis, too: it is not in the suite.
+fuzz: $(VENV)/.installed-dev ## have schemathesis call the API of a real server by its own description (ARGS="--max-examples 500")
+	@test -x $(VENV)/fuzz/bin/st || { $(BIN)/python -m venv --without-pip $(VENV)/fuzz && \
+		$(BIN)/python -m pip --python $(VENV)/fuzz/bin/python --disable-pip-version-check --quiet install schemathesis; }
+	@$(BIN)/python -m tests.fuzz $(VENV)/fuzz/bin/st $(ARGS)
 
 chromium: $(VENV)/.installed-dev
 	@if command -v chromium chromium-browser google-chrome >/dev/null; then :; \

@@ -6,6 +6,7 @@ listed version are there, and they are what the event says, whoever is killed wh
 model has written do in the workspace meanwhile.
 """
 
+import fcntl
 import os
 from contextlib import suppress
 from hashlib import sha256
@@ -90,7 +91,7 @@ class Blobs:
                     raise FileNotKept(artifact.path, "it is not what the run has told of")
                 if self._durability == "full":
                     target.flush()
-                    os.fsync(target.fileno())
+                    _sync(target.fileno())
             except BaseException:
                 os.unlink(target.name)
                 raise
@@ -112,6 +113,14 @@ def _copy(source: BinaryIO, target: IO[bytes]) -> tuple[str, int]:
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        _sync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _sync(descriptor: int) -> None:
+    full = getattr(fcntl, "F_FULLFSYNC", None)  # on macOS, where fsync leaves the drive its cache
+    if full is None:
+        os.fsync(descriptor)
+    else:
+        fcntl.fcntl(descriptor, full)

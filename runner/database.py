@@ -46,7 +46,10 @@ async def open_database(path: Path, *, writes: bool) -> Database:
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode={mode}"
-    return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY)
+    connection = sqlite3.connect(uri, uri=True, isolation_level=None, timeout=_BUSY)
+    # On macOS alone fsync leaves the drive its cache; what a WAL held must be on the disk before it is written over.
+    connection.execute("PRAGMA checkpoint_fullfsync = ON")
+    return connection
 
 
 def _transact(begin: str, work: Callable[[sqlite3.Connection], _T], connection: sqlite3.Connection) -> _T:

@@ -26,7 +26,10 @@ _RETRY_PAUSE = 1.0  # seconds
 
 _log = logging.getLogger(__name__)
 
-_Awaited = tuple[Commit, asyncio.Future[None]]
+Committed = asyncio.Future[None]
+"""Done after the commit; it may hold an error instead, see `Recorder.append`."""
+
+_Awaited = tuple[Commit, Committed]
 
 
 class Recorder:
@@ -69,7 +72,7 @@ class Recorder:
         for listener in self._listeners:
             listener(change)
 
-    def append(self, task: Task, entries: Sequence[Entry]) -> tuple[Task, asyncio.Future[None]]:
+    def append(self, task: Task, entries: Sequence[Entry]) -> tuple[Task, Committed]:
         """Put entries into a task's log. task: as of the last of them, but for its head, which is still the old one.
 
         Returns the task with its new head, and a future that is done after the commit; it holds `StaleAttempt` if the
@@ -77,7 +80,7 @@ class Recorder:
         """
         events = _place(task.id, task.head, entries)
         after = msgspec.structs.replace(task, head=task.head + len(entries))
-        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done: Committed = asyncio.get_running_loop().create_future()
         # Most producers do not wait; an error is then seen by those who do, and by the next append of the task.
         done.add_done_callback(_retrieve)
         self._pending.append((Commit(after, events), done))
@@ -156,11 +159,11 @@ def _merge(commits: Sequence[Commit]) -> list[Commit]:
     return list(merged.values())
 
 
-def _fail(done: asyncio.Future[None], error: Exception) -> None:
+def _fail(done: Committed, error: Exception) -> None:
     if not done.done():
         done.set_exception(error)
 
 
-def _retrieve(done: asyncio.Future[None]) -> None:
+def _retrieve(done: Committed) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         done.exception()

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
 import msgspec
 
@@ -23,7 +23,8 @@ TOKEN_SHAPES = re.compile(r"(?i:\bbearer\s+)[\w.~+/=-]{16,}|\bsk-[\w-]{16,}")
 TOKEN_HINTS = ("sk-", "earer", "EARER")
 
 
-_MAY_HOLD_PASSWORD = re.compile(r"_proxy$|^PIP_\w*(INDEX_URL|PROXY)$", re.IGNORECASE)  # a single URL each
+_MAY_HOLD_PASSWORD = re.compile(r"_proxy$|^PIP_\w*(INDEX_URL|PROXY|FIND_LINKS)$", re.IGNORECASE)  # URLs
+_USER = re.compile(r"://([^/?#\s]*)@")  # in a URL: a name with a password, or a token alone
 
 
 class Redactor:
@@ -39,8 +40,11 @@ class Redactor:
         """A redactor of the secrets in an LLMConfig's fields, and in the URLs of proxies and of pip's index."""
         config = config or {}
         values = [config.get(field) for field in SECRET_FIELDS]
-        values.append(urlsplit(str(config.get("base_url", ""))).password)
-        values += [urlsplit(value).password for name, value in os.environ.items() if _MAY_HOLD_PASSWORD.search(name)]
+        for field in ("base_url", "proxy"):
+            values += _passwords(str(config.get(field, "")))
+        for name, value in os.environ.items():
+            if _MAY_HOLD_PASSWORD.search(name):
+                values += _passwords(value)
         return cls(value for value in values if isinstance(value, str))
 
     def suspects(self, line: bytes) -> bool:
@@ -84,3 +88,12 @@ class Redactor:
         if isinstance(value, (list, tuple)):
             return [self.value(item) for item in value]
         return value
+
+
+def _passwords(urls: str) -> list[str]:
+    """What lets somebody in at these URLs, as it stands there and as it is meant."""
+    found = []
+    for user in _USER.findall(urls):
+        name, _, password = user.partition(":")
+        found += [password or name, unquote(password or name)]
+    return found

@@ -1,42 +1,35 @@
 """One task from QUEUED to its terminal status: the queue's place, the child process, the end.
 
-A `Run` is the only one that makes events for its task while it lives. `task` is what the run has decided so far; the
-store follows a commit later, and whoever needs to know that it did awaits the future that `record` or `change` gives.
+A `Run` is the only one that makes events for its task while it lives; what it decides is in its ledger.
 """
 
 import asyncio
 import contextlib
 import logging
 import signal
-import sqlite3
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
-import msgspec
 import psutil
 
 from runner.attempt import (
     Answer,
     AttemptSpec,
-    BudgetRaised,
-    Checkpoint,
     Command,
     Confinement,
     Llm,
-    Note,
-    Options,
     Origin,
     Role,
     Say,
 )
 from runner.base import Entry, Stopped, Store
 from runner.blobs import Blobs, check_path
-from runner.checkpoint import read_checkpoint
-from runner.clocks import SilenceClock, WorkClock
+from runner.briefing import Briefing
+from runner.clocks import SilenceClock
 from runner.disk import outgrown
 from runner.errors import (
     AlreadyAnswered,
@@ -45,31 +38,27 @@ from runner.errors import (
     Conflict,
     FileNotKept,
     NotInTeam,
-    StaleAttempt,
     StorageUnavailable,
-    TaskNotFound,
 )
-from runner.events import EventType, draft, now, short
+from runner.events import EventType, now, short
 from runner.excerpts import FOLDER, Excerpts
-from runner.files import Artifact
 from runner.forkserver import Child, ForkServer
 from runner.hearing import Heard, decode_artifact, decode_note, decode_payload, decode_result, heard, is_note
 from runner.inside import is_plain_name
+from runner.ledger import Ledger
 from runner.limits import RunLimits
-from runner.recorder import Recorder, entry
+from runner.recorder import Committed, Recorder
 from runner.redact import Redactor
 from runner.resources import Meter, resource_payload
 from runner.speech import STOP, plain, told, unanswered
-from runner.states import IN_ATTEMPT, Status, Trigger
+from runner.states import Status, Trigger
 from runner.stats import AttemptStats, How, Resources
 from runner.task import FOLDED, Task, fold
 from runner.transitions import changed
-from runner.versions import read_files, versions
 from runner.workspace import lay_out
 
 RESOURCE_PERIOD = 2.0  # seconds between RESOURCE events
 _SHOWN = 300  # characters of a question
-LOSSES = 3  # attempts in a row that may lose their process; after the last of them the task has failed
 
 _log = logging.getLogger(__name__)
 
@@ -96,71 +85,52 @@ class Run:
         on_waiting: Callable[["Run"], None],
         keeping: Executor | None = None,
     ) -> None:
-        self.task = task
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.how: How = "graceful"
         """How it ended, if it was stopped."""
-        self._store = store
-        self._recorder = recorder
+        self._ledger = Ledger(task, store=store, recorder=recorder, on_waiting=partial(on_waiting, self))
+        self._briefing = Briefing(store=store, blobs=blobs, workspace=workspace, confinement=confinement, llm=llm)
         self._forks = forks
         self._llm = llm
         self._redactor = Redactor.of_config(llm.config)
         self._workspace = workspace
         self._blobs = blobs
-        self._confinement = confinement
         self._limits = limits
-        self._working = WorkClock(task.options.timeout_s, used=task.worked_s)
         self._silence = SilenceClock(limits.silence)
-        self._on_waiting = on_waiting
         self._keeping = keeping
         self._excerpts = Excerpts(blobs, limits.event_size, keeping)
         self._child: Child | None = None
         self._unsent: list[Command] = []  # what has come before the child
         self._answered: set[str] = set()  # the ids of questions
         self._asked: str | None = None  # the id of the question that was open when the attempt began
-        self._claimed: asyncio.Future[None] | None = None
+        self._claimed: Committed | None = None
         self._end_asked = asyncio.Event()
-        self._stop_reason: str | None = None
-        self._interruption: str | None = None
-        self._fatal: str | None = None
         self._resources: Resources | None = None
-        self._unwritten: Exception | None = None  # why its end is not in the log
+
+    @property
+    def task(self) -> Task:
+        """As far as the run has decided; the store may be a commit behind."""
+        return self._ledger.task
 
     def stats(self) -> AttemptStats:
         return AttemptStats(task_id=self.task.id, usage=self.task.usage, resources=self._resources)
 
-    def record(
-        self, event_type: EventType, payload: Mapping[str, Any], *, agent_role: str | None = None
-    ) -> asyncio.Future[None]:
-        """Put an event into the log. Returns a future that is done when it is committed."""
-        task = fold(self.task, event_type, agent_role, dict(payload))
-        return self._append(task, [entry(draft(event_type, payload, agent_role=agent_role))])
-
-    def change(
-        self, trigger: Trigger, *, reason: str | None = None, origin: Origin | None = None, **changes: Any
-    ) -> asyncio.Future[None]:
-        """Change the status, and put that into the log. Raises `Conflict` if the status does not allow it."""
-        task, status_entry = changed(self.task, trigger, reason, changes, origin)
-        return self._append(task, [status_entry])
-
-    def queue(self, origin: Origin) -> asyncio.Future[None]:
-        """Wait for a place, because a person wants it: with all the time to work that the task may take."""
-        self._working = WorkClock(self.task.options.timeout_s, used=0.0)
-        return self._queue(origin, queued_at=now(), losses=0, worked_s=0.0, waiting=None)
+    def queue(self, origin: Origin) -> Committed:
+        """Wait for a place, because a person wants it."""
+        return self._ledger.queue(origin)
 
     async def recover(self) -> None:
         """End an attempt whose process ended with its server; the task is queued again if it can go on."""
-        if self.task.status is Status.RUNNING and self.task.final_result is not None:
-            await self._write_end(None)
-        else:
-            # While a person was asked, nothing that this run did can have ended its server.
-            losses = self.task.losses + (self.task.waiting is None)
-            await self._write_loss("The server ended while this run was going on.", losses=losses)
+        await self._ledger.recover()
+
+    async def cancel(self, reason: str) -> None:
+        """End what has not begun, because a person wants it."""
+        await self._ledger.change(Trigger.STOP, reason=reason, completed_at=now(), waiting=None)
 
     def claim(self) -> None:
         """Begin the attempt that waits."""
         self._asked = None if self.task.waiting is None else self.task.waiting.request_id
-        self._claimed = self.change(
+        self._claimed = self._ledger.change(
             Trigger.CLAIM,
             started_at=now(),
             model=self._llm.model,
@@ -174,27 +144,25 @@ class Run:
         try:
             failure = await self._attempt()
         except AttemptLost as loss:
-            await self._finish(partial(self._write_loss, str(loss), losses=self.task.losses + 1))
+            await self._ledger.lose(str(loss))
         except (ChildLost, FileNotKept, StorageUnavailable) as lost:
-            await self._finish(partial(self._write_end, str(lost)))
+            await self._ledger.end(str(lost))
         except Exception as error:  # whatever broke it, an attempt ends with a terminal status
             _log.exception("the attempt broke")
-            await self._finish(partial(self._write_end, str(error) or type(error).__name__))
+            await self._ledger.end(str(error) or type(error).__name__)
         else:
-            await self._finish(partial(self._write_end, failure))
+            await self._ledger.end(failure)
         _log.info("the attempt has ended: %s", self.task.last_message)
 
     def stop(self, reason: str) -> None:
         """Begin to stop, because a person wants it. Further calls change nothing."""
         if self.task.status in (Status.RUNNING, Status.WAITING):
-            self._stop_reason = reason
-            self.change(Trigger.STOP, reason=reason, waiting=None)
-            self._working.pause()  # it has its grace now
+            self._ledger.stop(reason)
             self._end_child(self._limits.grace)
 
     def interrupt(self, reason: str, *, grace: float) -> None:
         """Begin to end, because the server does."""
-        self._interruption = reason
+        self._ledger.interrupt(reason)
         self._end_child(grace)
 
     def stopped(self, *, took: float) -> Stopped:
@@ -202,8 +170,8 @@ class Run:
 
         Raises `StorageUnavailable` if that is not in the log: the next server does not know of it, and may go on.
         """
-        if self._unwritten is not None:
-            raise StorageUnavailable(self._unwritten)
+        if self._ledger.unwritten is not None:
+            raise StorageUnavailable(self._ledger.unwritten)
         return Stopped(task_id=self.task.id, status=self.task.status, how=self.how, took_ms=round(took * 1000, 1))
 
     async def answer(self, request_id: str, answer: str) -> str | None:
@@ -216,14 +184,13 @@ class Run:
             raise AlreadyAnswered(request_id)
         self._answered.add(request_id)
         answer = self._redactor.text(answer)  # the team hears what the log has
-        done = self.record(
+        done = self._ledger.record(
             EventType.INPUT_RESPONSE,
             {"message": f"A person answered: {answer[:200]}", "request_id": request_id, "answer": answer},
             agent_role=waiting.role,
         )
         if self.task.status is Status.WAITING:
-            done = self.change(Trigger.ANSWER)
-            self._working.resume()
+            done = self._ledger.change(Trigger.ANSWER)
         if STOP in waiting.choices and plain(answer, waiting.choices) == STOP:
             reason = f'A person answered "{STOP}" to: {short(waiting.question, _SHOWN)}'
             self.stop(reason)
@@ -242,7 +209,7 @@ class Run:
         if self.task.final_result is not None:
             raise Conflict("The team has just finished; a message does not reach it any more.")
         message = Say(id=uuid4().hex, content=self._redactor.text(content), send_to=send_to)
-        await self.record(EventType.MESSAGE, told(message))
+        await self._ledger.record(EventType.MESSAGE, told(message))
         await self._tell(message)
 
     async def _tell(self, command: Command) -> None:
@@ -256,7 +223,8 @@ class Run:
     async def _attempt(self) -> str | None:
         """Run the child to its end. Returns what went wrong, or None."""
         if (asked := self.task.waiting) is not None and asked.overdue:  # while there was no process to notice it
-            return self._broken("Unanswered", unanswered(asked.question, self.task.options.answer_timeout_s or 0.0))
+            reason = unanswered(asked.question, self.task.options.answer_timeout_s or 0.0)
+            return self._ledger.break_off("Unanswered", reason)
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._keeping, lay_out, self._workspace)
         await loop.run_in_executor(self._keeping, self._blobs.tidy)
@@ -264,7 +232,7 @@ class Run:
         if child is None:
             return "The run was ended before its process existed."
         try:
-            async with self._working:
+            async with self._ledger.working:
                 return await self._attend(child)
         except TimeoutError:
             return f"The time limit of {self.task.options.timeout_s:g} s was reached."
@@ -312,23 +280,9 @@ class Run:
 
     async def _launch(self) -> Child | None:
         """A child, or None if a stop came first."""
-        earlier = await self._unless_ended(self._earlier())
-        if earlier is None or self._end_asked.is_set():
+        spec = await self._unless_ended(self._spec())
+        if spec is None or self._end_asked.is_set():
             return None
-        checkpoint, written = earlier
-        spec = AttemptSpec(
-            task_id=self.task.id,
-            attempt=self.task.attempt,
-            input_prompt=self.task.input_prompt,
-            options=_with_raised_budgets(self.task),
-            workspace=str(self._workspace),
-            confinement=self._confinement,
-            llm=self._llm,
-            project=self.task.project,
-            checkpoint=checkpoint,
-            used=self.task.usage,
-            versions=written,
-        )
         return await self._unless_ended(self._forks.fork(spec))
 
     async def _unless_ended(self, work: Coroutine[Any, Any, _T]) -> _T | None:
@@ -343,24 +297,18 @@ class Run:
             working.cancel()
             await asyncio.gather(working, return_exceptions=True)  # a child that was being made is gone then, too
 
-    async def _earlier(self) -> tuple[Checkpoint, list[Artifact]]:
-        """What the log knows of earlier attempts, and the versions of the files that they have written.
-
-        What comes into it later is sent to the child, who takes it for nothing that it knows.
-        """
-        if self.task.attempt == 1:
-            return Checkpoint(), []
-        assert self._claimed is not None
-        await asyncio.shield(self._claimed)  # with it, all that was answered before is in the log
-        checkpoint = await read_checkpoint(self._store, self._blobs, self.task.id, asked=self._asked)
-        return checkpoint, versions(await read_files(self._store, self._blobs, self.task.id))
+    async def _spec(self) -> AttemptSpec:
+        if self.task.attempt > 1:
+            assert self._claimed is not None
+            await asyncio.shield(self._claimed)
+        return await self._briefing.of(self.task, asked=self._asked)
 
     def _heed(self, lines: list[bytes]) -> list[bytes]:
         """Do what the child's notes say. Returns the other lines, which are events."""
         events = []
         for line in lines:
             if is_note(line):
-                self.task = _noted(self.task, decode_note(line))
+                self._ledger.note(decode_note(line))
             else:
                 events.append(line)
         return events
@@ -381,7 +329,7 @@ class Run:
                 for artifact in made.artifacts:
                     check_path(artifact)
 
-    def _absorb(self, events: Iterable[Heard]) -> asyncio.Future[None]:
+    def _absorb(self, events: Iterable[Heard]) -> Committed:
         """Put the child's events into the log."""
         entries: list[Entry] = []
         task = self.task
@@ -393,100 +341,25 @@ class Run:
             if event.event_type in FOLDED:
                 task = fold(task, event.event_type, event.agent_role, payload)
                 if event.event_type is EventType.ERROR and payload.get("fatal"):
-                    self._fatal = str(payload.get("message"))
+                    self._ledger.fatal = str(payload.get("message"))
                 if event.event_type is EventType.INPUT_REQUEST and task.status is Status.RUNNING:
-                    self._working.pause()
-                    worked = {"worked_s": self._working.used}
+                    worked = {"worked_s": self._ledger.working.used}
                     task, status_entry = changed(task, Trigger.ASK, str(payload.get("question")), worked)
                     entries.append(status_entry)
-        return self._append(task, entries)
-
-    def _append(self, task: Task, entries: Sequence[Entry]) -> asyncio.Future[None]:
-        waited = self.task.status is Status.WAITING
-        self.task, done = self._recorder.append(task, entries)
-        if waited is not (self.task.status is Status.WAITING):
-            self._on_waiting(self)
-        return done
+        return self._ledger.append(task, entries)
 
     def _verdict(self, code: int | None) -> str | None:
         """What went wrong, or None. Raises `AttemptLost` if the child was killed, by whomever."""
         asked = self.task.status is Status.WAITING
         if code == 0 and self.task.final_result is not None and not asked:
             return None
-        if self._fatal is not None:
-            return self._fatal
+        if self._ledger.fatal is not None:
+            return self._ledger.fatal
         when = "while a person was still asked" if asked else "before the team had finished"
         reason = f"The process of this run {_end(code)} {when}."
         if code is None or code < 0:
             raise AttemptLost(reason)
         return reason
-
-    async def _finish(self, write: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        try:
-            try:
-                await write()
-            except StaleAttempt:  # an event could not be written, so that what follows it is in the wrong place
-                self.task = await self._store.get_task(self.task.id)
-                if self.task.status in IN_ATTEMPT:
-                    await write()
-        except (StaleAttempt, StorageUnavailable, TaskNotFound, sqlite3.Error) as error:
-            self._unwritten = error
-            _log.error("the end of the attempt was not written (%s); the next start of the server will", error)
-
-    async def _write_end(self, failure: str | None) -> None:
-        changes: dict[str, Any] = {"completed_at": now(), "current_agent": None, "waiting": None}
-        if self.task.status is Status.STOPPING:
-            await self.change(Trigger.END_STOP, reason=self._stop_reason, **changes)
-        elif failure is None:
-            await self.change(Trigger.SUCCEED, progress=1.0, **changes)
-        elif self._interruption is not None:
-            await self._requeue(self._interruption, losses=self.task.losses)
-        else:
-            if failure != self._fatal:
-                error = {"message": failure, "error_type": "RunFailed", "traceback": None, "fatal": True}
-                self.record(EventType.ERROR, error)
-            await self.change(Trigger.FAIL, reason=failure, **changes)
-
-    async def _write_loss(self, reason: str, *, losses: int) -> None:
-        """The process is gone: the next attempt goes on, unless a stop or the end of the server was under way.
-
-        losses: in a row, with this one.
-        """
-        if self.task.status is Status.STOPPING or self._interruption is not None:
-            await self._write_end(reason)
-        elif losses < LOSSES:
-            error = {"message": reason, "error_type": "AttemptLost", "traceback": None, "fatal": False}
-            self.record(EventType.ERROR, error)
-            await self._requeue(reason, losses=losses)
-        else:
-            await self._write_end(f"{reason} That was the case {LOSSES} times in a row.")
-
-    async def _requeue(self, reason: str, *, losses: int) -> None:
-        """End this attempt and have the next one go on: in one commit, so that nobody takes the task for ended.
-
-        It keeps its place in the queue, which it had come through already.
-        """
-        waiting = self.task.waiting
-        self.change(Trigger.LOSE, reason=reason, completed_at=now(), current_agent=None, waiting=None)
-        await self._queue(
-            "checkpoint",
-            reason="It goes on where it was interrupted.",
-            losses=losses,
-            worked_s=self._working.used,
-            waiting=waiting,
-        )
-
-    def _queue(self, origin: Origin, **changes: Any) -> asyncio.Future[None]:
-        return self.change(
-            Trigger.RUN,
-            origin=origin,
-            attempt=self.task.attempt + 1,
-            started_at=None,
-            completed_at=None,
-            progress=None,
-            final_result=None,
-            **changes,
-        )
 
     def _end_child(self, grace: float) -> None:
         """Ask the child to end, now or as soon as it exists, and see to it that it does.
@@ -522,14 +395,8 @@ class Run:
         """End the attempt at once, as failed; not if it is to end already: then it is the grace that counts."""
         if self._end_asked.is_set():
             return
-        self._broken(error_type, reason)
+        self._ledger.break_off(error_type, reason)
         child.signal(signal.SIGKILL)
-
-    def _broken(self, error_type: str, reason: str) -> str:
-        """Have the attempt fail for this reason."""
-        self.record(EventType.ERROR, {"message": reason, "error_type": error_type, "traceback": None, "fatal": True})
-        self._fatal = reason
-        return reason
 
     async def _sample(self, pid: int) -> None:
         """Record what the process tree uses, every few seconds, until cancelled."""
@@ -540,22 +407,7 @@ class Run:
                 if self.task.status is Status.WAITING:  # a person may take days, in which nothing changes
                     continue
                 used = self._resources = await asyncio.to_thread(meter.read)
-                usage = self.task.usage
-                self.task = msgspec.structs.replace(self.task, worked_s=self._working.used)
-                self.record(EventType.RESOURCE, resource_payload(used, usage))
-
-
-def _noted(task: Task, note: Note) -> Task:
-    """The task after a line of its child that is no event."""
-    if not isinstance(note, BudgetRaised):
-        return task
-    to = int(note.to) if note.option == "budget_tokens" else note.to
-    return msgspec.structs.replace(task, raised=msgspec.structs.replace(task.raised, **{note.option: to}))
-
-
-def _with_raised_budgets(task: Task) -> Options:
-    raised = {option: to for option, to in msgspec.structs.asdict(task.raised).items() if to is not None}
-    return msgspec.structs.replace(task.options, **raised)
+                self._ledger.measure(resource_payload(used, self.task.usage))
 
 
 def _end(code: int | None) -> str:

@@ -21,8 +21,9 @@ from runner.logfile import import_into
 from runner.places import WAITING_LIMIT
 from runner.queue import QUEUE_LIMIT
 from runner.redact import Redactor
-from runner.supervisor import Supervisor, open_supervisor
+from runner.supervisor import Supervisor
 from runner.task import PROMPT_LIMIT, NewTask, Task
+from runner.wiring import open_supervisor
 from server import logs, terminal
 from server.app import create_app
 from server.entry import NotServed, open_gate

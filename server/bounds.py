@@ -2,7 +2,8 @@
 
 A reader that stalls costs little, beside what the kernel holds for its socket: over WebSocket one frame and one
 WRITE_BUFFER, of which who was at the head shares all but a PIECE; over REST two PIECEs of a log or a file, and not
-even that once it has taken nothing for STALL_TIMEOUT. Over TLS each has several times as much, encrypted for it alone.
+even that once it has taken nothing for STALL_TIMEOUT. Over TLS each has two frames or PIECEs, encrypted for it alone:
+one waits for the socket, and the next one for that. So frames are smaller there, TLS_FRAME_BYTES.
 All that readers share is bounded by RINGS_BYTES, PAGE_CACHE_BYTES, POSITION_CACHE and HELD_CHANGES; of a task that has
 changed in the list since the slowest reader read it, the id is kept beside.
 """
@@ -15,6 +16,7 @@ ASKS = 100  # answers and messages of a WebSocket that wait until the team's pro
 
 PAGE_BYTES = 4 * 1024 * 1024  # of events in one answer over REST, about
 PAGE_SCANS = 16  # reads of an answer over REST that only a part of what is read passes: of some thousand events each
+TLS_FRAME_BYTES = 2 * WRITE_BUFFER  # of one `events` frame over TLS, where each reader has its own, or a single event
 PIECE_BYTES = 2 * WRITE_BUFFER  # of an answer, or of the first frame of a replay, or a single event
 EXPORTED_FILE_BYTES = 1024 * 1024  # of a file that is taken along in an exported page
 HEAD_BYTES = 64 * 1024  # of a request's line and headers, about

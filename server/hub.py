@@ -14,7 +14,7 @@ import msgspec
 from runner.base import Change, Commit, Deleted, Expired, Filter, Page, Runner
 from server import protocol
 from server.audience import Audience
-from server.bounds import FRAME_BYTES, FRAME_EVENTS, PAGE_CACHE_BYTES, POSITION_CACHE, RINGS_BYTES
+from server.bounds import FRAME_EVENTS, PAGE_CACHE_BYTES, POSITION_CACHE, RINGS_BYTES
 from server.listing import Listing
 from server.protocol import Frame
 from server.pump import Pump
@@ -39,9 +39,9 @@ class FramedPage(msgspec.Struct, frozen=True):
         return sum(len(frame.wire) for frame in self.frames)
 
 
-def larger(size: int) -> int:
+def larger(size: int, most: int) -> int:
     """The size of the page after one of `size` bytes: a reader that takes what it gets is given more at a time."""
-    return min(2 * size, FRAME_BYTES)
+    return min(2 * size, most)
 
 
 class Hub:
@@ -124,10 +124,13 @@ class Hub:
             return page
         return await self._runner.get_task_events(task_id, after=after, limit=limit, size=size, filter=filter)
 
-    async def read_framed(self, task_id: str, *, after: int, size: int, filter: Filter) -> FramedPage:
-        """A page as frames, made once for all who stand at the same place. size: as of `read`, which it raises as."""
+    async def read_framed(self, task_id: str, *, after: int, size: int, most: int, filter: Filter) -> FramedPage:
+        """A page as frames, made once for all who stand at the same place. size: as of `read`, which it raises as.
+
+        most: bytes of a page that follows.
+        """
         page = await self._framed((task_id, after, size, filter))
-        ahead = task_id, page.cursor, larger(size), filter
+        ahead = task_id, page.cursor, larger(size, most), filter
         if page.full and ahead not in self._pages:  # read on while this one is sent
             self._begin_framed(ahead)
         return page

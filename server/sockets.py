@@ -46,6 +46,7 @@ class Subscription:
         "_size",
         "cursor",
         "filter",
+        "frame_bytes",
         "live",
         "task_id",
         "topic",
@@ -58,6 +59,7 @@ class Subscription:
         self.filter = wanted.filter
         self.live = False
         self.write = session.write
+        self.frame_bytes = session.frame_bytes
         self._session = session
         self._size = PIECE_BYTES  # of the next page
         self._caught_up = False
@@ -89,11 +91,13 @@ class Subscription:
     async def advance(self) -> Sequence[Frame]:
         """The next frames; none when it stands at the head and has said so. Raises `TaskNotFound`, `CursorAhead`."""
         while True:
-            page = await self._hub.read_framed(self.task_id, after=self.cursor, size=self._size, filter=self.filter)
+            page = await self._hub.read_framed(
+                self.task_id, after=self.cursor, size=self._size, most=self.frame_bytes, filter=self.filter
+            )
             if self.topic.deleted:  # what has its id now, if it was taken in again, is another log
                 raise TaskNotFound(self.task_id)
             self.cursor = page.cursor
-            self._size = larger(self._size)
+            self._size = larger(self._size, self.frame_bytes)
             if page.frames:
                 return page.frames
             position = await self._hub.position(self.task_id)
@@ -154,6 +158,11 @@ class Session:
         self._closes_after: str | None = None
         self._closing = False
         self._leaving: asyncio.Task[None] | None = None
+
+    @property
+    def frame_bytes(self) -> int:
+        """Of the largest frame of events that it is to be sent, or a single event."""
+        return self._stream.frame_bytes
 
     @property
     def subscriptions(self) -> Collection[Subscription]:

@@ -16,7 +16,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import Frame as ReceivedFrame
 from websockets.http11 import Request, Response
 
-from server.bounds import WRITE_BUFFER
+from server.bounds import FRAME_BYTES, TLS_FRAME_BYTES, WRITE_BUFFER
 from server.peers import Peer
 from server.protocol import CloseCode, Frame
 
@@ -25,6 +25,10 @@ EXTENSION = "metagpt_live.stream"
 
 class Stream(Protocol):
     """Where a session's frames go."""
+
+    @property
+    def frame_bytes(self) -> int:
+        """Of the largest frame of events that it is to be sent, or a single event."""
 
     @property
     def slow(self) -> bool:
@@ -152,10 +156,12 @@ class StreamProtocol(WebSocketsSansIOProtocol):
 class DirectStream:
     """A `Stream` over the transport itself."""
 
-    __slots__ = ("_protocol", "on_hold", "write")
+    __slots__ = ("_protocol", "frame_bytes", "on_hold", "write")
 
     def __init__(self, protocol: StreamProtocol) -> None:
         self._protocol = protocol
+        encrypted = protocol.transport.get_extra_info("sslcontext") is not None
+        self.frame_bytes = TLS_FRAME_BYTES if encrypted else FRAME_BYTES
         self.write: Callable[[bytes], None] = protocol.transport.write
         """Writes framed bytes at once. Not to be called between `on_hold` and the next `send`."""
         self.on_hold: Callable[[], None] = _ignore
@@ -185,6 +191,7 @@ class AsgiStream:
     slow = False  # ASGI's `send` waits by itself
 
     def __init__(self, websocket: WebSocket) -> None:
+        self.frame_bytes = FRAME_BYTES
         self._websocket = websocket
 
     @property

@@ -42,6 +42,8 @@ class Member(Protocol):
     cursor: int
     """event_id up to which everything was sent."""
     write: Callable[[bytes], None]
+    frame_bytes: int
+    """Of the largest frame of events that it is to be sent, or a single event."""
 
     def retire(self) -> None:
         """It is lagging, and has something to read: the doorbell of a lagging subscription."""
@@ -211,14 +213,15 @@ class Topic:
     def _write(self, feed: Feed, page: Page) -> Iterator[int]:
         after, feed.position = feed.position, page.cursor
         wire = encode_events(self.task_id, page.body, page.head).wire if page.count else b""
+        size = len(page.body) if page.count > 1 else 0  # a single event has no choice
         members = feed.members()
         for number, member in enumerate(members, 1):
             # Some have left since, and some have joined at a later event: after this page, or within it.
-            if member.live and member.cursor == after:
+            if member.live and member.cursor == after and size <= member.frame_bytes:
                 member.cursor = page.cursor
                 if wire:
                     member.write(wire)
-            elif member.live and after < member.cursor < page.cursor:
+            elif member.live and member.cursor < page.cursor:
                 self.leave(member, feed.filter)
                 member.retire()
             if number % STEP == 0:

@@ -9,6 +9,7 @@ export class Agents {
   #cards = new Map();
   #role = null;
   #onFilter;
+  #note = el("p", { class: "agents-note note", hidden: true });
   node = el("section", { class: "agents", "aria-label": text.agents.heading });
 
   /** @param {{onFilter: (role: string | null) => void}} options */
@@ -29,11 +30,14 @@ export class Agents {
 
   /** @param {import("./model.js").TaskModel} model */
   render(model) {
-    const nodes = [];
+    const note = text.agents.past[model.past] || (model.attempt > 1 ? text.agents.attempt(model.attempt) : "");
+    this.#note.hidden = note === "";
+    setText(this.#note, note);
+    const nodes = [this.#note];
     for (const agent of model.agents.values()) {
       if (!this.#cards.has(agent.role)) this.#cards.set(agent.role, this.#card(agent.role));
       const card = this.#cards.get(agent.role);
-      card.update(agent);
+      card.update(agent, model.usage.by_role[agent.role]);
       nodes.push(card.node);
     }
     arrange(this.node, nodes);
@@ -55,13 +59,14 @@ export class Agents {
     );
     return {
       node,
-      update(agent) {
+      update(agent, usage) {
+        const used = usage ? usage.prompt_tokens + usage.completion_tokens : 0;
         node.dataset.state = agent.state;
         setText(state, text.agents.states[agent.state]);
         setText(action, visible(agent.action ?? ""));
         setText(file, visible(agent.file ?? ""));
         setText(tail, agent.tail || agent.summary || "");
-        setText(tokens, agent.tokens ? text.agents.tokens(amount(agent.tokens), agent.tokens) : "");
+        setText(tokens, used ? text.agents.tokens(amount(used), used) : "");
       },
     };
   }

@@ -128,8 +128,10 @@ export const api = {
   events: (id, { since, limit, wait }, signal) =>
     json(`${task(id)}/events?since_event_id=${since}&limit=${limit}&wait=${wait}`, { signal }),
 
-  /** The files of a task, with all their versions. */
-  files: (id, signal) => json(`${task(id)}/artifacts`, { signal }),
+  /** The files of a task, with all their versions. @param {number | null} [through] as they were after this event */
+  files: (id, through = null, signal = undefined) => json(`${task(id)}/artifacts?${parameters({ through })}`, { signal }),
+  /** How its time was spent, and how the team stood after an event. */
+  metrics: (id, through) => json(`${task(id)}/metrics?${parameters({ through })}`),
   /** From one version to another, as a unified diff. @param {string} from 0 for no file @param {string} to */
   fileDiff: async (id, path, from, to, signal) =>
     (await request(`${fileUrl(id, path)}/diff?${new URLSearchParams({ from, to })}`, { signal })).text(),

@@ -30,6 +30,9 @@ export class Board {
   #parts;
   #diagrams = new Diagrams();
   #loading = el("p", { class: "note", hidden: true });
+  #timeline;
+  /** Whether the log is read from near its end. */
+  #isLate = false;
   /** Whether what was there when the page was opened is there now. */
   #isCaughtUp = false;
   #isGone = false;
@@ -44,6 +47,7 @@ export class Board {
    */
   constructor({ taskId, model, newModel, timeline, place, actions, words, onPlace, onDraw }) {
     this.#model = model;
+    this.#timeline = timeline;
     this.#place = place;
     this.#onPlace = onPlace;
     this.#onDraw = onDraw;
@@ -123,6 +127,7 @@ export class Board {
 
   /** Says that the log is not shown from its start. @param {number} eventId @param {() => void} onFromStart */
   startsLate(eventId, onFromStart) {
+    this.#isLate = true;
     this.#parts.feed.startsLate(eventId, onFromStart);
     this.#parts.lanes.startsLate(onFromStart);
   }
@@ -180,6 +185,11 @@ export class Board {
 
   #draw() {
     if (this.#isGone) return;
+    const { replay, lanes, charts } = this.#parts;
+    // A replay reads what is not read else.
+    const timeline = (this.#isLate ? replay.timeline : null) ?? this.#timeline;
+    lanes.show(timeline);
+    charts.show(timeline);
     for (const part of Object.values(this.#parts)) part.render(this.#shown);
     this.#onDraw();
   }

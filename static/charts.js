@@ -39,6 +39,11 @@ export class Charts {
     this.node.addEventListener("toggle", () => this.#draw());
   }
 
+  /** From now on, has the axis of another timeline. @param {import("./timeline.js").Timeline} timeline */
+  show(timeline) {
+    this.#timeline = timeline;
+  }
+
   /** @param {import("./model.js").TaskModel} model */
   render(model) {
     this.#model = model;

@@ -17,6 +17,8 @@ const RETRY_CAP_MS = 5_000;
 const RETRY_WHILE_POLLING_CAP_MS = 30_000;
 
 export class Connection {
+  /** A log is as long as it is, and far away. */
+  isWhole = false;
   /** @type {Mode} */
   mode = "connecting";
   /** A key of text.connection.reasons, or null. */

@@ -72,7 +72,7 @@ export class Files {
     arrange(this.#list, nodes);
     this.#blank.hidden = nodes.length > 0;
     setText(this.#blank, TERMINAL.has(model.status) ? text.files.empty.ended : text.files.empty.active);
-    this.#archive.hidden = files.length === 0;
+    this.#archive.hidden = !files.some(({ current }) => current);
     setText(this.#count, files.length ? String(files.length) : "");
     this.#more.hidden = files.length <= LISTED_MAX;
     setText(this.#more, text.files.more(files.length - LISTED_MAX));
@@ -99,13 +99,15 @@ export class Files {
   #row(file) {
     let row = this.#rows.get(file.path);
     if (!row) {
+      const former = el("span", { class: "file-former", title: text.files.formerHint, hidden: true }, text.files.former);
       const version = el("span", { class: "file-version" });
       const size = el("span", { class: "file-size" });
-      const button = el("button", { type: "button", class: "file", title: visible(file.path) }, icon("file"), words(nameOf(file.path), { class: "file-name" }), version, size);
-      row = { node: el("li", {}, button), button, version, size };
+      const button = el("button", { type: "button", class: "file", title: visible(file.path) }, icon("file"), words(nameOf(file.path), { class: "file-name" }), former, version, size);
+      row = { node: el("li", {}, button), button, former, version, size };
       this.#rows.set(file.path, row);
     }
     row.button.onclick = () => this.open({ path: file.path, version: file.version, from: null });
+    row.former.hidden = file.current;
     setText(row.version, text.files.version(file.version));
     setText(row.size, bytes(file.size));
     return row.node;

@@ -1,6 +1,6 @@
 /** The team as a graph: who told whom how much. Pressing an arrow shows in the feed what passed along it. */
 
-import { arrange, el, svg, visible } from "./dom.js";
+import { arrange, el, setText, svg, visible } from "./dom.js";
 import { roleName, roleShort, text } from "./text.js";
 import { PERSON } from "./traffic.js";
 
@@ -12,6 +12,8 @@ const BEND = 0.16;
 const FRESH_MS = 1600;
 /** The id of the arrows' tip; only one graph is on the page. */
 const TIP = "edge-tip";
+
+/** since: the event with which the attempt began of which the arrow tells. @typedef {{from: string, to: string, since: number}} Edge */
 
 export class Graph {
   #onChoose;
@@ -30,9 +32,10 @@ export class Graph {
   );
   #blank = el("p", { class: "blank small" }, text.graph.empty);
   #clear = el("button", { type: "button", class: "link", hidden: true, on: { click: () => this.choose(null) } }, text.filter.clear);
-  node = el("details", { class: "panel graph", open: true }, el("summary", {}, el("h2", {}, text.graph.heading)), this.#blank, this.#drawing, this.#clear);
+  #attempt = el("span", { class: "count" });
+  node = el("details", { class: "panel graph", open: true }, el("summary", {}, el("h2", {}, text.graph.heading), this.#attempt), this.#blank, this.#drawing, this.#clear);
 
-  /** @param {{onChoose: (edge: {from: string, to: string} | null) => void}} options */
+  /** @param {{onChoose: (edge: Edge | null) => void}} options */
   constructor({ onChoose }) {
     this.#onChoose = onChoose;
     this.#drawing.addEventListener("click", (event) => this.#press(event.target.closest(".edge")));
@@ -47,7 +50,7 @@ export class Graph {
     this.#arrows.querySelector(".edge")?.focus();
   }
 
-  /** @param {{from: string, to: string} | null} edge */
+  /** @param {Edge | null} edge */
   choose(edge) {
     this.#chosen = edge && `${edge.from}>${edge.to}`;
     this.#clear.hidden = edge === null;
@@ -58,6 +61,7 @@ export class Graph {
   /** @param {import("./model.js").TaskModel} model */
   render(model) {
     this.#model = model;
+    setText(this.#attempt, model.attempt > 1 ? text.task.attempt(model.attempt) : "");
     this.#draw();
   }
 
@@ -89,7 +93,7 @@ export class Graph {
   }
 
   #press(node) {
-    if (node) this.choose(node.getAttribute("aria-pressed") === "true" ? null : { from: node.dataset.from, to: node.dataset.to });
+    if (node) this.choose(node.getAttribute("aria-pressed") === "true" ? null : { from: node.dataset.from, to: node.dataset.to, since: this.#model.attemptBegan });
   }
 
   #key(event) {

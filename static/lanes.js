@@ -32,6 +32,8 @@ const INSET = 8;
 
 export class Lanes {
   #timeline;
+  /** The timeline that does not go back to the start of the run, if one does not. */
+  #late = null;
   #onSelect;
   #onSeek;
   #task = new Row(null);
@@ -53,7 +55,7 @@ export class Lanes {
   #scroller = el("div", { class: "lane-scroll", role: "group", "aria-label": text.lanes.label }, this.#plot);
   #length = el("span", { class: "count" });
   #table = el("div", { class: "lane-table" }, this.#names, this.#scroller);
-  #expired = el("p", { class: "note", hidden: true }, text.lanes.expired);
+  #expired = el("p", { class: "note", hidden: true });
   #early = el("p", { class: "note", hidden: true });
   #tools = {
     out: tool("minus", text.lanes.zoomOut, () => this.zoomBy(1 / ZOOM_STEP)),
@@ -108,8 +110,15 @@ export class Lanes {
     this.#onResize.disconnect();
   }
 
+  /** Shows another timeline. @param {import("./timeline.js").Timeline} timeline */
+  show(timeline) {
+    this.#timeline = timeline;
+    this.#early.hidden = timeline !== this.#late;
+  }
+
   /** Says that the run is not shown from its start. */
   startsLate(onFromStart) {
+    this.#late = this.#timeline;
     this.#early.hidden = false;
     this.#early.replaceChildren(text.lanes.early, " ", el("button", { type: "button", class: "link", on: { click: onFromStart } }, text.lanes.load));
   }
@@ -126,7 +135,8 @@ export class Lanes {
   render(model) {
     this.#model = model;
     this.#table.hidden = model.isExpired;
-    this.#expired.hidden = !model.isExpired;
+    this.#expired.hidden = model.expired === 0;
+    setText(this.#expired, model.isExpired ? text.lanes.expired : text.lanes.partlyExpired);
     if (model.isExpired) for (const tool of Object.values(this.#tools)) tool.disabled = true;
     this.#redraw();
   }

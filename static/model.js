@@ -44,21 +44,25 @@ export class TaskModel {
   queue = null;
   resources = null;
   head = 0;
+  /** What is known of events that were not folded. @type {"known" | "asked" | "unknown"} */
+  past = "known";
   /** The last event that retention has deleted; 0: none. */
   expired = 0;
   /** The time, in milliseconds, that this is a picture of; null: now. */
   asOf = null;
   /** @type {Map<string, ReturnType<typeof newAgent>>} */
   agents = new Map();
-  /** @type {Map<string, {path: string, version: number, size: number}>} */
+  /** current: the last attempt has it. @type {Map<string, {path: string, version: number, size: number, current: boolean}>} */
   artifacts = new Map();
   /** @type {{key: number, at: string, level: string, message: string}[]} */
   log = [];
   feed = new FeedModel();
   traffic = new Traffic();
   consumption = new Consumption();
-  /** The attempt that the folded events are in. */
+  /** The attempt that the folded events are in, of which the agents, the traffic and the current files tell. */
   foldedAttempt = 0;
+  /** The event with which it began, if it was folded. */
+  attemptBegan = 0;
   #seededTo = 0;
 
   /** @param {string} taskId */
@@ -121,14 +125,36 @@ export class TaskModel {
     this.feed.add({ event_id: from, agent_role: null, timestamp: null }, "gap", { from, to });
   }
 
-  /** Files that events which are not read, or are no more, told of. @param {{path: string, version: number, size: number}[]} files */
-  keep(files) {
-    for (const { path, version, size } of files) if (!this.artifacts.has(path)) this.artifacts.set(path, { path, version, size });
+  /**
+   * Goes on from after an event, where those up to it are not folded.
+   * @param {number} eventId
+   * @param {{team: any, files: any[]}} told how the team stood, as the server's metrics have it, or null; and its list of files
+   */
+  startAfter(eventId, { team, files }) {
+    this.head = eventId;
+    this.foldedAttempt = team?.attempt ?? 0;
+    for (const { agent_role: role, state, before, turns, action, file, summary } of team?.roles ?? []) Object.assign(this.agent(role), { state, before, turns, action, file, summary });
+    if (team) this.traffic = Traffic.of(team);
+    for (const { path, version, size, current } of files) this.artifacts.set(path, { path, version, size, current });
+  }
+
+  /** Takes over what another model of this task knows of the team and its files. @param {TaskModel} other */
+  takeTeam({ agents, artifacts, traffic, foldedAttempt, attemptBegan }) {
+    Object.assign(this, { agents, artifacts, traffic, foldedAttempt, attemptBegan });
   }
 
   /** Whether of its log nothing is left. */
   get isExpired() {
     return this.head > 0 && this.expired >= this.head;
+  }
+
+  /** What an earlier attempt has done is not what this one does. */
+  beginAttempt(attempt, eventId) {
+    this.foldedAttempt = attempt;
+    this.attemptBegan = eventId;
+    for (const agent of this.agents.values()) Object.assign(agent, newAgent(agent.role));
+    for (const file of this.artifacts.values()) this.artifacts.set(file.path, { ...file, current: false });
+    this.traffic = new Traffic();
   }
 
   agent(role) {
@@ -138,24 +164,25 @@ export class TaskModel {
   }
 }
 
-const newAgent = (role) => ({ role, state: "idle", action: null, file: null, tail: "", tokens: 0, summary: null, turns: 0, before: "idle" });
+const newAgent = (role) => ({ role, state: "idle", action: null, file: null, tail: "", summary: null, turns: 0, before: "idle" });
 
 /** What each type of event does to a model; `news`: it is not yet in the state that the model was seeded with. */
 const FOLDS = {
   STATUS(model, event, news) {
     const { status, attempt, reason, message } = event.payload;
-    const isNewAttempt = status === "RUNNING" && model.foldedAttempt !== attempt;
-    if (isNewAttempt) model.foldedAttempt = attempt;
+    const begins = status === "QUEUED" || (status === "RUNNING" && attempt !== model.foldedAttempt);
+    if (begins) model.beginAttempt(attempt, event.event_id);
     if (news) {
-      if (isNewAttempt) Object.assign(model, { startedAt: event.timestamp, completedAt: null, progress: null });
+      if (status === "QUEUED") Object.assign(model, { startedAt: null, completedAt: null, progress: null });
+      if (status === "RUNNING" && (model.startedAt === null || attempt !== model.attempt)) Object.assign(model, { startedAt: event.timestamp, completedAt: null, progress: null });
       Object.assign(model, { status, attempt: attempt ?? model.attempt, reason: reason ?? null });
       if (status !== "WAITING") model.waiting = null;
       if (status === "SUCCEEDED") model.progress = 1;
       if (TERMINAL.has(status)) model.completedAt = event.timestamp;
     }
-    if (TERMINAL.has(status) || isNewAttempt || status === "QUEUED") {
+    if (TERMINAL.has(status)) for (const agent of model.agents.values()) rest(agent, status === "SUCCEEDED" && agent.turns ? "done" : "idle");
+    if (TERMINAL.has(status) || begins) {
       model.feed.endAttempt();
-      for (const agent of model.agents.values()) rest(agent, status === "SUCCEEDED" && agent.turns ? "done" : "idle");
       model.resources = null;
     }
     // What is waited for is the question, which has a card of its own.
@@ -204,8 +231,6 @@ const FOLDS = {
   },
 
   LLM_CALL(model, event, news) {
-    const { prompt_tokens: prompt = 0, completion_tokens: completion = 0 } = event.payload;
-    if (event.agent_role) model.agent(event.agent_role).tokens += prompt + completion;
     model.consumption.call(event);
     if (news) {
       model.demo = event.payload.demo;
@@ -219,7 +244,7 @@ const FOLDS = {
 
   ARTIFACT(model, event) {
     const { path, version, size } = event.payload;
-    model.artifacts.set(path, { path, version, size });
+    model.artifacts.set(path, { path, version, size, current: true });
     model.feed.file(event);
   },
 
@@ -260,7 +285,8 @@ const FOLDS = {
 
   RESULT(model, event) {
     const { artifacts = [], project } = event.payload.final_result ?? {};
-    for (const { path, version, size } of artifacts) model.artifacts.set(path, { path, version, size });
+    for (const file of model.artifacts.values()) model.artifacts.set(file.path, { ...file, current: false });
+    for (const { path, version, size } of artifacts) model.artifacts.set(path, { path, version, size, current: true });
     model.feed.add(event, "result", { project, fileCount: artifacts.length, text: event.payload.message, cut: 0 });
   },
 };

@@ -7,6 +7,8 @@ import { text } from "./text.js";
 const PAGE = 500;
 
 export class OfflineRun {
+  /** All that there is can be read at once. */
+  isWhole = true;
   #task;
   /** The event_id before the first event that is kept. */
   #start;

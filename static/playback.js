@@ -1,6 +1,7 @@
 /** A task as it was: the same fold as the live one, up to a cursor that goes forth and back. No DOM here. */
 
 import { PAGE } from "./recording.js";
+import { Timeline } from "./timeline.js";
 
 /** Beyond this many pictures every second one is dropped. */
 const PICTURES_MAX = 32;
@@ -16,6 +17,9 @@ export class Playback {
   #newModel;
   /** Models at the ends of pages, from which one goes on instead of from the start. @type {Map<number, import("./model.js").TaskModel>} */
   #pictures = new Map();
+  /** Of all that was folded, also after the moment that is shown. */
+  timeline = new Timeline();
+  #timelineTo = 0;
   #seeks = 0;
   #ahead = [];
   #owedMs = 0;
@@ -25,6 +29,7 @@ export class Playback {
     this.#recording = recording;
     this.#newModel = newModel;
     this.model = newModel();
+    for (const role of this.model.agents.keys()) this.timeline.lane(role);
   }
 
   /**
@@ -87,6 +92,10 @@ export class Playback {
     if (event.event_id <= model.head) return;
     model.fold(event);
     model.asOf = Date.parse(event.timestamp);
+    if (event.event_id > this.#timelineTo) {
+      this.#timelineTo = event.event_id;
+      this.timeline.fold(event);
+    }
     if (event.event_id % PAGE) return;
     this.#pictures.set(event.event_id / PAGE, model.clone());
     if (this.#pictures.size <= PICTURES_MAX) return;

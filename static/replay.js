@@ -58,6 +58,11 @@ export class Replay {
     return this.#playback?.model ?? null;
   }
 
+  /** What each role did when up to there, and as far as it was seen in this replay. */
+  get timeline() {
+    return this.#playback?.timeline ?? null;
+  }
+
   destroy() {
     this.#wanted = this.#playback = null;
     this.#pause();
@@ -67,7 +72,7 @@ export class Replay {
   async seek(eventId) {
     if (this.#live().isExpired) return;
     this.#trouble = null;
-    const wanted = (this.#wanted = Math.min(Math.max(1, eventId), this.#live().head));
+    const wanted = (this.#wanted = Math.min(Math.max(this.#live().expired + 1, eventId), this.#live().head));
     const playback = this.#playback ?? new Playback({ recording: this.#recording, newModel: this.#newModel });
     const asked = performance.now();
     const onProgress = (at) => performance.now() - asked > SLOW_MS && setText(this.#where, text.task.replaying(at, wanted));
@@ -119,6 +124,7 @@ export class Replay {
     const model = this.model ?? live;
     this.node.hidden = live.head < 2;
     this.node.toggleAttribute("data-replaying", this.model !== null);
+    this.#range.min = String(Math.min(live.expired + 1, live.head));
     this.#range.max = String(live.head);
     this.#range.value = String(this.#wanted ?? model.head);
     const where = text.replay.at(model.head, live.head);

@@ -7,6 +7,7 @@ import { announce, el } from "./dom.js";
 import { FollowUp } from "./followup.js";
 import { icon } from "./icons.js";
 import { ACTIVE, TaskModel } from "./model.js";
+import { Past } from "./past.js";
 import { Question } from "./question.js";
 import { text } from "./text.js";
 import { Timeline } from "./timeline.js";
@@ -121,20 +122,21 @@ export class TaskView {
     model.seed(task);
     const timeline = new Timeline();
     for (const role of model.agents.keys()) timeline.lane(role);
-    this.#build(task, timeline);
-    const start = since ?? (task.head > LONG_LOG ? task.head - TAIL_EVENTS : 0);
+    const past = new Past(task, model);
+    this.#build(past, timeline);
+    const start = since ?? (task.head > LONG_LOG && !this.#connection.isWhole ? task.head - TAIL_EVENTS : 0);
     if (start > 0) {
       this.#board.startsLate(start + 1, () => this.#load(0));
-      this.#learnFiles();
+      this.#tell(past.look(start));
     }
-    this.#follow(start, timeline);
+    this.#follow(start, timeline, past);
   }
 
-  #build(task, timeline) {
+  #build(past, timeline) {
     this.#board = new Board({
       taskId: this.#taskId,
       model: this.#model,
-      newModel: () => new TaskModel(this.#taskId).describe(task),
+      newModel: past.newModel,
       timeline,
       place: this.#place,
       actions: { stop: () => this.#stop(), run: () => this.#run("checkpoint"), anew: () => this.#run("start"), remove: () => this.#remove() },
@@ -147,7 +149,14 @@ export class TaskView {
     this.#board.attached();
   }
 
-  #follow(start, timeline) {
+  /** Draws again when the server has told of what is not read here. */
+  async #tell(told) {
+    const board = this.#board;
+    await told;
+    board.changed();
+  }
+
+  #follow(start, timeline, past) {
     this.#isCaughtUp = false;
     const [model, board] = [this.#model, this.#board];
     const target = model.head;
@@ -157,6 +166,7 @@ export class TaskView {
           model.fold(event);
           timeline.fold(event);
         }
+        past.follow(events);
         const at = events.at(-1).event_id;
         if (!this.#isCaughtUp && head - start >= TAIL_EVENTS) board.progress(text.task.replaying(at, head));
         // Everything up to the state that the page began with is there: what comes now is news.
@@ -165,22 +175,13 @@ export class TaskView {
       },
       caughtUp: () => this.#caughtUp(),
       gap: (gap) => {
-        model.gap(gap);
-        this.#learnFiles();
+        this.#tell(past.lose(gap));
         board.changed();
       },
       reset: () => this.#load(),
       gone: () => this.gone(),
     });
     this.#clock = setInterval(() => ACTIVE.has(model.status) && board.tick(), CLOCK_MS);
-    board.changed();
-  }
-
-  /** Asks for the files of which no event tells that is read here. */
-  async #learnFiles() {
-    const [model, board] = [this.#model, this.#board];
-    const { artifacts } = await api.files(this.#taskId).catch(() => ({ artifacts: [] }));
-    model.keep(artifacts);
     board.changed();
   }
 

@@ -212,6 +212,11 @@ export const text = {
     states: { idle: "Idle", working: "Working", waiting: "Waiting", done: "Done" },
     tokens: (shown, number) => `${shown} ${number === 1 ? "token" : "tokens"}`,
     only: (name) => `Show only ${name}`,
+    past: {
+      asked: "Adding up what came before the events that are shown…",
+      unknown: "What came before the events that are shown could not be added up: the team, its messages and its files are those of these events alone.",
+    },
+    attempt: (number) => `What the team does in attempt ${number}; tokens are of all attempts.`,
   },
 
   lanes: {
@@ -226,6 +231,7 @@ export const text = {
     zoomHint: "zoom in to see each",
     early: "Earlier time is not loaded.",
     expired: "The events of this run were deleted by retention, so that there is nothing to show here and nothing to replay.",
+    partlyExpired: "The events of earlier time were deleted by retention.",
     load: "Load it",
     pause: (length) => `Nobody worked for ${length}`,
     waitsFor: (name) => (name ? `waits for ${name}` : "waits"),
@@ -344,7 +350,7 @@ export const text = {
     reply: "Answer it",
     nothing: "–",
     more: (number) => `and ${number.toLocaleString("en")} more`,
-    result: "The team has finished",
+    result: "What the team has made",
     resultFiles: (number) => count(number, "file", "files"),
     gap: (from, to) => `Events ${from} to ${to} were deleted by retention.`,
     file: "wrote",
@@ -382,6 +388,8 @@ export const text = {
     heading: "Files",
     empty: { active: "Files appear here as the team writes them.", ended: "The team has written no files." },
     version: (number) => `v${number}`,
+    former: "earlier",
+    formerHint: "The last attempt does not have this file: it is not in the download.",
     open: (path) => `Show ${path}`,
     loading: "Loading…",
     failed: "The file could not be loaded.",

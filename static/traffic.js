@@ -18,6 +18,16 @@ export class Traffic {
   /** The last message to everyone that each role does not begin with any more. */
   #heard = new Map();
 
+  /** As the server tells of it (runner/measures.py). */
+  static of({ roles, exchanges }) {
+    const traffic = new Traffic();
+    for (const { sender, receiver, count } of exchanges) traffic.edges.set(`${sender}>${receiver}`, { from: sender, to: receiver, count, last: 0 });
+    const from = roles.find((role) => role.begins_with !== null)?.begins_with;
+    if (from) traffic.#everyone = { from, eventId: 0 };
+    for (const { agent_role: role, begins_with: sender } of roles) if (sender === null) traffic.#heard.set(role, 0);
+    return traffic;
+  }
+
   message({ event_id: eventId, agent_role: role, payload }) {
     const from = senderOf(role, payload.sent_from);
     for (const name of payload.send_to ?? []) {
@@ -75,8 +85,9 @@ export function reaches(to, role, sender) {
   return (to ?? []).some((name) => (name === "<all>" ? role !== sender : lastPart(name) === role));
 }
 
-/** Whether an entry of the feed is something that one said to the other. */
-export function isBetween(entry, { from, to }) {
+/** Whether an entry of the feed is something that one said to the other, from an event on. */
+export function isBetween(entry, { from, to, since }) {
+  if (entry.key < since) return false;
   if (entry.kind === "message") return senderOf(entry.role, entry.from) === from && reaches(entry.to, to, from);
   return entry.kind === "question" && ((to === PERSON && entry.role === from) || (from === PERSON && entry.role === to));
 }

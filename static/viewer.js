@@ -217,7 +217,7 @@ export class Viewer {
 
   /** Which versions there are, and who wrote the one that is shown. */
   async #learn(signal) {
-    const { artifacts } = await api.files(this.#taskId, signal);
+    const { artifacts } = await api.files(this.#taskId, null, signal);
     const file = artifacts.find((known) => known.path === this.#path);
     if (!file) return;
     this.#versions = file.versions;

@@ -32,7 +32,7 @@ def tiny_limits() -> Iterator[None]:
             "server.topic.FRAME_EVENTS": 4,
             "server.topic.FRAME_BYTES": 1000,
             "server.hub.FRAME_EVENTS": 4,
-            "server.hub.FRAME_BYTES": 1000,
+            "server.stream.FRAME_BYTES": 1000,
             "server.sockets.PIECE_BYTES": 300,
             "server.hub.PAGE_CACHE_BYTES": 4000,
             "server.stream.WRITE_BUFFER": 1000,

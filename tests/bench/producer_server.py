@@ -132,7 +132,7 @@ class ProducerServer:
             entries = [Entry(EventType.TOKEN, "Engineer", tail(task.head + 1, size, task.id)[1:])] * count
             task, done = self._recorder.append(task, entries)
             await done
-        self._run.task = task
+        self._run = self._run_of(task)
         return {"task_id": task.id, "last_id": task.head, "seconds": time.perf_counter() - begun}
 
     def _run_of(self, task: Task) -> Run:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from playwright.async_api import Page, Route, WebSocketRoute, expect
 
@@ -136,6 +137,8 @@ class MadeUpTask:
         self.events = list(events)
         self.files: list[Json] = []
         """What the task has written, as the list of its artifacts has it."""
+        self.team: Json = {"attempt": 1, "roles": [], "exchanges": []}
+        """How the team stands, as its metrics have it."""
         self.expired = 0
         """The last event that was deleted."""
         self._sockets: list[WebSocketRoute] = []
@@ -168,7 +171,9 @@ class MadeUpTask:
     async def attach(self, page: Page) -> None:
         await page.route(re.compile(r"/api/tasks\?"), self._list)
         await page.route(f"**/api/tasks/{TASK_ID}", self._one)
-        await page.route(f"**/api/tasks/{TASK_ID}/artifacts", self._files)
+        await page.route(re.compile(rf"/api/tasks/{TASK_ID}/artifacts(\?.*)?$"), self._files)
+        await page.route(f"**/api/tasks/{TASK_ID}/events?*", self._page)
+        await page.route(f"**/api/tasks/{TASK_ID}/metrics*", self._metrics)
         await page.route_web_socket(re.compile(r"/ws$"), self._socket)
 
     async def _list(self, route: Route) -> None:
@@ -179,6 +184,15 @@ class MadeUpTask:
 
     async def _files(self, route: Route) -> None:
         await route.fulfill(json={"artifacts": self.files})
+
+    async def _page(self, route: Route) -> None:
+        query = parse_qs(urlsplit(route.request.url).query)
+        since, limit = (int(query[name][0]) for name in ("since_event_id", "limit"))
+        events = [known for known in self.events if known["event_id"] > since][:limit]
+        await route.fulfill(json={"events": events, "head": self.task["head"], "gap": None, "epoch": EPOCH})
+
+    async def _metrics(self, route: Route) -> None:
+        await route.fulfill(json={"team": self.team})
 
     def push(self, *events: Json) -> None:
         """Append events, and send them at once to the pages that are there."""

@@ -5,7 +5,7 @@ import re
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import NewPage
-from tests.browser.pages import TASK_ID, MadeUpTask, busy_log, heap, record_ids, scroll_feed
+from tests.browser.pages import TASK_ID, Json, MadeUpTask, busy_log, event, heap, record_ids, scroll_feed
 from tests.support import Server
 
 BURST = 5_000
@@ -44,12 +44,31 @@ async def test_a_long_log_is_shown_from_near_its_end(demo_server: Server, new_pa
         head=LONG,
         usage={"llm_calls": 9_000, "prompt_tokens": 1_000, "completion_tokens": 500, "cost_usd": 1.25},
     )
-    task.files = [{"path": "early.py", "version": 1, "size": 12, "versions": []}]
+    task.files = [{"path": "early.py", "version": 1, "size": 12, "current": True, "versions": []}]
+    idle: Json = {"before": "idle", "action": None, "file": None, "summary": None, "begins_with": None}
+    role = {"agent_role": "Architect", "state": "done", "turns": 1} | idle | {"summary": "The design"}
+    told = {"sender": "Architect", "receiver": "Engineer", "count": 7}
+    task.team = {"attempt": 1, "roles": [role], "exchanges": [told]}
     page = await new_page()
     await task.attach(page)
     await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
     await expect(page.locator(".card.message").last).to_contain_text(f"file_{(LONG - 1) // 10}.py")
     await expect(page.locator("button.file")).to_contain_text("early.py")
+    await expect(page.locator(".agent[data-role=Architect]")).to_contain_text("The design")
+    await expect(page.locator(".edge")).to_have_attribute("aria-label", re.compile("7 messages$"))
+    said = {"content": f"file_{(LONG - 1) // 10}.py", "cause_by": "", "sent_from": "", "send_to": ["Engineer"]}
+    task.push(event(LONG + 1, "MESSAGE", "Architect", **said), event(LONG + 2, "LOG", level="INFO"))
+    await expect(page.locator(".edge")).to_have_attribute("aria-label", re.compile("8 messages$"))
+    await page.get_by_label("Moment of the run").evaluate(
+        "(range) => ((range.value = '1205'), range.dispatchEvent(new Event('input')))"
+    )
+    await expect(page.locator(".replay-where")).to_contain_text("1,205 of")
+    await expect(page.locator(".lanes .note:visible")).to_have_count(0)
+    await expect(page.locator(".lane[data-role=Engineer] .action")).to_have_attribute(
+        "aria-label", re.compile("^120 actions")
+    )
+    await page.locator(".replay-now").click()
+    await expect(page.locator(".lanes .note:visible")).to_contain_text("Earlier time is not loaded.")
     assert task.subscribed_from == [LONG - 2_000]
     await expect(page.locator("[data-figure=calls] dd")).to_have_text("9,000")
     await expect(page.locator("[data-figure=cost] dd")).to_have_text("$1.25")

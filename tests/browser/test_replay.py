@@ -6,7 +6,7 @@ from playwright.async_api import Page, expect
 
 from tests.browser.conftest import NewPage
 from tests.browser.pages import TASK_ID, MadeUpTask, busy_log, event, expect_status, start
-from tests.support import Server
+from tests.support import Server, client
 
 # Seeks to and fro over a log of 3 500 events, each compared with the fold of exactly the events up to there.
 _SEEK = """async (kinds) => {
@@ -30,6 +30,40 @@ _SEEK = """async (kinds) => {
     if (written(playback.model) !== written(model)) wrong.push(cursor);
   }
   return wrong;
+}"""
+
+
+# At events throughout a log: what the server tells of the events up to there, and the fold of those after it, is what
+# the fold of all comes to.
+_GO_ON = """async (id) => {
+  const { Past } = await import("/static/past.js");
+  const { TaskModel } = await import("/static/model.js");
+  const task = await (await fetch(`/api/tasks/${id}`)).json();
+  const { events } = await (await fetch(`/api/tasks/${id}/events?limit=5000`)).json();
+  const newModel = () => new TaskModel(id).describe(task);
+  const written = ({ agents, traffic, artifacts }) => JSON.stringify([
+    [...agents.values()].map(({ role, state, action, file, summary, turns }) =>
+      [role, state, action, file, summary, turns]),
+    [...traffic.edges.values()].map(({ from, to, count }) => [from, to, count]).sort(),
+    [...artifacts.values()].map(({ path, version, size, current }) => [path, version, size, current]).sort(),
+  ]);
+  const found = [];
+  for (let share = 0.1; share <= 1; share += 0.15) {
+    const cursor = Math.floor(events.length * share);
+    const [whole, end] = [newModel(), Math.min(events.length, cursor + 40)];
+    const model = newModel();
+    const past = new Past(task, model);
+    const told = past.look(cursor);
+    for (const event of events.slice(cursor, end)) {
+      model.fold(event);
+      past.follow([event]);
+    }
+    await told;
+    for (const event of events.slice(0, end)) whole.fold(event);
+    if (model.past !== "known") found.push(model.past);
+    if (written(model) !== written(whole)) found.push([cursor, written(model), written(whole)]);
+  }
+  return found;
 }"""
 
 
@@ -119,3 +153,21 @@ async def test_a_moment_that_cannot_be_loaded_says_why(demo_server: Server, new_
     await expect(where).to_contain_text("The server cannot be reached.")
     await page.keyboard.press("l")
     await expect(where).to_have_text("30 of 30 events")
+
+
+async def test_what_is_not_read_is_told_by_the_server(demo_server: Server, new_page: NewPage) -> None:
+    """Anywhere in a run of two attempts, what the server tells and the events from there on come to what all events
+    come to: the team, its messages, its files.
+    """
+    async with client(demo_server) as api:
+        task_id = await api.started("A snake game", options={"review": ["Architect"]})
+        await api.until_event(task_id, "INPUT_REQUEST")
+        await api.stop(task_id)
+        await api.run(task_id)
+        asked = await api.until_status(task_id, "WAITING")
+        answer = {"request_id": asked["waiting"]["request_id"], "answer": "approve"}
+        await api.http.post(f"/api/tasks/{task_id}/input", json=answer)
+        await api.until_succeeded(task_id)
+    page = await new_page()
+    await page.goto(demo_server.url)
+    assert await page.evaluate(_GO_ON, task_id) == []

@@ -1,9 +1,11 @@
 """Who tells whom, who uses what, and the keys: on a task that a test makes up."""
 
+import re
+
 from playwright.async_api import expect
 
 from tests.browser.conftest import NewPage
-from tests.browser.pages import TASK_ID, Json, MadeUpTask, event
+from tests.browser.pages import TALL, TASK_ID, Json, MadeUpTask, event, expect_status
 from tests.support import Server
 
 
@@ -83,3 +85,50 @@ async def test_keys(demo_server: Server, new_page: NewPage) -> None:
     await page.keyboard.press("k")
     await expect(sheet).to_be_hidden()
     await expect(marked).to_have_count(0)
+
+
+async def test_a_new_attempt_begins_anew(demo_server: Server, new_page: NewPage) -> None:
+    """Cards and arrows tell of the last attempt, and say of which; what only an earlier one wrote is marked so, and a
+    run that was stopped when its team had just finished was stopped.
+    """
+    said = {"content": "x", "cause_by": "", "sent_from": ""}
+    written = {"version": 1, "size": 1, "sha256": ""}
+    task = MadeUpTask(
+        [
+            event(1, "STATUS", status="QUEUED", attempt=1),
+            event(2, "STATUS", status="RUNNING", attempt=1),
+            event(3, "MESSAGE", "ProductManager", send_to=["Architect"], **said),
+            event(4, "AGENT_START", "Architect"),
+            event(5, "ARTIFACT", "Architect", path="old.md", **written),
+            event(6, "ARTIFACT", "Architect", path="both.md", **written),
+            event(7, "AGENT_COMPLETE", "Architect", summary="The first design"),
+            event(8, "AGENT_START", "Engineer"),
+            event(9, "ACTION_START", "Engineer", action="WriteCode", file="a.py"),
+        ]
+    )
+    page = await new_page(viewport=TALL)
+    await task.attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    engineer, architect = (page.locator(f".agent[data-role={role}]") for role in ("Engineer", "Architect"))
+    await expect(engineer).to_have_attribute("data-state", "working")
+    await expect(page.locator(".edge")).to_have_attribute("aria-label", re.compile("1 message$"))
+    task.push(event(10, "STATUS", status="QUEUED", attempt=2))
+    await expect(engineer).to_have_attribute("data-state", "idle")
+    await expect(architect).not_to_contain_text("The first design")
+    await expect(page.locator(".edge")).to_have_count(0)
+    await expect(page.locator(".agents, .graph")).to_contain_text([re.compile("ttempt 2"), re.compile("Attempt 2")])
+    task.push(
+        event(11, "STATUS", status="RUNNING", attempt=2),
+        event(12, "MESSAGE", "ProductManager", send_to=["Architect"], **said),
+        event(13, "ARTIFACT", "Engineer", path="both.md", **written),
+        event(14, "RESULT", final_result={"artifacts": [{"path": "both.md", **written}]}),
+    )
+    await expect(page.locator(".edge")).to_have_attribute("aria-label", re.compile("1 message$"))
+    await page.locator(".edge").press("Enter")
+    await expect(page.locator(".card.message")).to_have_count(1)
+    await expect(page.locator("button.file", has=page.locator(".file-former:visible"))).to_contain_text(["old.md"])
+    await expect_status(page, "RUNNING")
+    task.push(event(15, "STATUS", status="CANCELLED", attempt=2))
+    await expect_status(page, "CANCELLED")
+    await expect(page.locator(".agent[data-state=done]")).to_have_count(0)
+    await expect(page.locator(".task")).not_to_contain_text("has finished")

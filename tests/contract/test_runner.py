@@ -25,8 +25,8 @@ from runner.errors import (
 )
 from runner.limits import RunLimits
 from runner.states import TERMINAL, Status
-from runner.supervisor import open_supervisor
 from runner.task import NewTask, Task
+from runner.wiring import open_supervisor
 from tests.support import DEADLINE
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

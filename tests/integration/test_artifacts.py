@@ -12,8 +12,9 @@ from runner.folder import DATABASE
 from runner.limits import RunLimits
 from runner.states import TERMINAL, Status
 from runner.store import SqliteStore
-from runner.supervisor import Supervisor, open_supervisor
+from runner.supervisor import Supervisor
 from runner.task import NewTask, Task
+from runner.wiring import open_supervisor
 from tests.support import Api, Server, client, until
 
 

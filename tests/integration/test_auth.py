@@ -221,6 +221,7 @@ async def test_a_login(guarded: Guarded) -> None:
         response = await api.http.post("/api/login", json={"token": guarded.viewer})
         attributes = {part.strip().partition("=")[0].lower() for part in response.headers["set-cookie"].split(";")[1:]}
         assert attributes == {"httponly", "samesite", "path", "max-age"}
+        assert response.headers["cache-control"] == "no-store"
         assert "SameSite=strict" in response.headers["set-cookie"]
         assert guarded.viewer not in response.headers["set-cookie"]
         assert (await api.http.get("/api/login")).json() == {"role": "viewer", "by_cookie": True}

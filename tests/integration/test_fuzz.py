@@ -1,6 +1,8 @@
 """Whatever is sent, over REST and over WebSocket, there is an answer, it is one that is described, and no server error.
 
-The requests are made from the server's own OpenAPI document: of values that fit it, mixed with such that do not.
+The requests are made from the server's own OpenAPI document: of values that fit it, mixed with such that do not. They
+are made by hypothesis alone. schemathesis, which is built on it, does the same with some twenty packages and ten times
+the requests: `make fuzz` asks it (tests/fuzz.py).
 """
 
 import json

@@ -266,13 +266,16 @@ async def test_a_connection_that_asks_for_nothing(impatient: Server, sent: bytes
 
 
 async def test_a_flood_of_requests(tmp_path: Path) -> None:
-    """A client that asks faster than it may is told when to come again, and is served then."""
+    """A client that asks faster than it may, also for WebSockets, is told when to come again, and is served then."""
     with Server(tmp_path / "data", REQUEST_RATE=1) as server:
         async with httpx.AsyncClient(base_url=server.url) as http:
             responses = await asyncio.gather(*(http.get("/api/tasks") for _ in range(20)))
             assert {response.status_code for response in responses} == {200, 429}
             refused = next(response for response in responses if response.status_code == 429)
             assert refused.json()["code"] == "too_many_requests"
+            async with watch(server) as watcher:
+                assert await watcher.to_close() == 1013
+            assert [frame["code"] for frame in watcher.frames] == ["too_many_requests"]
             await asyncio.sleep(int(refused.headers["retry-after"]))
             assert (await http.get("/api/tasks")).status_code == 200
 

@@ -5,18 +5,34 @@ import json
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import aclosing
 from pathlib import Path
 
 import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from runner.folder import DATABASE
+from runner.states import Status
+from runner.store import SqliteStore
+from server.bounds import TLS_FRAME_BYTES
 from server.headers import CONTENT_SECURITY_POLICY, SECURITY_HEADERS
+from tests.logs import make_commit, make_task
 from tests.support import Api, Server, bearer, command, new_token, watch
 
 TLS = Path(__file__).parents[1] / "tls"  # a certificate of nobody's for localhost, and keys
 RARE = 0.001  # requests a second
 EVIL = "http://evil.example"
+LONG = make_task("00000000000010a9")
+
+
+async def fill(data: Path) -> None:
+    """Make a long log of a run that has ended."""
+    data.mkdir()  # noqa: ASYNC240, nothing else is going on
+    async with aclosing(await SqliteStore.open(data / DATABASE)) as store:
+        await store.create_task(LONG, key=None, fingerprint="")
+        texts = ["x" * 2000] * 1000
+        await store.append([make_commit(LONG, texts, status=Status.SUCCEEDED, completed_at=LONG.created_at)])
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +42,7 @@ def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, 
     token = new_token(folder / "tokens.json")
     settings = {"TOKEN_FILE": folder / "tokens.json", "FORWARDED_ALLOW": "127.0.0.1", "CONNECTION_LIMIT": 2}
     tls = {"TLS_CERT": TLS / "cert.pem", "TLS_KEY": TLS / "key.pem"}
+    asyncio.run(fill(folder / "data"))
     with Server(folder / "data", ALLOW_HOST="runs.example.org", **settings, **tls) as server:
         yield server, token
 
@@ -43,6 +60,22 @@ async def test_tls(proxied: tuple[Server, str]) -> None:
     url = f"{server.url.replace('http', 'ws', 1)}/ws"
     async with connect(url, ssl=trust, additional_headers=bearer(token) | forwarded) as connection:
         assert json.loads(await connection.recv())["op"] == "hello"
+
+
+async def test_frames_over_tls(proxied: tuple[Server, str]) -> None:
+    """Where it is encrypted for each reader, a long log comes in smaller frames: a stalled reader has two of them."""
+    server, token = proxied
+    trust = ssl.create_default_context(cafile=TLS / "cert.pem")
+    url = f"{server.url.replace('http', 'ws', 1)}/api/tasks/{LONG.id}/events"
+    headers = bearer(token) | {"X-Forwarded-For": "192.0.2.1"}
+    events, sizes = 0, []
+    async with connect(url, ssl=trust, additional_headers=headers, max_size=None) as connection:
+        async for frame in connection:
+            if (decoded := json.loads(frame))["op"] == "events":
+                events += len(decoded["events"])
+                sizes.append(len(frame))
+    assert events == 1000
+    assert max(sizes) <= TLS_FRAME_BYTES + 1000
 
 
 @pytest.mark.parametrize("key", ["other.pem", "cert.pem"])
@@ -153,7 +186,8 @@ async def test_security_headers(server: Server, request_: bytes, status: int) ->
     """Every answer has them, once, also one to what is no HTTP; what may be a page has its policy, too."""
     head = await asyncio.to_thread(_ask, server, request_)
     assert head[0].split()[1] == str(status)
-    policies = () if status in (400, 431) else (("content-security-policy", CONTENT_SECURITY_POLICY),)
+    of_pages = (("content-security-policy", CONTENT_SECURITY_POLICY), ("cross-origin-resource-policy", "same-origin"))
+    policies = () if status in (400, 431) else of_pages
     for name, value in (*SECURITY_HEADERS, *policies):
         assert [line for line in head if line.startswith(f"{name}:")] == [f"{name}: {value}".lower()]
 

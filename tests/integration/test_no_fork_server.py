@@ -15,8 +15,8 @@ from runner import forkserver
 from runner.attempt import Llm
 from runner.limits import RunLimits
 from runner.states import TERMINAL, Status
-from runner.supervisor import open_supervisor
 from runner.task import NewTask
+from runner.wiring import open_supervisor
 from tests.support import DEADLINE, alive, command, until
 
 

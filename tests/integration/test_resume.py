@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from runner.ledger import LOSSES
 from runner.metagpt.demo.answers import answer as demo_answer
-from runner.run import LOSSES
 from tests.openai_server import Answered, Hang, OpenAiServer, Refuse
 from tests.support import Api, Json, Server, client, ends, gone, statuses, until
 

@@ -11,9 +11,10 @@ import pytest
 import pytest_asyncio
 
 from runner.base import Commit
-from runner.blobs import STAGE, stage
+from runner.blobs import STAGE, Blobs, stage
 from runner.errors import ArtifactNotFound
 from runner.events import EventType
+from runner.files import Artifact
 from runner.states import Status
 from tests.children import Stage, ToldChild, told_supervisor
 
@@ -25,6 +26,16 @@ DIGEST = sha256(CONTENT).hexdigest()
 async def running(tmp_path: Path) -> AsyncIterator[Stage]:
     async with told_supervisor(tmp_path) as (supervisor, forks):
         yield Stage(supervisor, forks)
+
+
+def test_a_full_sync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With durability "full", macOS is asked for what its fsync does not do, for the bytes and for the folder."""
+    asked: list[int] = []
+    monkeypatch.setattr("fcntl.F_FULLFSYNC", 51, raising=False)
+    monkeypatch.setattr("fcntl.fcntl", lambda descriptor, command: asked.append(command))
+    artifact = Artifact(path="main.py", version=1, size=len(CONTENT), sha256=DIGEST)
+    Blobs(tmp_path / "blobs", "full").keep_content(artifact, CONTENT)
+    assert asked == [51, 51]
 
 
 def write(child: ToldChild, path: str, content: bytes, version: int = 1) -> None:

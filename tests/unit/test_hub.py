@@ -109,14 +109,16 @@ async def test_a_cursor_ahead(watched: Watched) -> None:
                 with pytest.raises(CursorAhead):
                     await watched.hub.read(watched.task_id, after=ahead, limit=1, size=1, filter=Filter())
                 with pytest.raises(CursorAhead):
-                    await watched.hub.read_framed(watched.task_id, after=ahead, size=FRAME_BYTES, filter=Filter())
+                    await watched.hub.read_framed(
+                        watched.task_id, after=ahead, size=FRAME_BYTES, most=FRAME_BYTES, filter=Filter()
+                    )
 
 
 async def test_a_deleted_task(watched: Watched) -> None:
     """Nothing of a deleted task can be read any more, also not what the hub had at hand."""
     with _watching(watched, lambda: None):
         await watched.fill(10, size=100_000)
-        await watched.hub.read_framed(watched.task_id, after=0, size=FRAME_BYTES, filter=Filter())
+        await watched.hub.read_framed(watched.task_id, after=0, size=FRAME_BYTES, most=FRAME_BYTES, filter=Filter())
         await watched.supervisor.stop_task(watched.task_id)
         await watched.supervisor.delete_task(watched.task_id)
         with pytest.raises(TaskNotFound):
@@ -124,7 +126,7 @@ async def test_a_deleted_task(watched: Watched) -> None:
         with pytest.raises(TaskNotFound):
             await watched.hub.read(watched.task_id, after=0, limit=1, size=1, filter=Filter())
         with pytest.raises(TaskNotFound):
-            await watched.hub.read_framed(watched.task_id, after=0, size=FRAME_BYTES, filter=Filter())
+            await watched.hub.read_framed(watched.task_id, after=0, size=FRAME_BYTES, most=FRAME_BYTES, filter=Filter())
 
 
 async def test_a_read_that_has_just_ended(watched: Watched) -> None:
@@ -136,7 +138,9 @@ async def test_a_read_that_has_just_ended(watched: Watched) -> None:
 
         async def read() -> int:
             return (
-                await watched.hub.read_framed(watched.task_id, after=task.head, size=FRAME_BYTES, filter=Filter())
+                await watched.hub.read_framed(
+                    watched.task_id, after=task.head, size=FRAME_BYTES, most=FRAME_BYTES, filter=Filter()
+                )
             ).cursor
 
         async def read_later() -> int:

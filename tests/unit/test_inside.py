@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,29 @@ def test_follows_no_link_to_a_folder(folder: Path) -> None:
     (folder / "up").symlink_to(folder.parent)
     with pytest.raises(FileNotFoundError):
         open_inside(folder, "up/secret")
+
+
+def test_waits_for_nobody(folder: Path) -> None:
+    """A pipe, whose writer might never come, is refused."""
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(FileNotFoundError):
+        open_inside(folder, "pipe")
+
+
+def test_follows_no_link_that_comes_meanwhile(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is walked through is the one that was there: what is put in its place then is not looked at."""
+    outside = folder.parent / "outside"
+    outside.mkdir()
+    (outside / "main.py").write_text("secret")
+    real = os.open
+
+    def swapping(path: str, *arguments: int, **options: int) -> int:
+        opened = real(path, *arguments, **options)
+        if path == "project":
+            (folder / "project").rename(folder / "moved")
+            (folder / "project").symlink_to(outside)
+        return opened
+
+    monkeypatch.setattr(os, "open", swapping)
+    with open_inside(folder, "project/main.py") as file:
+        assert file.read() == b"print()"

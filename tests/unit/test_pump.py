@@ -7,6 +7,7 @@ import pytest
 
 from runner.base import Filter
 from runner.states import Status
+from server.bounds import FRAME_BYTES
 from server.pump import Pump
 from server.topic import STEP, Topic
 from tests.logs import make_commit, make_task
@@ -23,6 +24,7 @@ class Member:
         self.live = False
         self.cursor = 0
         self.write = write or self._count
+        self.frame_bytes = FRAME_BYTES
         self.retired = False
         assert topic.join(self, Filter())
 

@@ -16,8 +16,8 @@ from runner.attempt import Alive, BudgetRaised, OpenQuestion
 from runner.base import Commit, Load, Place
 from runner.errors import AlreadyAnswered, Conflict
 from runner.events import EventType, hence, now
+from runner.ledger import LOSSES
 from runner.limits import RunLimits
-from runner.run import LOSSES
 from runner.states import TERMINAL, Status
 from runner.store import SqliteStore
 from runner.usage import Raised, Usage

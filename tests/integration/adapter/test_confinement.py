@@ -39,7 +39,7 @@ def ptrace(pid):
 
 attacks = {{
     "write": lambda: open(victim, "w"),
-    "write on": lambda: open(victim, "r+"),
+    "write on": lambda: open(victim, "a"),
     "climb": lambda: open(os.path.relpath(victim), "w"),
     "through a link": lambda: open("way-out/new", "w"),
     "move out": lambda: os.rename("mine", f"{{outside}}/mine"),
