@@ -7,7 +7,6 @@ import { el } from "./dom.js";
 import { TaskForm } from "./form.js";
 import { Keyboard } from "./keyboard.js";
 import { TaskList } from "./list.js";
-import { Login } from "./login.js";
 import { text } from "./text.js";
 import { Topbar } from "./topbar.js";
 
@@ -84,7 +83,7 @@ async function enter() {
 }
 
 /** Shows nothing but the login. What comes after it begins anew. */
-function lock() {
+async function lock() {
   if (isLocked) return;
   isLocked = true;
   connection.close();
@@ -92,6 +91,7 @@ function lock() {
   shell.dataset.page = "login";
   document.title = text.brand;
   topbar.hideAll();
+  const { Login } = await import("./login.js");
   const login = new Login({ onDone: () => location.reload() });
   main.replaceChildren(login.node);
   login.focus();

@@ -4,7 +4,6 @@ import { api, newKey } from "./api.js";
 import { el, setText } from "./dom.js";
 import { Field, NumberField, Roles, Switch } from "./fields.js";
 import { icon } from "./icons.js";
-import { readLimits } from "./limits.js";
 import { ROLES } from "./model.js";
 import { text } from "./text.js";
 
@@ -93,7 +92,7 @@ export class TaskForm {
   /** Asks the server what the options may be. Until it has said so, what is wrong with them is said by its answer. */
   async #learn() {
     if (this.#limits) return;
-    this.#limits = await readLimits().catch(() => null);
+    this.#limits = await import("./limits.js").then(({ readLimits }) => readLimits()).catch(() => null);
     for (const field of this.#fields) if (this.#limits?.has(field.name)) field.limit?.(this.#limits.get(field.name));
   }
 

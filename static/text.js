@@ -122,8 +122,9 @@ export const text = {
     asConfigured: "As configured if empty",
     byDefault: (value) => `${figure(value)} if empty`,
     range({ least, most, isAbove, isWhole }) {
-      const above = least === null ? "" : isAbove ? ` above ${figure(least)}` : ` from ${figure(least)}`;
-      return `Enter a ${isWhole ? "whole " : ""}number${above}${most === null ? "" : ` to ${figure(most)}`}.`;
+      const from = least === null ? "" : isAbove ? ` above ${figure(least)}` : ` from ${figure(least)}`;
+      const to = most === null ? "" : isAbove ? ` and up to ${figure(most)}` : ` to ${figure(most)}`;
+      return `Enter a ${isWhole ? "whole " : ""}number${from}${to}.`;
     },
     codeReview: "Review the code",
     codeReviewHint: "The engineer reviews each file",

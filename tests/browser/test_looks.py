@@ -63,6 +63,7 @@ async def test_every_screen(demo_server: Server, new_page: NewPage, scheme: Lite
     await start(page, "A to-do list with due dates", options=["Project manager"])
     await expect_status(page, "WAITING")
     await shoot(page, f"{scheme}-2-question", FEW)
+    await page.set_viewport_size({"width": 1440, "height": 900})  # where the end of the feed is in view
     await page.locator(".question-panel").get_by_role("button", name="Approve").click()
     await see(page, ".card.step[data-state=running]")
     await shoot(page, f"{scheme}-3-running", FEW)

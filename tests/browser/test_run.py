@@ -56,8 +56,8 @@ async def test_wrong_options_are_told_beside_their_fields(demo_server: Server, n
     wrong = {
         "Priority": ("6", "Enter a whole number from \N{MINUS SIGN}5 to 5."),
         "Rounds": ("1.5", "Enter a whole number from 1 to 100."),
-        "Time limit, minutes": ("20000", "Enter a number above 0 to 10,080."),
-        "Budget, US$": ("0", "Enter a number above 0 to 1,000,000."),
+        "Time limit, minutes": ("20000", "Enter a number above 0 and up to 10,080."),
+        "Budget, US$": ("0", "Enter a number above 0 and up to 1,000,000."),
     }
     await expect(page.get_by_label("Time limit, minutes")).to_have_attribute("placeholder", "60 if empty")
     for label, (typed, _) in wrong.items():
