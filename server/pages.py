@@ -58,6 +58,8 @@ class Pages:
                 bell.clear()
                 page = await self._read(task_id, after, wanted.limit, filter)
                 position = await self._hub.position(task_id)
+                if topic.deleted:  # what has its id now, if it was taken in again, is another log
+                    raise TaskNotFound(task_id)
                 left = patience - asyncio.get_running_loop().time()
                 scans += 1
                 if page.count or page.gap or self._hub.closing:

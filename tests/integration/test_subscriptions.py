@@ -209,6 +209,25 @@ async def test_a_log_that_was_deleted_and_taken_in_again(
         assert not RationedStore.permits.locked()
 
 
+async def test_a_poll_of_a_log_that_was_deleted_and_taken_in_again(tmp_path: Path) -> None:
+    """A poll of a task that is deleted is told so, though a task with its id has been taken in meanwhile."""
+    RationedStore.permits, RationedStore.asked = asyncio.Semaphore(9), asyncio.Event()
+    async with running(World(tmp_path, store=RationedStore)) as world:
+        task_id, url = world.log.task.id, f"http://{world.address}/api/tasks"
+        await world.http.post(f"{url}/{task_id}/run")
+        await world.http.post(f"{url}/{task_id}/stop")
+        exported = (await world.http.get(f"{url}/{task_id}/export.jsonl")).content
+        RationedStore.permits = asyncio.Semaphore(0)
+        RationedStore.asked.clear()
+        polling = asyncio.create_task(world.http.get(f"{url}/{task_id}/events?wait=30"))
+        await RationedStore.asked.wait()
+        assert (await world.http.delete(f"{url}/{task_id}")).status_code == 204
+        taken_in = await world.http.post(f"{url}/import", content=exported, headers=JSONL)
+        assert taken_in.status_code == 201, taken_in.text
+        RationedStore.permits.release()
+        assert (await polling).json()["code"] == "task_not_found"
+
+
 async def test_events_that_retention_deletes_while_others_follow(tmp_path: Path) -> None:
     """Once retention has deleted events, nobody is shown them, and who asks for them is told of the gap."""
     with tiny_limits():
