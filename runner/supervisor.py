@@ -48,7 +48,7 @@ from runner.places import Places
 from runner.queue import Queue
 from runner.recorder import Recorder
 from runner.run import Run
-from runner.states import IN_ATTEMPT, Status, Trigger, follow
+from runner.states import ACTIVE, IN_ATTEMPT, Status, Trigger, follow
 from runner.stats import RunnerStats
 from runner.task import NewTask, Task, derived_title
 from runner.timeline import read_metrics, read_timeline
@@ -56,6 +56,7 @@ from runner.workspace import NotCopied, discard, keep_base
 
 _ALL = 1_000_000  # tasks
 _IMPORTED = "The task was imported: it shows a run of another server, and cannot be run or continued here."
+_NOT_WRITTEN = "Nothing is left of this run, but its end could not be written. The next start of the server will do so."
 
 _log = logging.getLogger(__name__)
 
@@ -281,8 +282,10 @@ class Supervisor:
         run = self._dispatcher.run_of(task_id)
         if run is None:
             task = await self._store.get_task(task_id)
-            if task.status is Status.QUEUED:
+            if task.status is Status.QUEUED and self._dispatcher.closing:
                 raise LeftQueued
+            if task.status in ACTIVE:
+                raise Conflict(_NOT_WRITTEN)
             return Stopped(task_id=task_id, status=task.status, how="graceful", took_ms=0.0)
         last = await self._dispatcher.stop(run, "Stopped on request.")
         return last.stopped(took=time.monotonic() - begun)

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from runner import database, recorder
 from runner.base import Change, Commit, Filter
-from runner.errors import StorageUnavailable
+from runner.errors import Conflict, StorageUnavailable
 from runner.events import EventType
 from runner.states import TERMINAL, Status
 from runner.store import SqliteStore
@@ -166,10 +166,12 @@ async def test_what_is_not_written_when_the_server_ends(trouble: Trouble) -> Non
 
 
 class Choosy(SqliteStore):
-    """A store that cannot write one word."""
+    """A store that cannot write some words."""
+
+    words: tuple[bytes, ...] = (b"unspeakable",)
 
     async def append(self, commits: Sequence[Commit]) -> list[bool]:
-        if any(b"unspeakable" in event.encoded for commit in commits for event in commit.events):
+        if any(word in event.encoded for commit in commits for event in commit.events for word in self.words):
             raise sqlite3.IntegrityError("this cannot be written")
         return await super().append(commits)
 
@@ -186,3 +188,22 @@ async def test_an_event_that_cannot_be_written(tmp_path: Path) -> None:
         task = await first.end()
         assert (task.status, task.reason) == (Status.FAILED, "this cannot be written")
         assert ends(await first.log()) == [(1, "FAILED")]
+
+
+class Endless(Choosy):
+    """A store that cannot write how a run ends."""
+
+    words = (b"FAILED", b"CANCELLED")
+
+
+async def test_a_stop_of_a_run_whose_end_cannot_be_written(tmp_path: Path) -> None:
+    """Who stops it is not told that it has stopped, as long as the task says that it runs."""
+    async with told_supervisor(tmp_path, kind=Endless) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        child = await stage.child()
+        await stage.until(Status.RUNNING)
+        child.exit(1)
+        await until(lambda: supervisor.load().running, lambda running: running == 0)
+        with pytest.raises(Conflict, match="could not be written"):
+            await supervisor.stop_task(stage.task_id)
+        assert (await stage.task()).status is Status.RUNNING
