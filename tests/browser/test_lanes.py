@@ -66,15 +66,21 @@ async def test_a_wait_is_for_whom_it_ended_with(demo_server: Server, new_page: N
             at(DAY_S + 1, event(10, "LLM_CALL", "Engineer", call="1", prompt_tokens=5, completion_tokens=2)),
             at(DAY_S + 2, event(11, "ACTION_COMPLETE", "Engineer", action="WriteCode", file="a.py", failed=False)),
             at(DAY_S + 3, event(12, "ACTION_START", "Engineer", action="WriteCode", file="b.py")),
-            at(DAY_S + 9, event(13, "STATUS", status="CANCELLED", attempt=1)),
+            at(DAY_S + 5, event(13, "ACTION_START", "Engineer", action="WriteTest", file="b.py")),
+            at(DAY_S + 7, event(14, "ACTION_COMPLETE", "Engineer", action="WriteTest", failed=True, cancelled=True)),
+            at(DAY_S + 9, event(15, "STATUS", status="CANCELLED", attempt=1)),
         ],
     )
     assert folded["waits"] == [["ProductManager", 4, 10], ["Human", 11, DAY_S]]
     assert not folded["isCrowded"]
-    assert folded["actions"] == [["WriteCode", "done", 7], ["WriteCode", "interrupted", 0]]
+    assert folded["actions"] == [
+        ["WriteCode", "done", 7],
+        ["WriteCode", "interrupted", 0],
+        ["WriteTest", "interrupted", 0],
+    ]
     assert 20 < folded["pauseWidth"] < 60
     assert abs(folded["backAgain"]) < 1
-    assert folded["eventAtEnd"] == 13
+    assert folded["eventAtEnd"] == 15
 
 
 async def test_a_run_is_seen_in_lanes(demo_server: Server, new_page: NewPage) -> None:

@@ -35,7 +35,7 @@ def say(child: ToldChild, millisecond: int, event_type: EventType, *, role: str 
 
 
 async def test_spans(stage: Stage) -> None:
-    """Turns, the actions in them and questions are spans; what the end of the attempt cuts off is interrupted."""
+    """Turns, actions and questions are spans; what is cancelled, or cut off by the attempt's end, is interrupted."""
     child = await stage.child()
     say(child, 0, EventType.AGENT_START, turn="Engineer-1")
     say(child, 10, EventType.ACTION_START, action="WriteCode", file="a.py")
@@ -44,6 +44,8 @@ async def test_spans(stage: Stage) -> None:
     say(child, 50, EventType.INPUT_REQUEST, **QUESTION)
     await stage.until(Status.WAITING)
     await stage.supervisor.answer(stage.task_id, "r", "yes")
+    say(child, 60, EventType.ACTION_START, action="WriteCode", file="b.py")
+    say(child, 70, EventType.ACTION_COMPLETE, action="WriteCode", file="b.py", failed=True, cancelled=True)
     child.exit(1)
     head = (await stage.end()).head
     timeline = await stage.supervisor.get_task_timeline(stage.task_id, after=0, limit=10)
@@ -52,8 +54,9 @@ async def test_spans(stage: Stage) -> None:
         ("action", ROLE, "Engineer-1", "WriteCode", "a.py", "failed"),
         ("turn", "Architect", "Architect-1", None, None, "interrupted"),
         ("question", ROLE, "Engineer-1", None, None, "done"),
+        ("action", ROLE, "Engineer-1", "WriteCode", "b.py", "interrupted"),
     ]
-    turn, action, _, question = timeline.spans
+    turn, action, _, question, _ = timeline.spans
     assert (action.duration_ms, action.attempt, action.start_event_id, action.end_event_id) == (30, 1, 4, 6)
     assert (turn.end_event_id, question.request_id) == (head, "r")
     (attempt,) = timeline.attempts
