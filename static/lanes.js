@@ -188,7 +188,7 @@ export class Lanes {
     const round = ticks.every(({ at }) => (at - this.#timeline.start) % 1000 === 0) ? stopwatch : duration;
     this.#ticks.replaceChildren(
       ...ticks.map(({ at, x }) => place(el("span", { class: "tick" }, round(at - this.#timeline.start)), x)),
-      ...scale.breaks.map(({ from, to, x }) => place(el("span", { class: "tick pause", title: text.lanes.pause(stopwatch(to - from)) }, `⋯ ${stopwatch(to - from)}`), x)),
+      ...scale.breaks.map(({ from, to, x }) => place(el("span", { class: "tick pause", title: text.lanes.pause(duration(to - from)) }, `⋯ ${duration(to - from)}`), x)),
     );
   }
 
