@@ -7,8 +7,10 @@ from typing import Any
 import msgspec
 import pytest_asyncio
 
-from runner.events import Draft, EventType
+from runner.base import Filter, Page
+from runner.events import Draft, EventType, now
 from runner.states import Status
+from runner.store import SqliteStore
 from runner.usage import Tally
 from tests.children import Stage, ToldChild, told_supervisor
 
@@ -156,3 +158,28 @@ async def test_how_the_team_stands(stage: Stage) -> None:
     assert (architect.state, architect.summary) == ("done", "A design.")
     ended = (await stage.supervisor.get_task_metrics(stage.task_id)).team
     assert {role.agent_role: role.state for role in ended.roles if role.turns} == {"Architect": "done", ROLE: "done"}
+
+
+async def test_the_metrics_of_an_ended_run_are_remembered(tmp_path: Path) -> None:
+    """The log of a run that has ended is read through once, and anew when retention has deleted it."""
+    read: list[Filter] = []
+
+    class Watched(SqliteStore):
+        async def read_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
+            read.append(filter)
+            return await super().read_events(task_id, after=after, limit=limit, size=size, filter=filter)
+
+    async with told_supervisor(tmp_path, kind=Watched) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        child = await stage.child()
+        say(child, 0, EventType.AGENT_START, turn="Engineer-1")
+        child.finish()
+        await stage.end()
+        told = await supervisor.get_task_metrics(stage.task_id)
+        whole = len([filter for filter in read if EventType.LLM_CALL in filter.event_types])
+        assert await supervisor.get_task_metrics(stage.task_id) == told
+        assert len([filter for filter in read if EventType.LLM_CALL in filter.event_types]) == whole > 0
+        assert (await supervisor.get_task_metrics(stage.task_id, through=1)).head == 1
+        await supervisor.expire(now())
+        left = await supervisor.get_task_metrics(stage.task_id)
+        assert (left.first_event_id, left.attempts) == (told.head + 1, 0)
