@@ -59,5 +59,6 @@ async def test_a_run_of_elsewhere_is_taken_in(demo_server: Server, new_page: New
     await expect_status(page, "SUCCEEDED")
     await expect(page.locator(".summary .imported")).to_be_visible()
     await expect(page.locator(f"a.row[href='/tasks/{task_id}'] .imported")).to_be_visible()
+    await expect(page.get_by_role("link", name="Download all as a zip")).to_be_hidden()
     await page.locator("button.file").first.click()
     await expect(page.locator(".viewer-body")).to_contain_text("without what is in them")
