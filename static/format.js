@@ -31,6 +31,13 @@ export function duration(ms) {
   return stopwatch(ms);
 }
 
+/** Milliseconds as a duration, and after the first minute as "4:05.25": as many digits as it has. */
+export function moment(ms) {
+  if (ms < 60_000) return duration(ms);
+  const fraction = Math.round(ms % 1000);
+  return fraction ? `${stopwatch(ms)}${(fraction / 1000).toFixed(3).slice(1).replace(/0+$/, "")}` : stopwatch(ms);
+}
+
 /** Milliseconds as "0:07", "4:05" or "1:02:03". */
 export function stopwatch(ms) {
   const seconds = Math.max(0, Math.floor(ms / 1000));

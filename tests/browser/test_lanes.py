@@ -83,6 +83,33 @@ async def test_a_wait_is_for_whom_it_ended_with(demo_server: Server, new_page: N
     assert folded["eventAtEnd"] == 15
 
 
+async def test_ends_between_attempts_and_half_seconds_can_be_read(demo_server: Server, new_page: NewPage) -> None:
+    """The name of the status in which an attempt ended stands out from its bar, and two ticks in a second differ."""
+    page = await new_page()
+    task = MadeUpTask(
+        [
+            at(0, event(1, "STATUS", status="QUEUED", attempt=1)),
+            at(0, event(2, "STATUS", status="RUNNING", attempt=1)),
+            at(1, event(3, "STATUS", status="CANCELLED", attempt=1)),
+            at(500, event(4, "STATUS", status="QUEUED", attempt=2)),
+            at(500, event(5, "STATUS", status="RUNNING", attempt=2)),
+            at(502, event(6, "STATUS", status="SUCCEEDED", attempt=2)),
+        ],
+        status="SUCCEEDED",
+        attempt=2,
+    )
+    await task.attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    ended = page.locator(".item.status[data-status=CANCELLED]")
+    await expect(ended).to_be_attached()
+    color, background = await ended.evaluate(
+        "(node) => [getComputedStyle(node).color, getComputedStyle(node).backgroundColor]"
+    )
+    assert color != background
+    ticks = await page.locator(".tick:not(.pause)").all_text_contents()
+    assert len(ticks) == len(set(ticks)) and any(re.fullmatch(r"8:2\d\.\d+", tick) for tick in ticks)
+
+
 async def test_a_run_is_seen_in_lanes(demo_server: Server, new_page: NewPage) -> None:
     """A chosen bar marks its card and gives its address, by mouse and by keyboard; the address marks it again."""
     page = await new_page()
