@@ -10,7 +10,7 @@ from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from runner.blobs import Blobs
-from runner.errors import StorageUnavailable
+from runner.errors import ContentNotKept, StorageUnavailable
 from runner.files import Artifact
 
 # What some system takes for a separator, a drive or a pattern, and what makes a name look like another.
@@ -18,14 +18,20 @@ _HARMFUL = re.compile('[\\\\:*?"<>|\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u
 
 
 def archive(blobs: Blobs, artifacts: Sequence[Artifact]) -> BinaryIO:
-    """A zip of these, open for reading; what is not kept any more is left out. Raises `StorageUnavailable`."""
+    """A zip of these, open for reading; what is not kept any more is left out.
+
+    Raises `ContentNotKept` if that is all of them, and `StorageUnavailable`.
+    """
     file = TemporaryFile()
     try:
-        _pack(blobs, artifacts, file)
+        packed = _pack(blobs, artifacts, file)
     except OSError as error:
         with suppress(OSError):  # what is still in its buffer cannot be written, either
             file.close()
         raise StorageUnavailable(error) from error
+    if artifacts and not packed:
+        file.close()
+        raise ContentNotKept(artifacts[0].path, artifacts[0].version)
     file.seek(0)
     return file
 
@@ -35,7 +41,8 @@ def safe_name(path: str) -> str:
     return _HARMFUL.sub("_", path)
 
 
-def _pack(blobs: Blobs, artifacts: Sequence[Artifact], file: BinaryIO) -> None:
+def _pack(blobs: Blobs, artifacts: Sequence[Artifact], file: BinaryIO) -> int:
+    """Returns how many of them are in it."""
     taken: Counter[str] = Counter()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
         for artifact in artifacts:
@@ -43,6 +50,7 @@ def _pack(blobs: Blobs, artifacts: Sequence[Artifact], file: BinaryIO) -> None:
                 name = _unused(safe_name(artifact.path), taken)
                 with packed.open(name, "w", force_zip64=True) as target:
                     shutil.copyfileobj(source, target)
+    return len(packed.namelist())
 
 
 def _unused(name: str, taken: Counter[str]) -> str:

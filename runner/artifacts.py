@@ -12,7 +12,7 @@ from runner.archive import archive
 from runner.base import Difference, Opened, Store
 from runner.blobs import Blobs
 from runner.difference import compare
-from runner.errors import ArtifactNotFound
+from runner.errors import ArtifactNotFound, ContentNotKept
 from runner.files import Artifact, File
 from runner.versions import read_files, versions
 
@@ -78,8 +78,8 @@ def _version(file: File, number: int | None) -> Artifact:
 
 @contextmanager
 def _kept(artifact: Artifact) -> Iterator[None]:
-    """Bytes that are there no more, since the task was deleted meanwhile, are not found."""
+    """Bytes are not there for a run that was imported, and no more for one that is deleted meanwhile."""
     try:
         yield
     except FileNotFoundError:
-        raise ArtifactNotFound(artifact.path, artifact.version) from None
+        raise ContentNotKept(artifact.path, artifact.version) from None

@@ -5,6 +5,7 @@
     - TaskExists: a task has this id already
     - LogFileError: a file is not the log of a run, or not a whole one
     - ArtifactNotFound: the task has no such file, or not this version of it
+        - ContentNotKept: the log tells of it, and what is in it is not here
     - NotComparable: these versions of a file have no diff
     - GitMissing: the git program, which diffs take, is not found
     - FileNotKept: what a run has written could not be kept
@@ -58,6 +59,15 @@ class ArtifactNotFound(RunnerError):
         super().__init__(f"The task has no file {path!r}{in_version}{there_are}.")
         self.path = path
         self.version = version
+
+
+class ContentNotKept(ArtifactNotFound):
+    def __init__(self, path: str, version: int) -> None:
+        super().__init__(path, version)
+        self.args = (
+            f"The content of {path!r} in version {version} is not here: an imported log tells of files without what is "
+            "in them.",
+        )
 
 
 class NotComparable(RunnerError):

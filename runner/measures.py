@@ -16,7 +16,7 @@ class Span(msgspec.Struct, frozen=True, kw_only=True):
 
     kind: a role's turn, an action in it, or a question to a person. turn: its id. action, file: of an action.
     request_id: of a question. started_at, ended_at: RFC 3339 UTC, and the events that tell so; the end is null while it
-    goes on. outcome: interrupted if the attempt ended first, null while it goes on.
+    goes on. outcome: interrupted if it was cancelled or the attempt ended first, null while it goes on.
     """
 
     kind: SpanKind

@@ -47,11 +47,12 @@ from runner.measures import TaskMetrics, Timeline
 from runner.places import Places
 from runner.queue import Queue
 from runner.recorder import Recorder
+from runner.remembered import Remembered
 from runner.run import Run
 from runner.states import ACTIVE, IN_ATTEMPT, Status, Trigger, follow
 from runner.stats import RunnerStats
 from runner.task import NewTask, Task, derived_title
-from runner.timeline import read_metrics, read_timeline
+from runner.timeline import read_timeline
 from runner.workspace import NotCopied, discard, keep_base
 
 _ALL = 1_000_000  # tasks
@@ -96,6 +97,7 @@ class Supervisor:
         self._keeping = keeping
         self._reading = reading
         self._creation = asyncio.Lock()
+        self._metrics = Remembered(store)
         self._dispatcher = Dispatcher(queue=queue, places=places, new_run=self._new_run)
         self._admission = asyncio.Lock()
 
@@ -275,7 +277,7 @@ class Supervisor:
         return await read_timeline(self._store, task_id, after=after, limit=limit)
 
     async def get_task_metrics(self, task_id: str, *, through: int | None = None) -> TaskMetrics:
-        return await read_metrics(self._store, task_id, through=through)
+        return await self._metrics.metrics(task_id, through=through)
 
     async def stop_task(self, task_id: str) -> Stopped:
         begun = time.monotonic()  # the loop's clock may stand still for a turn

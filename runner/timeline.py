@@ -3,7 +3,7 @@
 A log is read through in pages; what is kept of it is what is asked for, and what has not ended.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -190,7 +190,7 @@ class _Spans:
                 ended_at=event.timestamp,
                 end_event_id=event.event_id,
                 duration_ms=_between(span.started_at, event.timestamp),
-                outcome=outcome or ("failed" if event.payload.get("failed") else "done"),
+                outcome=outcome or _outcome(event.payload),
             )
         )
 
@@ -254,6 +254,12 @@ class _Sums:
         known = self._roles.get(role, RoleMetrics(agent_role=role))
         changes = {name: getattr(known, name) + amount for name, amount in amounts.items()}
         self._roles[role] = msgspec.structs.replace(known, **changes)
+
+
+def _outcome(payload: Mapping[str, Any]) -> Outcome:
+    if payload.get("cancelled"):
+        return "interrupted"
+    return "failed" if payload.get("failed") else "done"
 
 
 def _between(start: str | None, end: str) -> int:

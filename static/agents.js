@@ -10,7 +10,8 @@ export class Agents {
   #role = null;
   #onFilter;
   #note = el("p", { class: "agents-note note", hidden: true });
-  node = el("section", { class: "agents", "aria-label": text.agents.heading });
+  #list = el("div", { class: "agent-cards" });
+  node = el("section", { class: "agents", "aria-label": text.agents.heading }, this.#note, this.#list);
 
   /** @param {{onFilter: (role: string | null) => void}} options */
   constructor({ onFilter }) {
@@ -33,14 +34,14 @@ export class Agents {
     const note = text.agents.past[model.past] || (model.attempt > 1 ? text.agents.attempt(model.attempt) : "");
     this.#note.hidden = note === "";
     setText(this.#note, note);
-    const nodes = [this.#note];
+    const nodes = [];
     for (const agent of model.agents.values()) {
       if (!this.#cards.has(agent.role)) this.#cards.set(agent.role, this.#card(agent.role));
       const card = this.#cards.get(agent.role);
       card.update(agent, model.usage.by_role[agent.role]);
       nodes.push(card.node);
     }
-    arrange(this.node, nodes);
+    arrange(this.#list, nodes);
   }
 
   #card(role) {

@@ -24,10 +24,12 @@ export class Charts {
     cpu: new Chart(text.charts.cpu, (percent) => text.charts.percent(percent)),
     memory: new Chart(text.charts.memory, bytes),
   };
+  #less = el("p", { class: "note", hidden: true }, text.charts.less);
   node = el(
     "details",
     { class: "panel charts", open: true },
     el("summary", {}, el("h2", {}, text.charts.heading)),
+    this.#less,
     ...Object.values(this.#meters).map(({ node }) => node),
     this.#table,
     el("div", { class: "chart-grid" }, ...Object.values(this.#charts).map(({ node }) => node)),
@@ -52,7 +54,8 @@ export class Charts {
 
   #draw() {
     if (!this.#model || !this.node.open) return;
-    const { usage, options, raised, consumption } = this.#model;
+    const { usage, options, raised, consumption, countsLess } = this.#model;
+    this.#less.hidden = !countsLess;
     const tokens = usage.prompt_tokens + usage.completion_tokens;
     this.#meters.tokens.show(tokens, raised.budget_tokens ?? options.budget_tokens, amount(tokens), amount);
     this.#meters.cost.show(usage.cost_usd ?? 0, raised.budget_usd ?? options.budget_usd, cost(usage), (usd) => cost({ cost_usd: usd }));

@@ -27,7 +27,7 @@ export class Downloads {
 
   /** @param {import("./model.js").TaskModel} model */
   render(model) {
-    this.#files.hidden = model.artifacts.size === 0;
+    this.#files.hidden = model.artifacts.size === 0 || Boolean(model.importedAt);
     this.node.hidden = model.head === 0;
   }
 

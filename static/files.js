@@ -72,7 +72,7 @@ export class Files {
     arrange(this.#list, nodes);
     this.#blank.hidden = nodes.length > 0;
     setText(this.#blank, TERMINAL.has(model.status) ? text.files.empty.ended : text.files.empty.active);
-    this.#archive.hidden = !files.some(({ current }) => current);
+    this.#archive.hidden = Boolean(model.importedAt) || !files.some(({ current }) => current);
     setText(this.#count, files.length ? String(files.length) : "");
     this.#more.hidden = files.length <= LISTED_MAX;
     setText(this.#more, text.files.more(files.length - LISTED_MAX));

@@ -11,12 +11,17 @@ export function amount(number) {
   return number < 10_000 ? number.toLocaleString(text.locale) : compact.format(number);
 }
 
-/** US dollars, with as many digits as a small amount needs; of calls without a price nobody knows the cost. */
-export function cost({ cost_usd: usd, unpriced_calls: unpriced = 0 }) {
-  if (usd === null || usd === undefined || (unpriced && !usd)) return text.task.costUnknown;
+/**
+ * US dollars, with as many digits as a small amount needs; of calls without a price nobody knows the cost.
+ * @param {{cost_usd: number | null, unpriced_calls?: number}} usage
+ * @param {boolean} [countsLess] not all calls are in the usage
+ */
+export function cost({ cost_usd: usd, unpriced_calls: unpriced = 0 }, countsLess = false) {
+  const isPartial = unpriced > 0 || countsLess;
+  if (usd === null || usd === undefined || (isPartial && !usd)) return text.task.costUnknown;
   const digits = usd > 0 && usd < 1 ? 4 : 2;
   const shown = `$${usd.toFixed(digits)}`;
-  return unpriced ? text.task.costAtLeast(shown) : shown;
+  return isPartial ? text.task.atLeast(shown) : shown;
 }
 
 /** Milliseconds as "420 ms", "3.2 s", "4:05" or "1:02:03". */
@@ -24,6 +29,13 @@ export function duration(ms) {
   if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
   if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
   return stopwatch(ms);
+}
+
+/** Milliseconds as a duration, and after the first minute as "4:05.25": as many digits as it has. */
+export function moment(ms) {
+  if (ms < 60_000) return duration(ms);
+  const fraction = Math.round(ms % 1000);
+  return fraction ? `${stopwatch(ms)}${(fraction / 1000).toFixed(3).slice(1).replace(/0+$/, "")}` : stopwatch(ms);
 }
 
 /** Milliseconds as "0:07", "4:05" or "1:02:03". */

@@ -6,7 +6,7 @@
 
 import { serverNow } from "./api.js";
 import { arrange, el, perFrame, place, setText, svg } from "./dom.js";
-import { duration, stopwatch } from "./format.js";
+import { duration, moment, stopwatch } from "./format.js";
 import { icon } from "./icons.js";
 import { Row } from "./lane-row.js";
 import { describe } from "./lane-words.js";
@@ -185,10 +185,10 @@ export class Lanes {
 
   #drawTicks({ scale, width, from, to }) {
     const ticks = scale.ticks(TICKS_APART).filter(({ x }) => x >= from && x <= Math.min(to, width - TICK_WORDS));
-    const round = ticks.every(({ at }) => (at - this.#timeline.start) % 1000 === 0) ? stopwatch : duration;
+    const round = ticks.every(({ at }) => (at - this.#timeline.start) % 1000 === 0) ? stopwatch : moment;
     this.#ticks.replaceChildren(
       ...ticks.map(({ at, x }) => place(el("span", { class: "tick" }, round(at - this.#timeline.start)), x)),
-      ...scale.breaks.map(({ from, to, x }) => place(el("span", { class: "tick pause", title: text.lanes.pause(stopwatch(to - from)) }, `⋯ ${stopwatch(to - from)}`), x)),
+      ...scale.breaks.map(({ from, to, x }) => place(el("span", { class: "tick pause", title: text.lanes.pause(duration(to - from)) }, `⋯ ${duration(to - from)}`), x)),
     );
   }
 

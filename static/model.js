@@ -143,6 +143,11 @@ export class TaskModel {
     Object.assign(this, { agents, artifacts, traffic, foldedAttempt, attemptBegan });
   }
 
+  /** Whether calls are not counted, since in a replay only the events tell of them, and some are no more. */
+  get countsLess() {
+    return this.asOf !== null && this.expired > 0;
+  }
+
   /** Whether of its log nothing is left. */
   get isExpired() {
     return this.head > 0 && this.expired >= this.head;

@@ -89,9 +89,10 @@ export class Summary {
     const end = model.completedAt ? Date.parse(model.completedAt) : (model.asOf ?? serverNow());
     const { llm_calls: calls, prompt_tokens: prompt, completion_tokens: completion, unpriced_calls: unpriced } = model.usage;
     this.#figure("elapsed", model.startedAt ? stopwatch(end - Date.parse(model.startedAt)) : "–");
-    this.#figure("tokens", amount(prompt + completion), text.task.tokensHint(prompt, completion));
-    this.#figure("cost", cost(model.usage), unpriced ? text.task.costHint(unpriced) : "");
-    this.#figure("calls", amount(calls));
+    const used = (shown) => (model.countsLess ? text.task.atLeast(shown) : shown);
+    this.#figure("tokens", used(amount(prompt + completion)), text.task.tokensHint(prompt, completion));
+    this.#figure("cost", cost(model.usage, model.countsLess), unpriced ? text.task.costHint(unpriced) : "");
+    this.#figure("calls", used(amount(calls)));
     this.#figure("events", amount(model.head));
     const process = model.resources;
     this.#figure("resources", process ? `${Math.round(process.cpu)} % · ${bytes(process.memory)}` : null);

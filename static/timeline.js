@@ -196,12 +196,12 @@ const FOLDS = {
 
   ACTION_COMPLETE(timeline, event, at) {
     if (!event.agent_role) return;
-    const { action, file, failed } = event.payload;
+    const { action, file, failed, cancelled } = event.payload;
     const { open } = timeline.lane(event.agent_role);
     const index = open.findLastIndex((span) => span.action === action && (!file || !span.file || span.file === file));
     if (index < 0) return;
     const [span] = open.splice(index, 1);
-    Object.assign(span, { to: at, state: failed ? "failed" : "done", file: file ?? span.file });
+    Object.assign(span, { to: at, state: cancelled ? "interrupted" : failed ? "failed" : "done", file: file ?? span.file });
   },
 
   MESSAGE(timeline, event, at) {

@@ -16,6 +16,7 @@ replacement tells the channel what happens and then does what the original did.
     loguru                        LOG
 """
 
+import asyncio
 import functools
 import json
 import time
@@ -160,7 +161,7 @@ def _telling(run: Run, original: AsyncMethod) -> AsyncMethod:
         )
         if turn is not None:
             turn.output = None
-        trouble = "did not finish"
+        trouble, cancelled = "did not finish", False
         try:
             result = await original(action, *args, **kwargs)
             trouble = ""
@@ -168,6 +169,9 @@ def _telling(run: Run, original: AsyncMethod) -> AsyncMethod:
                 run.progress.expect(_task_list(result))
             run.progress.finish(name, file)
             return result
+        except asyncio.CancelledError:
+            cancelled = True
+            raise
         finally:
             run.artifacts.scan(run.project_folder)  # diagrams, and what tests have written, bypass FileRepository
             run.channel.emit(
@@ -180,6 +184,7 @@ def _telling(run: Run, original: AsyncMethod) -> AsyncMethod:
                     "duration_ms": milliseconds_since(started),
                     "progress": run.progress.value,
                     "failed": bool(trouble),
+                    "cancelled": cancelled,
                     **({"output": turn.output} if turn is not None and turn.output is not None else {}),
                 },
             )

@@ -119,15 +119,16 @@ class Run:
         if turn.started is None:
             return
         wrote = f"wrote {self.named(turn.written)}" if turn.written else "changed no files"
-        summary = trouble or f"{wrote[0].upper()}{wrote[1:]}."
+        summary = trouble or f"{wrote}."
         self.channel.emit(
             EventType.AGENT_COMPLETE,
             {
                 "message": f"{phrases.role(turn.role)} {trouble or f'is done: {wrote}'}".rstrip(".") + ".",
                 "turn": turn.id,
                 "duration_ms": milliseconds_since(turn.started),
-                "summary": summary,
+                "summary": summary[0].upper() + summary[1:],
                 "failed": failed,
+                "cancelled": trouble is not None and not failed,
             },
         )
 

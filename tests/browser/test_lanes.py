@@ -66,15 +66,48 @@ async def test_a_wait_is_for_whom_it_ended_with(demo_server: Server, new_page: N
             at(DAY_S + 1, event(10, "LLM_CALL", "Engineer", call="1", prompt_tokens=5, completion_tokens=2)),
             at(DAY_S + 2, event(11, "ACTION_COMPLETE", "Engineer", action="WriteCode", file="a.py", failed=False)),
             at(DAY_S + 3, event(12, "ACTION_START", "Engineer", action="WriteCode", file="b.py")),
-            at(DAY_S + 9, event(13, "STATUS", status="CANCELLED", attempt=1)),
+            at(DAY_S + 5, event(13, "ACTION_START", "Engineer", action="WriteTest", file="b.py")),
+            at(DAY_S + 7, event(14, "ACTION_COMPLETE", "Engineer", action="WriteTest", failed=True, cancelled=True)),
+            at(DAY_S + 9, event(15, "STATUS", status="CANCELLED", attempt=1)),
         ],
     )
     assert folded["waits"] == [["ProductManager", 4, 10], ["Human", 11, DAY_S]]
     assert not folded["isCrowded"]
-    assert folded["actions"] == [["WriteCode", "done", 7], ["WriteCode", "interrupted", 0]]
+    assert folded["actions"] == [
+        ["WriteCode", "done", 7],
+        ["WriteCode", "interrupted", 0],
+        ["WriteTest", "interrupted", 0],
+    ]
     assert 20 < folded["pauseWidth"] < 60
     assert abs(folded["backAgain"]) < 1
-    assert folded["eventAtEnd"] == 13
+    assert folded["eventAtEnd"] == 15
+
+
+async def test_ends_between_attempts_and_half_seconds_can_be_read(demo_server: Server, new_page: NewPage) -> None:
+    """The name of the status in which an attempt ended stands out from its bar, and two ticks in a second differ."""
+    page = await new_page()
+    task = MadeUpTask(
+        [
+            at(0, event(1, "STATUS", status="QUEUED", attempt=1)),
+            at(0, event(2, "STATUS", status="RUNNING", attempt=1)),
+            at(1, event(3, "STATUS", status="CANCELLED", attempt=1)),
+            at(500, event(4, "STATUS", status="QUEUED", attempt=2)),
+            at(500, event(5, "STATUS", status="RUNNING", attempt=2)),
+            at(502, event(6, "STATUS", status="SUCCEEDED", attempt=2)),
+        ],
+        status="SUCCEEDED",
+        attempt=2,
+    )
+    await task.attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    ended = page.locator(".item.status[data-status=CANCELLED]")
+    await expect(ended).to_be_attached()
+    color, background = await ended.evaluate(
+        "(node) => [getComputedStyle(node).color, getComputedStyle(node).backgroundColor]"
+    )
+    assert color != background
+    ticks = await page.locator(".tick:not(.pause)").all_text_contents()
+    assert len(ticks) == len(set(ticks)) and any(re.fullmatch(r"8:2\d\.\d+", tick) for tick in ticks)
 
 
 async def test_a_run_is_seen_in_lanes(demo_server: Server, new_page: NewPage) -> None:

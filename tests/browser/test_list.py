@@ -39,7 +39,9 @@ async def test_the_list_counts_by_status(slow_server: Server, new_page: NewPage)
 
 
 async def test_a_run_of_elsewhere_is_taken_in(demo_server: Server, new_page: NewPage, tmp_path: Path) -> None:
-    """A log that was downloaded is shown from its file; one that is not right says where it is wrong."""
+    """A log that was downloaded is shown from its file; one that is not right says where it is wrong, and a file of the
+    team why there is nothing to see of it.
+    """
     page = await new_page(cuts=True)  # the refusal is an error in Chromium's console
     async with client(demo_server) as api:
         task_id = await api.finished("A calculator")
@@ -57,3 +59,6 @@ async def test_a_run_of_elsewhere_is_taken_in(demo_server: Server, new_page: New
     await expect_status(page, "SUCCEEDED")
     await expect(page.locator(".summary .imported")).to_be_visible()
     await expect(page.locator(f"a.row[href='/tasks/{task_id}'] .imported")).to_be_visible()
+    await expect(page.get_by_role("link", name="Download all as a zip")).to_be_hidden()
+    await page.locator("button.file").first.click()
+    await expect(page.locator(".viewer-body")).to_contain_text("without what is in them")

@@ -175,7 +175,7 @@ async def test_what_is_not_read_is_told_by_the_server(demo_server: Server, new_p
 
 async def test_a_run_goes_on_after_retention(demo_server: Server, new_page: NewPage) -> None:
     """Where the first attempt's events were deleted, the second is replayed from its first event to its last, with the
-    files that there were before it.
+    files that there were before it; what was used before is not counted, and it says so.
     """
     task = MadeUpTask(
         [
@@ -201,6 +201,8 @@ async def test_a_run_goes_on_after_retention(demo_server: Server, new_page: NewP
     await expect(page.locator(".replay-where")).to_contain_text("41 of")
     await expect_status(page, "QUEUED")
     await expect(page.locator("button.file")).to_have_text([re.compile("before.py")])
+    await expect(page.locator(".charts")).to_contain_text("Without what was used before")
+    await expect(page.locator(".figures")).to_contain_text("Tokens≥ 0")
     await page.get_by_role("button", name="Play", exact=True).click()
     await expect(page.locator(".task")).not_to_have_attribute("data-replaying", "")
     await expect_status(page, "CANCELLED")

@@ -117,6 +117,8 @@ async def test_a_new_attempt_begins_anew(demo_server: Server, new_page: NewPage)
     await expect(architect).not_to_contain_text("The first design")
     await expect(page.locator(".edge")).to_have_count(0)
     await expect(page.locator(".agents, .graph")).to_contain_text([re.compile("ttempt 2"), re.compile("Attempt 2")])
+    cards, last = [await page.locator(f".agent{which}").bounding_box() for which in ("-cards", " >> nth=-1")]
+    assert cards and last and abs(cards["x"] + cards["width"] - last["x"] - last["width"]) < 1  # they fill their line
     task.push(
         event(11, "STATUS", status="RUNNING", attempt=2),
         event(12, "MESSAGE", "ProductManager", send_to=["Architect"], **said),

@@ -40,6 +40,11 @@ async def test_over_the_api(api: Api, exported: Path) -> None:
     again = await api.http.get(f"/api/tasks/{exported.stem}/export.jsonl")
     assert again.content.splitlines()[1:] == content.splitlines()[1:]
     assert (await api.http.post(f"/api/tasks/{exported.stem}/run")).json()["code"] == "wrong_status"
+    file = (await api.http.get(f"/api/tasks/{exported.stem}/artifacts")).json()["artifacts"][0]["path"]
+    for asked in (f"/{file}", f"/{file}/diff?from=0&to=1", ".zip"):
+        refused = await api.http.get(f"/api/tasks/{exported.stem}/artifacts{asked}")
+        assert (refused.status_code, refused.json()["code"]) == (404, "artifact_not_found")
+        assert "an imported log tells of files without what is in them" in refused.json()["detail"]
     twice = await _import(api, content)
     assert (twice.status_code, twice.json()["code"]) == (409, "task_exists")
 

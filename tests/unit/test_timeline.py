@@ -7,8 +7,10 @@ from typing import Any
 import msgspec
 import pytest_asyncio
 
-from runner.events import Draft, EventType
+from runner.base import Filter, Page
+from runner.events import Draft, EventType, now
 from runner.states import Status
+from runner.store import SqliteStore
 from runner.usage import Tally
 from tests.children import Stage, ToldChild, told_supervisor
 
@@ -35,7 +37,7 @@ def say(child: ToldChild, millisecond: int, event_type: EventType, *, role: str 
 
 
 async def test_spans(stage: Stage) -> None:
-    """Turns, the actions in them and questions are spans; what the end of the attempt cuts off is interrupted."""
+    """Turns, actions and questions are spans; what is cancelled, or cut off by the attempt's end, is interrupted."""
     child = await stage.child()
     say(child, 0, EventType.AGENT_START, turn="Engineer-1")
     say(child, 10, EventType.ACTION_START, action="WriteCode", file="a.py")
@@ -44,6 +46,8 @@ async def test_spans(stage: Stage) -> None:
     say(child, 50, EventType.INPUT_REQUEST, **QUESTION)
     await stage.until(Status.WAITING)
     await stage.supervisor.answer(stage.task_id, "r", "yes")
+    say(child, 60, EventType.ACTION_START, action="WriteCode", file="b.py")
+    say(child, 70, EventType.ACTION_COMPLETE, action="WriteCode", file="b.py", failed=True, cancelled=True)
     child.exit(1)
     head = (await stage.end()).head
     timeline = await stage.supervisor.get_task_timeline(stage.task_id, after=0, limit=10)
@@ -52,8 +56,9 @@ async def test_spans(stage: Stage) -> None:
         ("action", ROLE, "Engineer-1", "WriteCode", "a.py", "failed"),
         ("turn", "Architect", "Architect-1", None, None, "interrupted"),
         ("question", ROLE, "Engineer-1", None, None, "done"),
+        ("action", ROLE, "Engineer-1", "WriteCode", "b.py", "interrupted"),
     ]
-    turn, action, _, question = timeline.spans
+    turn, action, _, question, _ = timeline.spans
     assert (action.duration_ms, action.attempt, action.start_event_id, action.end_event_id) == (30, 1, 4, 6)
     assert (turn.end_event_id, question.request_id) == (head, "r")
     (attempt,) = timeline.attempts
@@ -153,3 +158,28 @@ async def test_how_the_team_stands(stage: Stage) -> None:
     assert (architect.state, architect.summary) == ("done", "A design.")
     ended = (await stage.supervisor.get_task_metrics(stage.task_id)).team
     assert {role.agent_role: role.state for role in ended.roles if role.turns} == {"Architect": "done", ROLE: "done"}
+
+
+async def test_the_metrics_of_an_ended_run_are_remembered(tmp_path: Path) -> None:
+    """The log of a run that has ended is read through once, and anew when retention has deleted it."""
+    read: list[Filter] = []
+
+    class Watched(SqliteStore):
+        async def read_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
+            read.append(filter)
+            return await super().read_events(task_id, after=after, limit=limit, size=size, filter=filter)
+
+    async with told_supervisor(tmp_path, kind=Watched) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        child = await stage.child()
+        say(child, 0, EventType.AGENT_START, turn="Engineer-1")
+        child.finish()
+        await stage.end()
+        told = await supervisor.get_task_metrics(stage.task_id)
+        whole = len([filter for filter in read if EventType.LLM_CALL in filter.event_types])
+        assert await supervisor.get_task_metrics(stage.task_id) == told
+        assert len([filter for filter in read if EventType.LLM_CALL in filter.event_types]) == whole > 0
+        assert (await supervisor.get_task_metrics(stage.task_id, through=1)).head == 1
+        await supervisor.expire(now())
+        left = await supervisor.get_task_metrics(stage.task_id)
+        assert (left.first_event_id, left.attempts) == (told.head + 1, 0)

@@ -214,7 +214,8 @@ async def test_stops_at_sigterm(start: Start, server: OpenAiServer) -> None:
     assert attempt.counts["AGENT_START"] == attempt.counts["AGENT_COMPLETE"] == 1
     assert attempt.counts["ACTION_START"] == attempt.counts["ACTION_COMPLETE"]
     assert attempt.counts["RESULT"] == attempt.counts["ERROR"] == 0
-    assert "cancelled" in attempt.payloads("AGENT_COMPLETE")[0]["summary"]
+    assert attempt.payloads("AGENT_COMPLETE")[0]["summary"] == "Was cancelled"
+    assert attempt.payloads("AGENT_COMPLETE")[0]["cancelled"] and attempt.payloads("ACTION_COMPLETE")[-1]["cancelled"]
 
 
 async def test_a_sigterm_that_comes_too_late(start: Start) -> None:
