@@ -24,6 +24,7 @@ HEAD_BYTES = 64 * 1024  # of a request's line and headers, about
 RING_BYTES = 4 * 1024 * 1024  # of encoded events, per watched task
 RINGS_BYTES = 64 * 1024 * 1024  # of encoded events, of all watched tasks
 PAGE_CACHE_BYTES = 8 * 1024 * 1024  # of framed pages that lagging subscriptions may want again, in all
+PAGE_COST = 512  # bytes that each of these takes beside its frames: filtered, one may be of a single short event
 POSITION_CACHE = 10_000  # tasks of which it is known how far they have come
 HELD_CHANGES = 2000  # states of tasks that have changed, for who follows the list
 

@@ -14,7 +14,7 @@ import msgspec
 from runner.base import Change, Commit, Deleted, Expired, Filter, Page, Runner
 from server import protocol
 from server.audience import Audience
-from server.bounds import FRAME_EVENTS, PAGE_CACHE_BYTES, POSITION_CACHE, RINGS_BYTES
+from server.bounds import FRAME_EVENTS, PAGE_CACHE_BYTES, PAGE_COST, POSITION_CACHE, RINGS_BYTES
 from server.listing import Listing
 from server.protocol import Frame
 from server.pump import Pump
@@ -35,8 +35,8 @@ class FramedPage(msgspec.Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        """Bytes."""
-        return sum(len(frame.wire) for frame in self.frames)
+        """Bytes that it takes to keep it, about."""
+        return PAGE_COST + sum(len(frame.wire) for frame in self.frames)
 
 
 def larger(size: int, most: int) -> int:
