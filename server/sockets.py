@@ -203,7 +203,6 @@ class Session:
     def tend(self) -> None:
         """Close, if who came in may not stay: the token has expired or was revoked, or they have logged out."""
         if not self._closing and self._passed is not None and not self._gate.auth.holds(self._passed):
-            self._replies.clear()
             self._leaving = asyncio.create_task(self._expel())
 
     def wake(self, subscription: Subscription | None = None) -> None:
@@ -250,8 +249,7 @@ class Session:
                 self._hub.listing.leave(self._list)
             for subscription in self._subscriptions.values():
                 subscription.close()
-            if self._sender is not None:
-                self._sender.cancel()
+            self._dismiss_sender()
 
     def _hold(self) -> None:
         """The connection is slow, or closes: nobody writes to it but the sender, which waits for it."""
@@ -288,22 +286,33 @@ class Session:
             except NotAuthenticated:
                 await self._close(CloseCode.NOT_AUTHENTICATED, "this token lets nobody in")
                 return
-            if len(self._replies) > REPLIES:
+            if len(self._replies) > REPLIES and self._sender is not None:  # without it, nobody would make room
                 self._room = asyncio.Event()
                 await self._room.wait()
 
     async def _expel(self) -> None:
+        self._replies.clear()
         with suppress(WebSocketDisconnect):  # the receiving side hears of it too, and cleans up
             await self._close(CloseCode.NOT_AUTHENTICATED, "the token holds no more")
 
     async def _close(self, code: CloseCode, reason: str) -> None:
         self._closing = True
-        if self._sender is not None:
-            self._sender.cancel()
+        self._dismiss_sender()
         self._leave_all()
         while self._replies:
             await self._stream.send(self._replies.popleft())
         await self._websocket.close(code, reason)
+
+    def _dismiss_sender(self) -> None:
+        if self._sender is not None:
+            self._sender.cancel()
+            self._sent()  # one that has not begun yet would not say so itself
+
+    def _sent(self) -> None:
+        """There is no sender any more: whoever waits for it to make room goes on."""
+        self._sender = None
+        if self._room is not None:
+            self._room.set()
 
     def _leave_all(self) -> None:
         for subscription in self._subscriptions.values():
@@ -374,9 +383,7 @@ class Session:
             self._leave_all()
             await self._websocket.close(CloseCode.TRY_AGAIN_LATER, "the events cannot be read now")
         finally:
-            self._sender = None
-            if self._room is not None:
-                self._room.set()
+            self._sent()
 
     async def _send_round(self) -> None:
         """Send what is ready, of each lagging subscription one page, and of the tasks that changed a number."""
