@@ -19,7 +19,7 @@ from runner.errors import CursorAhead, RunnerError, TaskNotFound
 from server import protocol
 from server.asks import Asks
 from server.auth import NotAuthenticated, Pass
-from server.bounds import PIECE_BYTES, REPLIES
+from server.bounds import PIECE_BYTES, QUIET_EVENTS, REPLIES
 from server.clients import Pace
 from server.gate import Gate, forbidden
 from server.hub import Hub, larger
@@ -39,11 +39,11 @@ class Subscription:
     """A cursor into one log, as one connection follows it. A `topic.Member` while it is live."""
 
     __slots__ = (
-        "_caught_up",
         "_ended_at",
         "_hub",
         "_session",
         "_size",
+        "_told",
         "cursor",
         "filter",
         "frame_bytes",
@@ -62,7 +62,7 @@ class Subscription:
         self.frame_bytes = session.frame_bytes
         self._session = session
         self._size = PIECE_BYTES  # of the next page
-        self._caught_up = False
+        self._told: int | None = None  # event_id up to which, about, the client has been told that it has everything
         self._ended_at: int | None = None
         self._hub = hub
         self.topic: Topic = hub.watch(wanted.task_id, self.retire)
@@ -100,6 +100,8 @@ class Subscription:
         self.cursor = page.cursor
         self._size = larger(self._size, self.frame_bytes)
         if page.frames:
+            if self._told is not None:
+                self._told = self.cursor
             return page.frames
         position = await self._hub.position(self.task_id)
         self._check()
@@ -111,8 +113,8 @@ class Subscription:
 
     def _news_at_head(self, position: Position) -> Sequence[Frame] | None:
         news: list[protocol.ServerFrame] = []
-        if not self._caught_up:
-            self._caught_up = True
+        if self._told is None or self.cursor - self._told >= QUIET_EVENTS:
+            self._told = self.cursor
             news.append(protocol.CaughtUp(task_id=self.task_id, event_id=self.cursor))
         # A cursor beyond the position means that more was committed, of which the hub is about to hear.
         if position.ended and self.cursor == position.head and not self.done:
