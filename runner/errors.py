@@ -19,7 +19,7 @@
     - EventsExpired: these events were deleted by retention
     - SearchUnfinished: the search takes longer than anybody should wait for
     - StaleAttempt: a later attempt has taken over; what this one writes is refused
-    - ChildLost: the child process, or the fork server, is gone
+    - ChildLost: the child process, or the fork server, is gone, or speaks as ours do not
     - AttemptLost: the process of an attempt is gone, and nobody here has ended it
     - StorageUnavailable: nothing can be written now, since the disk is full, or another program holds the database
     - DataFolderBusy: another server uses this data folder

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 
+from runner.adoption import adopt_orphans
 from runner.attempt import SPEC_SIZE_BYTES, AttemptSpec, Command
 from runner.clocks import SilenceClock
 from runner.environment import for_runs
@@ -126,6 +127,7 @@ class ForkServer:
         self._requests = 0
 
     async def __aenter__(self) -> "ForkServer":
+        adopt_orphans()
         await self._end_leftovers()
         self._keeper = asyncio.create_task(self._keep(), name="fork server")
         return self

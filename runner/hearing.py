@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from runner.attempt import Note
+from runner.errors import ChildLost
 from runner.events import EventType
 from runner.files import Artifact
 
@@ -13,6 +14,7 @@ from runner.files import Artifact
 _SUPERVISORS_OWN = frozenset({EventType.STATUS, EventType.RESOURCE, EventType.INPUT_RESPONSE})
 
 _NOTE_START = b'{"op":'  # an event starts with its timestamp
+_BRACE = ord("{")
 
 
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,10 +39,10 @@ class _Result(msgspec.Struct, frozen=True):
 
 Heard = tuple[bytes, Line]
 
-decode_note = msgspec.json.Decoder(Note).decode
 decode_artifact = msgspec.json.Decoder(Artifact).decode
 decode_result = msgspec.json.Decoder(_Result).decode
 decode_payload = msgspec.json.Decoder(dict[str, Any]).decode
+_decode_note = msgspec.json.Decoder(Note).decode
 _decode_line = msgspec.json.Decoder(Line).decode
 
 
@@ -48,13 +50,32 @@ def is_note(line: bytes) -> bool:
     return line.startswith(_NOTE_START)
 
 
+def heard_note(line: bytes) -> Note:
+    """A line of a child as a note. Raises `ChildLost` for what is none."""
+    try:
+        note: Note = _decode_note(line)
+    except msgspec.MsgspecError as error:
+        raise _not_understood(error) from error
+    return note
+
+
 def heard(lines: Iterable[bytes]) -> list[Heard]:
-    """The lines of a child as events. Raises `msgspec.MsgspecError` or `ValueError` for what is none."""
-    events = []
-    for line in lines:
-        line.decode()  # what is not UTF-8 would break the commit of other tasks too
-        event = _decode_line(line)
-        if event.event_type in _SUPERVISORS_OWN:
-            raise msgspec.ValidationError(f"The process sent an event of type {event.event_type}.")
-        events.append((line, event))
-    return events
+    """The lines of a child as events. Raises `ChildLost` for what is none."""
+    try:
+        return [(line, _event(line)) for line in lines]
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise _not_understood(error) from error
+
+
+def _event(line: bytes) -> Line:
+    line.decode()  # what is not UTF-8 would break the commit of other tasks too
+    event = _decode_line(line)
+    if event.event_type in _SUPERVISORS_OWN:
+        raise msgspec.ValidationError(f"It sent an event of type {event.event_type}")
+    if memoryview(event.payload)[0] != _BRACE:
+        raise msgspec.ValidationError("Expected `object` - at `$.payload`")
+    return event
+
+
+def _not_understood(error: Exception) -> ChildLost:
+    return ChildLost(f"The process of this run wrote what is no event, and was ended: {error}.")

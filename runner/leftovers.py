@@ -1,7 +1,8 @@
 """What a fork server has left behind: programs that its runs had started, when it was killed and could not end them.
 
 Every process of a run carries a mark in its environment, the scratch folder of its fork server. A program that has
-cleared its environment, and has left its parent too, is ended only by a fork server that lives.
+cleared its environment, and has left its parent too, is known by its new parent, this process, which has asked for
+orphans; the next server, if this one is killed with its fork server, does not know it.
 """
 
 import contextlib
@@ -11,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import psutil
+
+from runner.adoption import children_of_other_sessions
 
 MARK = "METAGPT_LIVE_SCRATCH"
 _LIMIT = 5.0  # seconds after which what does not die is let go
@@ -57,11 +60,26 @@ def _is_there(process: psutil.Process) -> bool:
 
 
 def _left(scratch: Path) -> list[psutil.Process]:
-    """The processes that carry the mark, and their descendants; psutil knows each by its start, too."""
+    """The processes that carry the mark, or were adopted without any, and their descendants.
+
+    psutil knows each by its start, too.
+    """
     wanted = mark(scratch).items()
     found = []
+    for process in children_of_other_sessions():
+        with contextlib.suppress(psutil.Error):
+            if not _is_marked(process):
+                found += [process, *process.children(recursive=True)]
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):  # ended meanwhile, or not ours
             if wanted <= process.environ().items():
                 found += [process, *process.children(recursive=True)]
     return found
+
+
+def _is_marked(process: psutil.Process) -> bool:
+    """Whether it says whose it is; another fork server of this process does."""
+    try:
+        return MARK in process.environ()
+    except psutil.AccessDenied:  # a program may forbid that it is looked at
+        return False

@@ -42,7 +42,7 @@ from runner.errors import (
 )
 from runner.events import EventType, now, short
 from runner.forkserver import Child, ForkServer
-from runner.hearing import Heard, decode_note, decode_payload, heard, is_note
+from runner.hearing import Heard, decode_payload, heard, heard_note, is_note
 from runner.keeping import Keeping
 from runner.ledger import Ledger, changed
 from runner.limits import RunLimits
@@ -299,7 +299,7 @@ class Run:
         events = []
         for line in lines:
             if is_note(line):
-                self._ledger.note(decode_note(line))
+                self._ledger.note(heard_note(line))
             else:
                 events.append(line)
         return events

@@ -125,9 +125,10 @@ async def test_the_end_of_the_run(tmp_path: Path) -> None:
         assert path is not None and not psutil.pid_exists(int(path.read_text()))
 
 
-async def test_a_killed_fork_server(tmp_path: Path) -> None:
+@pytest.mark.parametrize("environment", ["os.environ", "{}"])
+async def test_a_killed_fork_server(tmp_path: Path, environment: str) -> None:
     """When an attempt that was lost with the fork server counts as ended, the daemon is gone."""
-    async with stage(tmp_path) as run:
+    async with stage(tmp_path, environment=environment) as run:
         run.server.fork_server.kill()
         await _until_attempt_ended(run)
         assert not alive(run.daemon)

@@ -125,6 +125,7 @@ async def test_the_childs_own_error_is_the_reason(stage: Stage) -> None:
         b'{"timestamp":"t","agent_role":null,"event_type":"NOISE","payload":{}}\n',
         b'{"timestamp":"t","agent_role":null,"event_type":"LOG","payload":{},"event_id":1}\n',
         b'{"timestamp":"t","agent_role":null,"event_type":"ERROR","payload":[]}\n',
+        b'{"timestamp":"t","agent_role":null,"event_type":"LOG","payload":"words"}\n',
         b'{"timestamp":"t","agent_role":null,"event_type":"LOG","payload":{"message":"\xff"}}\n',
         b'{"timestamp":"t","agent_role":null,"event_type":"INPUT_REQUEST","payload":{}}\n',
         b'{"timestamp":"t","agent_role":null,"event_type":"INPUT_REQUEST",'
@@ -146,6 +147,14 @@ async def test_a_line_that_is_no_event(stage: Stage, line: bytes) -> None:
     log = await stage.log()
     assert [event["event_id"] for event in log] == list(range(1, len(log) + 1))
     assert [event["payload"]["status"] for event in log if event["event_type"] == "STATUS"][-1] == "FAILED"
+
+
+@pytest.mark.parametrize("line", [b"not JSON\n", b"\xff\n", b'{"op":"promote"}\n'])
+async def test_the_reason_of_a_line_that_is_no_event(stage: Stage, line: bytes) -> None:
+    """What broke the run is said in words that a person understands."""
+    child = await stage.child()
+    child.write(line)
+    assert "wrote what is no event" in str((await stage.end()).reason)
 
 
 async def test_a_line_without_an_end(stage: Stage) -> None:

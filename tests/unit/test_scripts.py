@@ -47,11 +47,12 @@ else:
 LEAVING = """
 import asyncio, sys
 from pathlib import Path
+from runner.adoption import adopt_orphans
 from runner.metagpt import parentage
 from tests.unit.test_scripts import scripts
 
 program = "import os, time; os.fork() and os._exit(0); os.closerange(0, 3); time.sleep(300)"
-parentage.adopt_orphans()
+adopt_orphans()
 asyncio.run(scripts(Path(sys.argv[1])).run(["python", "-c", program], Path(sys.argv[1]), []))
 print(len(parentage.children()))
 """
