@@ -3,13 +3,15 @@
 A reader that stalls costs little, beside what the kernel holds for its socket: over WebSocket one frame and one
 WRITE_BUFFER, of which who was at the head shares all but a PIECE; over REST two PIECEs of a log or a file, and not
 even that once it has taken nothing for STALL_TIMEOUT. Over TLS each has two frames or PIECEs, encrypted for it alone:
-one waits for the socket, and the next one for that. So frames are smaller there, TLS_FRAME_BYTES.
+one waits for the socket, and the next one for that. So frames are smaller there, TLS_FRAME_BYTES. A page backwards is
+sent whole: a client that does not read it costs FRAME_BYTES, or a single event, and twice that over TLS.
 All that readers share is bounded by RINGS_BYTES, PAGE_CACHE_BYTES, POSITION_CACHE and HELD_CHANGES; of a task that has
 changed in the list since the slowest reader read it, the id is kept beside.
 """
 
 FRAME_EVENTS = 2048  # events of one `events` frame
 FRAME_BYTES = 512 * 1024  # bytes of one `events` frame, or a single event
+QUIET_EVENTS = 10_000  # that a filter may hold back before a reader at the head is told again how far it has come
 WRITE_BUFFER = 64 * 1024  # bytes that a connection may hold unsent before it counts as slow
 REPLIES = 100  # replies that wait to be sent; above it no more of a WebSocket's frames are read
 ASKS = 100  # answers and messages of a WebSocket that wait until the team's process listens again
@@ -24,6 +26,7 @@ HEAD_BYTES = 64 * 1024  # of a request's line and headers, about
 RING_BYTES = 4 * 1024 * 1024  # of encoded events, per watched task
 RINGS_BYTES = 64 * 1024 * 1024  # of encoded events, of all watched tasks
 PAGE_CACHE_BYTES = 8 * 1024 * 1024  # of framed pages that lagging subscriptions may want again, in all
+PAGE_COST = 512  # bytes that each of these takes beside its frames: filtered, one may be of a single short event
 POSITION_CACHE = 10_000  # tasks of which it is known how far they have come
 HELD_CHANGES = 2000  # states of tasks that have changed, for who follows the list
 

@@ -14,7 +14,7 @@ import msgspec
 from runner.base import Change, Commit, Deleted, Expired, Filter, Page, Runner
 from server import protocol
 from server.audience import Audience
-from server.bounds import FRAME_EVENTS, PAGE_CACHE_BYTES, POSITION_CACHE, RINGS_BYTES
+from server.bounds import FRAME_EVENTS, PAGE_CACHE_BYTES, PAGE_COST, POSITION_CACHE, RINGS_BYTES
 from server.listing import Listing
 from server.protocol import Frame
 from server.pump import Pump
@@ -35,8 +35,8 @@ class FramedPage(msgspec.Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        """Bytes."""
-        return sum(len(frame.wire) for frame in self.frames)
+        """Bytes that it takes to keep it, about."""
+        return PAGE_COST + sum(len(frame.wire) for frame in self.frames)
 
 
 def larger(size: int, most: int) -> int:
@@ -49,6 +49,8 @@ class Hub:
 
     def __init__(self, runner: Runner) -> None:
         self.closing = False
+        self.deletions = 0
+        """Of tasks, so far: while it stands, no id has become another log's."""
         self.audience = Audience()
         self._runner = runner
         self._pump = Pump()
@@ -57,7 +59,6 @@ class Hub:
         self._rings: OrderedDict[str, Topic] = OrderedDict()  # those that hold events, the longest silent first
         self._rings_size = 0  # bytes
         self._positions: OrderedDict[str, Position] = OrderedDict()
-        self._deletions = 0
         self._expiries = 0
         self._pages: OrderedDict[_Place, FramedPage] = OrderedDict()
         self._pages_size = 0  # bytes
@@ -104,14 +105,14 @@ class Hub:
         """How far a task has come. Raises `TaskNotFound`."""
         if known := self._positions.get(task_id):
             return known
-        deletions = self._deletions
+        deletions = self.deletions
         task = await self._runner.get_task_state(task_id)
         # A commit that came meanwhile has told something newer.
         if newer := self._positions.get(task_id):
             return newer
         position = Position(task.status, task.head)
         # Of a task that was deleted meanwhile nobody would tell the hub again.
-        return position if deletions != self._deletions else self._remember(task_id, position)
+        return position if deletions != self.deletions else self._remember(task_id, position)
 
     async def read(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
         """Events with an id above `after`: at most `limit`, and `size` bytes or a single one.
@@ -223,7 +224,7 @@ class Hub:
         self._let_go(task_id)
 
     def _publish_deleted(self, task_id: str) -> None:
-        self._deletions += 1
+        self.deletions += 1
         self._positions.pop(task_id, None)
         # Nobody is to join a read of what was deleted: the task may be taken in again before it ends.
         for place in [place for place in self._reading if place[0] == task_id]:

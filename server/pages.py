@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from runner.base import Filter, Page, Runner
-from runner.errors import TaskNotFound
+from runner.errors import CursorAhead, TaskNotFound
 from server.bounds import FRAME_BYTES, PAGE_BYTES, PAGE_SCANS, PIECE_BYTES
 from server.hub import Hub
 from server.polls import BEGINNING, content, end, etag, is_terminal
@@ -44,7 +44,7 @@ class Pages:
             return Response(status_code=304, headers=headers)
         if is_whole:
             return Response(content(self._hub.epoch, page, position), media_type="application/json", headers=headers)
-        pieces = self._pieces(task_id, page, position, wanted.limit, filter)
+        pieces = self._pieces(task_id, page, position, wanted.limit, filter, self._hub.deletions)
         return StreamingResponse(pieces, media_type="application/json", headers=headers)
 
     async def _await_events(self, task_id: str, wanted: EventsQuery, filter: Filter) -> tuple[Page, Position]:
@@ -79,9 +79,9 @@ class Pages:
             self._hub.unwatch(topic, bell.set)
 
     async def _pieces(
-        self, task_id: str, first: Page, position: Position, limit: int, filter: Filter
+        self, task_id: str, first: Page, position: Position, limit: int, filter: Filter, deletions: int
     ) -> AsyncIterator[bytes]:
-        """The JSON of a page of which the first piece was read, as it is taken."""
+        """The JSON of a page of which the first piece was read, as it is taken. deletions: of tasks until then."""
         count, size, scans, gap = first.count, len(first.body), 1, first.gap
         piece, page = BEGINNING + first.body, _reached(first)
         del first  # of what waits to be taken, nothing is held twice
@@ -92,8 +92,10 @@ class Pages:
             scans += 1
             try:
                 more = await self._read(task_id, page.cursor, limit - count, filter)
-            except TaskNotFound:
-                break  # deleted meanwhile: the next request is told
+            except (TaskNotFound, CursorAhead):
+                break  # deleted meanwhile, and maybe taken in anew: the next request is told
+            if deletions != self._hub.deletions:  # maybe of this task, and what has its id now is another log
+                break
             if more.gap is not None:  # so it is of events that have expired meanwhile
                 break
             piece, page = (b"," if count and more.count else b"") + more.body, _reached(more)

@@ -19,7 +19,7 @@ from runner.errors import CursorAhead, RunnerError, TaskNotFound
 from server import protocol
 from server.asks import Asks
 from server.auth import NotAuthenticated, Pass
-from server.bounds import PIECE_BYTES, REPLIES
+from server.bounds import PIECE_BYTES, QUIET_EVENTS, REPLIES
 from server.clients import Pace
 from server.gate import Gate, forbidden
 from server.hub import Hub, larger
@@ -39,11 +39,11 @@ class Subscription:
     """A cursor into one log, as one connection follows it. A `topic.Member` while it is live."""
 
     __slots__ = (
-        "_caught_up",
         "_ended_at",
         "_hub",
         "_session",
         "_size",
+        "_told",
         "cursor",
         "filter",
         "frame_bytes",
@@ -62,7 +62,7 @@ class Subscription:
         self.frame_bytes = session.frame_bytes
         self._session = session
         self._size = PIECE_BYTES  # of the next page
-        self._caught_up = False
+        self._told: int | None = None  # event_id up to which, about, the client has been told that it has everything
         self._ended_at: int | None = None
         self._hub = hub
         self.topic: Topic = hub.watch(wanted.task_id, self.retire)
@@ -100,6 +100,8 @@ class Subscription:
         self.cursor = page.cursor
         self._size = larger(self._size, self.frame_bytes)
         if page.frames:
+            if self._told is not None:
+                self._told = self.cursor
             return page.frames
         position = await self._hub.position(self.task_id)
         self._check()
@@ -111,8 +113,8 @@ class Subscription:
 
     def _news_at_head(self, position: Position) -> Sequence[Frame] | None:
         news: list[protocol.ServerFrame] = []
-        if not self._caught_up:
-            self._caught_up = True
+        if self._told is None or self.cursor - self._told >= QUIET_EVENTS:
+            self._told = self.cursor
             news.append(protocol.CaughtUp(task_id=self.task_id, event_id=self.cursor))
         # A cursor beyond the position means that more was committed, of which the hub is about to hear.
         if position.ended and self.cursor == position.head and not self.done:
@@ -203,7 +205,6 @@ class Session:
     def tend(self) -> None:
         """Close, if who came in may not stay: the token has expired or was revoked, or they have logged out."""
         if not self._closing and self._passed is not None and not self._gate.auth.holds(self._passed):
-            self._replies.clear()
             self._leaving = asyncio.create_task(self._expel())
 
     def wake(self, subscription: Subscription | None = None) -> None:
@@ -250,8 +251,7 @@ class Session:
                 self._hub.listing.leave(self._list)
             for subscription in self._subscriptions.values():
                 subscription.close()
-            if self._sender is not None:
-                self._sender.cancel()
+            self._dismiss_sender()
 
     def _hold(self) -> None:
         """The connection is slow, or closes: nobody writes to it but the sender, which waits for it."""
@@ -288,22 +288,33 @@ class Session:
             except NotAuthenticated:
                 await self._close(CloseCode.NOT_AUTHENTICATED, "this token lets nobody in")
                 return
-            if len(self._replies) > REPLIES:
+            if len(self._replies) > REPLIES and self._sender is not None:  # without it, nobody would make room
                 self._room = asyncio.Event()
                 await self._room.wait()
 
     async def _expel(self) -> None:
+        self._replies.clear()
         with suppress(WebSocketDisconnect):  # the receiving side hears of it too, and cleans up
             await self._close(CloseCode.NOT_AUTHENTICATED, "the token holds no more")
 
     async def _close(self, code: CloseCode, reason: str) -> None:
         self._closing = True
-        if self._sender is not None:
-            self._sender.cancel()
+        self._dismiss_sender()
         self._leave_all()
         while self._replies:
             await self._stream.send(self._replies.popleft())
         await self._websocket.close(code, reason)
+
+    def _dismiss_sender(self) -> None:
+        if self._sender is not None:
+            self._sender.cancel()
+            self._sent()  # one that has not begun yet would not say so itself
+
+    def _sent(self) -> None:
+        """There is no sender any more: whoever waits for it to make room goes on."""
+        self._sender = None
+        if self._room is not None:
+            self._room.set()
 
     def _leave_all(self) -> None:
         for subscription in self._subscriptions.values():
@@ -374,9 +385,7 @@ class Session:
             self._leave_all()
             await self._websocket.close(CloseCode.TRY_AGAIN_LATER, "the events cannot be read now")
         finally:
-            self._sender = None
-            if self._room is not None:
-                self._room.set()
+            self._sent()
 
     async def _send_round(self) -> None:
         """Send what is ready, of each lagging subscription one page, and of the tasks that changed a number."""

@@ -15,8 +15,8 @@ import msgspec
 
 from runner.base import Commit, Filter, Page, Placed
 from runner.states import TERMINAL, Status
-from server.bounds import FRAME_BYTES, FRAME_EVENTS, RING_BYTES
-from server.protocol import encode_events
+from server.bounds import FRAME_BYTES, FRAME_EVENTS, QUIET_EVENTS, RING_BYTES
+from server.protocol import CaughtUp, encode, encode_events
 from server.pump import WAKING, Pump
 
 STEP = 8  # connections written to in one step of the pump
@@ -50,11 +50,15 @@ class Member(Protocol):
 
 
 class Feed:
-    """The live subscriptions of a topic that have the same filter. position: event_id up to which they were served."""
+    """The live subscriptions of a topic that have the same filter.
+
+    position: event_id up to which they were served; told: up to which, about, they have been told so.
+    """
 
     def __init__(self, filter: Filter, position: int) -> None:
         self.filter = filter
         self.position = position
+        self.told = position
         self._members: dict[Member, None] = {}
         self._snapshot: tuple[Member, ...] | None = ()
 
@@ -212,7 +216,7 @@ class Topic:
 
     def _write(self, feed: Feed, page: Page) -> Iterator[int]:
         after, feed.position = feed.position, page.cursor
-        wire = encode_events(self.task_id, page.body, page.head).wire if page.count else b""
+        wire = self._wire(feed, page)
         size = len(page.body) if page.count > 1 else 0  # a single event has no choice
         members = feed.members()
         for number, member in enumerate(members, 1):
@@ -227,6 +231,16 @@ class Topic:
             if number % STEP == 0:
                 yield STEP
         yield len(members) % STEP + 1
+
+    def _wire(self, feed: Feed, page: Page) -> bytes:
+        if page.count:
+            frame = encode_events(self.task_id, page.body, page.head)
+        elif page.cursor - feed.told >= QUIET_EVENTS:  # a cursor, after which nothing is looked through again
+            frame = encode(CaughtUp(task_id=self.task_id, event_id=page.cursor))
+        else:
+            return b""
+        feed.told = page.cursor
+        return frame.wire
 
     def _retire(self, feed: Feed) -> Iterator[int]:
         for number, member in enumerate(feed.members(), 1):

@@ -34,6 +34,8 @@ def tiny_limits() -> Iterator[None]:
             "server.hub.FRAME_EVENTS": 4,
             "server.stream.FRAME_BYTES": 1000,
             "server.sockets.PIECE_BYTES": 300,
+            "server.topic.QUIET_EVENTS": 5,
+            "server.sockets.QUIET_EVENTS": 5,
             "server.hub.PAGE_CACHE_BYTES": 4000,
             "server.stream.WRITE_BUFFER": 1000,
             "runner.log.BATCH_EVENTS": 3,

@@ -1,6 +1,6 @@
 """Fan-out: deliveries per second and the server's CPU for each, beside the limit, `broadcast` and the naive loop."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -42,6 +42,7 @@ def measure(quick: bool) -> Report:
             for size in (256,) if quick else (256, 1024):
                 for mode in ("single", "tick", "burst"):
                     _measure_row(report, subscribers, connections, mode, size, quick)
+    report.notes.append(client_load(r["client_cpu"] for r in report.raw))
     return report
 
 
@@ -88,6 +89,16 @@ def keep(report: Report, rounds: Rounds, **about: object) -> None:
             note = "*: the client used more than 90 % of a core; the figure is a lower bound, CPU per delivery is not."
             if note not in report.notes:
                 report.notes.append(note)
+
+
+def client_load(shares: Iterable[float]) -> str:
+    """Whether the load was enough. shares: of a core, that the client used in each round."""
+    every = list(shares)
+    free = [share for share in every if share <= CLIENT_BOUND]
+    most = f", using at most {max(free):.0%} of a core" if free else ""
+    return (
+        f"Load is made by a process of its own. It was not the bottleneck in {len(free)} of {len(every)} rounds{most}."
+    )
 
 
 @contextmanager

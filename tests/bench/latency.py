@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.bench.fanout import LIMIT, OURS, Rounds, keep
+from tests.bench.fanout import LIMIT, OURS, Rounds, client_load, keep
 from tests.bench.load import Received, Subscribers, production
 from tests.bench.processes import native, python, temporary_folder
 from tests.bench.tables import Report, median
@@ -32,6 +32,7 @@ def measure(quick: bool) -> Report:
     )
     for connections in (1, 100, 1000):
         _measure_paced(report, connections, quick)
+    report.notes.append(client_load(r["client_cpu"] for r in report.raw))
     _measure_child(report, quick)
     return report
 

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from tests.bench.fanout import client_load
 from tests.bench.load import CLIENT_BOUND, Subscribers, production
 from tests.bench.processes import Program, native, python, temporary_folder
 from tests.bench.rows import fill_rows
@@ -59,6 +60,7 @@ def measure(quick: bool) -> Report:
         report.raw += [{"way": kind, **made} for made in found]
         if median(made["cpu_s"] / made["seconds"] for made in found) > CLIENT_BOUND:
             report.notes.append(f"The client was the bottleneck of: {TITLES[kind]}.")
+    report.notes.append(client_load(made["cpu_s"] / made["seconds"] for found in polls.values() for made in found))
     for kind in (WATCHED, CACHED):
         report.check(f"{TITLES[kind]}: over naive", rates[kind] / rates[NAIVE], 2.5, at_least=True, unit="x")
     return report

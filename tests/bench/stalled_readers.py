@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.bench.fanout import client_load
 from tests.bench.load import Received, Round, Subscribers, production
 from tests.bench.processes import temporary_folder
 from tests.bench.tables import Report, median
@@ -74,6 +75,7 @@ def _measure_case(report: Report, case: Case, quick: bool) -> None:
             received = watching.until(made.last_id, limit=CATCH_UP_LIMIT)
             everything.append(received)
             catch_up.append(received.wall_s)
+    report.notes.append(f"{case.connections} readers: {client_load(r.client_cpu for r in (*free, *beside))}")
     exact = all(round.exact for round in (*free, *beside)) and all(received.exact for received in everything)
     late = [median(r.received.p99_ms for r in rounds) for rounds in (free, beside)]
     early = [median(r.received.p50_ms for r in rounds) for rounds in (free, beside)]

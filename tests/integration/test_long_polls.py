@@ -85,3 +85,35 @@ async def test_a_filter_that_nothing_passes(tmp_path: Path) -> None:
         await world.append(world.log, 7, 10)
         assert [event["event_id"] for event in (await polling).json()["events"]] == [6, 7, 8]
         assert store.cursors == [0]
+
+
+class HeldStore(ReadStore):
+    """Reads only while it may."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.readable = asyncio.Event()
+        self.readable.set()
+
+    async def read_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
+        await self.readable.wait()
+        return await super().read_events(task_id, after=after, limit=limit, size=size, filter=filter)
+
+
+async def test_what_a_poll_waits_for_expires(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A poll that waits is told of the gap, where retention deletes what has come before it could be read."""
+    monkeypatch.setattr("server.topic.RING_BYTES", 0)
+    async with running(World(tmp_path, store=HeldStore)) as world:
+        store = world.store
+        assert isinstance(store, HeldStore)
+        await world.append(world.log, 5, 10)
+        url = f"http://{world.address}/api/tasks/{world.log.task.id}/events?since_event_id=5&wait=20&limit=100"
+        polling = asyncio.create_task(world.http.get(url))
+        await store.was_read.wait()
+        store.readable.clear()
+        await world.append(world.log, 3, 10, status=Status.FAILED)
+        await world.expire(world.log)
+        store.readable.set()
+        page = (await polling).json()
+    assert (page["events"], page["cursor"], page["terminal"]) == ([], 8, True)
+    assert page["gap"] == {"from": 6, "to": 8, "reason": "retention"}

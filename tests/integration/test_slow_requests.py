@@ -12,6 +12,9 @@ import httpx
 import msgspec
 import pytest
 
+from runner.base import Digest, Placed
+from runner.events import EventType, now
+from runner.log import DIGEST_START
 from runner.states import Status
 from server.bounds import PIECE_BYTES, WRITE_BUFFER
 from tests.support import DEADLINE, until
@@ -150,23 +153,34 @@ async def test_a_page_in_pieces(tmp_path: Path) -> None:
         assert known.status_code == 304
 
 
-@pytest.mark.parametrize("end", ["expire", "delete"])
+@pytest.mark.parametrize("end", ["expire", "delete", "replace", "replace with less"])
 async def test_a_log_that_goes_while_it_is_read(tmp_path: Path, end: str) -> None:
     """A page whose events go while it is read ends before them, and who reads on is told."""
     async with running(World(tmp_path)) as world:
+        task_id = world.log.task.id
         await world.append(world.log, 300, 10, padding=10_000, status=Status.SUCCEEDED)
         async with _asking(world, "events?limit=5000", "Connection: close") as client:
             if end == "expire":
                 await world.expire(world.log)
             else:
-                await world.supervisor.delete_task(world.log.task.id)
+                await world.supervisor.delete_task(task_id)
+            if end.startswith("replace"):
+                await _take_in(world, 300 if end == "replace" else 1)
             page = msgspec.json.decode(_body(await _rest(client)), type=Page)
         found = [event.event_id for event in page.events]
         assert found == list(range(1, len(found) + 1))
         assert (0 < len(found) < 300, page.total, page.head, page.terminal) == (True, len(found), 300, False)
-        following = f"http://{world.address}/api/tasks/{world.log.task.id}/events?since_event_id={len(found)}"
-        answer = await world.http.get(following)
-        if end == "expire":
-            assert answer.json()["gap"] == {"from": len(found) + 1, "to": 300, "reason": "retention"}
-        else:
-            assert answer.status_code == 404
+        answer = await world.http.get(f"http://{world.address}/api/tasks/{task_id}/events?since_event_id={len(found)}")
+        gap = {"from": len(found) + 1, "to": 300, "reason": "retention"} if end == "expire" else None
+        told = {"expire": 200, "delete": 404, "replace": 200, "replace with less": 422}
+        assert (answer.status_code, answer.json().get("gap")) == (told[end], gap)
+
+
+async def _take_in(world: World, count: int) -> None:
+    """Put another log with the id of one that was deleted."""
+
+    async def events() -> AsyncIterator[list[Placed]]:
+        yield [Placed(number, EventType.TOKEN, None, b'{"event_id":%d}' % number) for number in range(1, count + 1)]
+
+    task = msgspec.structs.replace(world.log.task, head=count, workspace=None, imported_at=now())
+    await world.store.import_task(task, Digest(0, DIGEST_START.hex()), events())

@@ -100,6 +100,26 @@ async def test_an_unsubscribed_task_is_silent(tmp_path: Path, protocol: type[asy
         assert (await receive(client)).op == "pong"
 
 
+@protocols
+async def test_a_filter_that_holds_much_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: type[asyncio.Protocol] | str
+) -> None:
+    """A reader to whom a filter passes nothing is told now and then how far it has come, and not at every event."""
+    for module in ("topic", "sockets"):
+        monkeypatch.setattr(f"server.{module}.QUIET_EVENTS", 5)
+    async with running(World(tmp_path, protocol)) as world, connect(f"ws://{world.address}/ws") as client:
+        await send(client, op="subscribe", task_id=world.log.task.id, agent_role="Nobody")
+        assert [(await receive(client)).op for _ in range(2)] == ["hello", "caught_up"]
+        for count, head in ((5, 5), (4, None), (1, 10)):
+            await world.append(world.log, count, 10)
+            if head is None:
+                await send(client, op="ping")
+                assert (await receive(client)).op == "pong"
+            else:
+                frame = await receive(client)
+                assert (frame.op, frame.event_id) == ("caught_up", head)
+
+
 class RationedStore(SqliteStore):
     """A store that reads a page only when it has a permit for it."""
 

@@ -204,6 +204,21 @@ async def test_memory_of_a_watched_task(watched: Watched) -> None:
         tracemalloc.stop()
 
 
+async def test_memory_of_small_pages(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages that are kept for who lags take no more than their budget, however little is in each."""
+    budget = 200_000
+    monkeypatch.setattr("server.hub.PAGE_CACHE_BYTES", budget)
+    await watched.fill(1000)
+    with _watching(watched, lambda: None):
+        tracemalloc.start()
+        try:
+            for after in range(900):
+                await watched.hub.read_framed(watched.task_id, after=after, size=1, most=1, filter=Filter())
+            assert tracemalloc.get_traced_memory()[0] < 1.5 * budget
+        finally:
+            tracemalloc.stop()
+
+
 async def test_memory_of_many_watched_tasks(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     """All watched tasks together hold no more than their budget: what was silent longest is read from the store."""
     monkeypatch.setattr("server.hub.RINGS_BYTES", 20_000)
