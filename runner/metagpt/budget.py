@@ -63,12 +63,16 @@ class Budget:
         self._failure: RunFailed | None = None
 
     async def allow(self) -> None:
-        """Return once another call may be made. Raises `Unanswered`."""
+        """Return once another call may be made, of which there is room to tell. Raises `Unanswered`.
+
+        Nothing is awaited between the look at the budgets and the return: another role could use them up meanwhile.
+        """
         self._warn_of_no_price()
         async with self._asking:
             if self._failure is not None:
                 raise self._failure
             try:
+                await self._run.channel.drained()
                 while (reached := self._reached()) is not None:
                     await self._ask(*reached)
             except RunFailed as failure:

@@ -97,7 +97,6 @@ class Meter:
         waits = iter(BACKOFF)
         while True:
             await self._budget.allow()
-            await self.run.channel.drained()
             try:
                 return await self._call(bare, model, messages, prompt_sha256, stream, limit)
             except RunFailed:

@@ -12,8 +12,9 @@ import pytest
 import pytest_asyncio
 
 from runner.attempt import Answer, Checkpoint, answered_key
+from runner.events import EventType
 from runner.metagpt.budget import Budget
-from runner.metagpt.channel import Channel
+from runner.metagpt.channel import HIGH_WATER, Channel
 from runner.metagpt.failures import Unanswered
 from runner.metagpt.run import Run
 from runner.redact import Redactor
@@ -31,6 +32,7 @@ class Desk:
         self._theirs.setblocking(False)
         self._channel = Channel(self._ours, Redactor([]), on_command=lambda command: None, on_gone=lambda: None)
         self.lines: list[dict[str, Any]] = []
+        self._rest = b""
 
     def budget(
         self, *, unpriced: str | None = None, used: Usage, checkpoint: Checkpoint | None = None, **options: Any
@@ -45,7 +47,8 @@ class Desk:
         while True:
             async with asyncio.timeout(DEADLINE):
                 received = await asyncio.get_running_loop().sock_recv(self._theirs, 1 << 20)
-            lines = [json.loads(line) for line in received.splitlines()]
+            *whole, self._rest = (self._rest + received).split(b"\n")
+            lines = [json.loads(line) for line in whole]
             self.lines += lines
             for line in lines:
                 if line.get("event_type") == "INPUT_REQUEST":
@@ -92,6 +95,18 @@ async def test_below_the_budgets(desk: Desk) -> None:
     """As long as nothing is used up nobody is asked."""
     await desk.budget(used=used(0.99, 999), budget_usd=1.0, budget_tokens=1000).allow()
     assert await desk.told() == []
+
+
+async def test_what_is_used_up_while_there_is_no_room_to_tell(desk: Desk) -> None:
+    """Who has waited until the log takes more is not let through a budget that another role has reached meanwhile."""
+    budget = desk.budget(used=used(0, 999), budget_tokens=1000)
+    desk.run.channel.emit(EventType.LOG, {"message": "x" * (2 * HIGH_WATER)})
+    allowing = asyncio.create_task(budget.allow())
+    await asyncio.sleep(0)
+    desk.run.usage = used(0, 1000)
+    assert "1,000 tokens" in (await desk.asked())["question"]
+    assert not allowing.done()
+    allowing.cancel()
 
 
 async def test_without_budgets(desk: Desk) -> None:
