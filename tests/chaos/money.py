@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from tests.chaos.database import Event, Json, Row
 
 PAID = ("prompt_tokens", "completion_tokens", "cost_usd")  # of a call of the model
-ROUNDING = timedelta(milliseconds=1)  # of the duration of a call
+MOMENT = timedelta(milliseconds=20)  # from when the duration of a call is taken to when its event is stamped
 
 
 def is_paid(event: Event) -> bool:
@@ -40,7 +40,7 @@ def _over(option: str, figures: Sequence[str], limit: float | None, log: Sequenc
         elif is_paid(event):
             ended = datetime.fromisoformat(event.fields["timestamp"])
             begun = ended - timedelta(milliseconds=event.payload.get("duration_ms") or 0)
-            if reached is not None and begun + ROUNDING >= reached:
+            if reached is not None and begun - MOMENT >= reached:
                 yield f"{spent:g} of {limit:g} were used when the call of event {event.id} began"
             spent += sum(event.payload.get(figure) or 0 for figure in figures)
             if limit is not None and spent >= limit and reached is None:

@@ -109,6 +109,7 @@ class Log:
                     self.add("INPUT_RESPONSE", **BUDGET, answer=answer)
                 self.status("RUNNING", 1)
             self.add("LLM_CALL", **CALL | {"prompt_sha256": f"{number}"})
+            self.events[-1]["timestamp"] = f"2026-01-02T03:04:{number + 10}Z"
         self.row["head"] = len(self.events)
         self.row["details"] |= {"usage": {name: 4 * number for name, number in USAGE.items()}}
 
