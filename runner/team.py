@@ -56,7 +56,8 @@ class Team:
                     self._pass(self._everyone, role)
                 self._change(role, state="working", action=None, file=None, turns=self._role(role).turns + 1)
             case EventType.AGENT_COMPLETE if role:
-                self._change(role, state="done", action=None, file=None, summary=payload.get("summary") or None)
+                summary = payload.get("summary") or self._role(role).summary  # a turn may have changed no files
+                self._change(role, state="done", action=None, file=None, summary=summary)
             case EventType.ACTION_START if role:
                 self._change(role, state="working", action=payload.get("action"), file=payload.get("file"))
             case EventType.MESSAGE:

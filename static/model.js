@@ -204,7 +204,7 @@ const FOLDS = {
   AGENT_COMPLETE(model, event) {
     const agent = model.agent(event.agent_role);
     rest(agent, "done");
-    agent.summary = event.payload.summary || null;
+    agent.summary = event.payload.summary || agent.summary;  // of a turn that changed no files there is none
   },
 
   ACTION_START(model, event) {

@@ -118,15 +118,16 @@ class Run:
         """Close a turn that has started. trouble: why it did not come to its end; failed: whether by its own fault."""
         if turn.started is None:
             return
-        wrote = f"wrote {self.named(turn.written)}" if turn.written else "changed no files"
-        summary = trouble or f"{wrote}."
+        wrote = f"wrote {self.named(turn.written)}" if turn.written else None
+        summary = trouble or (wrote and f"{wrote}.")
+        done = f"is done: {wrote or 'changed no files'}"
         self.channel.emit(
             EventType.AGENT_COMPLETE,
             {
-                "message": f"{phrases.role(turn.role)} {trouble or f'is done: {wrote}'}".rstrip(".") + ".",
+                "message": f"{phrases.role(turn.role)} {trouble or done}".rstrip(".") + ".",
                 "turn": turn.id,
                 "duration_ms": milliseconds_since(turn.started),
-                "summary": summary[0].upper() + summary[1:],
+                "summary": summary and summary[0].upper() + summary[1:],
                 "failed": failed,
                 "cancelled": trouble is not None and not failed,
             },

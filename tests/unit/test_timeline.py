@@ -130,15 +130,17 @@ async def test_the_time_of_a_person_is_nobodys_work(stage: Stage) -> None:
 
 async def test_how_the_team_stands(stage: Stage) -> None:
     """Who told whom how much, and what each role does, up to an event; a message to everyone has passed to who began
-    a turn with it.
+    a turn with it. What a role has made outlasts a turn that changed no files.
     """
     child = await stage.child()
     say(child, 0, EventType.MESSAGE, role="ProductManager", sent_from="", send_to=["<all>"])
     say(child, 1, EventType.AGENT_START, role="Architect", turn="Architect-1")
     say(child, 2, EventType.MESSAGE, role="Architect", sent_from="", send_to=[f"metagpt.roles.{ROLE}", "<none>"])
     say(child, 3, EventType.AGENT_COMPLETE, role="Architect", turn="Architect-1", summary="A design.")
-    say(child, 4, EventType.AGENT_START, turn="Engineer-1")
-    say(child, 5, EventType.ACTION_START, action="WriteCode", file="a.py")
+    say(child, 4, EventType.AGENT_START, role="Architect", turn="Architect-2")
+    say(child, 5, EventType.AGENT_COMPLETE, role="Architect", turn="Architect-2", summary=None)
+    say(child, 6, EventType.AGENT_START, turn="Engineer-1")
+    say(child, 7, EventType.ACTION_START, action="WriteCode", file="a.py")
     child.finish()
     head = (await stage.end()).head
     team = (await stage.supervisor.get_task_metrics(stage.task_id, through=head - 2)).team

@@ -57,6 +57,7 @@ async def test_turns_and_actions_come_in_pairs(start: Start, workspace: Path) ->
                 assert role not in open_turns
                 open_turns[role] = payload["turn"]
             case "AGENT_COMPLETE":
+                assert (payload["summary"] is None) is ("changed no files" in payload["message"])
                 assert open_turns.pop(role) == payload["turn"]
             case "ACTION_START":
                 assert role in open_turns and role not in open_actions
@@ -193,9 +194,11 @@ async def test_a_fork_that_is_called_off(fork_server: ForkServer, workspace: Pat
         await asyncio.sleep(0)
     forking.cancel()
     await asyncio.wait({forking})
-    if not forking.cancelled():
-        forking.result().signal(signal.SIGKILL)
-        await forking.result().exited
+    if not forking.cancelled():  # it was too late
+        made = forking.result()
+        made.signal(signal.SIGKILL)
+        await made.exited
+        made.close()
     later = await fork_server.fork(spec(workspace))  # forks are made in their order
     servers = [process for process in psutil.Process().children() if "runner.metagpt.forkserver" in process.cmdline()]
     assert [child.pid for server in servers for child in server.children()] == [later.pid]
