@@ -81,7 +81,7 @@ class Api:
                 summary="Stop a task; the answer comes when nothing of its run is left.",
                 body=schemas.Nothing,
                 answers={200: Stopped},
-                problems=(400, 404, 413, 415, 422, 503),
+                problems=(400, 404, 409, 413, 415, 422, 503),
             ),
             Operation(
                 method="GET",

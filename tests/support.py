@@ -106,8 +106,8 @@ class Server:
 
     @property
     def fork_server(self) -> psutil.Process:
-        """The process with MetaGPT in it."""
-        (found,) = psutil.Process(self.process.pid).children()
+        """The process with MetaGPT in it; beside it there may be orphans that have ended."""
+        (found,) = filter(_is_fork_server, psutil.Process(self.process.pid).children())
         return found
 
     @property
@@ -129,6 +129,13 @@ class Server:
     def _close(self) -> None:
         assert self.process.stdout is not None
         self.process.stdout.close()
+
+
+def _is_fork_server(process: psutil.Process) -> bool:
+    try:
+        return "runner.metagpt.forkserver" in process.cmdline()
+    except psutil.Error:  # it has ended
+        return False
 
 
 @overload

@@ -51,7 +51,7 @@ def _stop_in_a_call(server: Served) -> float:
 def _stop_blocked(server: Served) -> float:
     task_id = _started(server)
     workspace = server.call("GET", f"/api/tasks/{task_id}")["workspace"]
-    (forks,) = psutil.Process(server.process.pid).children()
+    forks = next(child for child in psutil.Process(server.process.pid).children() if child.children())
     (child,) = [child for child in forks.children() if child.cwd() == workspace]
     child.send_signal(signal.SIGSTOP)
     return _stop(server, task_id, "killed")
