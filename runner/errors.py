@@ -87,6 +87,11 @@ class FileNotKept(RunnerError):
         self.path = path
 
 
+class WorkspaceNotMade(RunnerError):
+    def __init__(self, error: Exception) -> None:
+        super().__init__(f"The workspace could not be made: {error}. Run the task again once it can be.")
+
+
 class Conflict(RunnerError):
     pass
 

@@ -9,12 +9,12 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from runner.blobs import Blobs, check_path
-from runner.errors import FileNotKept
+from runner.errors import FileNotKept, WorkspaceNotMade
 from runner.events import EventType
 from runner.excerpts import FOLDER, Excerpts
 from runner.hearing import Heard, decode_artifact, decode_result
 from runner.inside import is_plain_name
-from runner.workspace import lay_out
+from runner.workspace import NotCopied, lay_out
 
 
 class Keeping:
@@ -29,10 +29,16 @@ class Keeping:
         self._threads = threads
 
     async def begin(self) -> None:
-        """Make the workspace what it is at the beginning of an attempt, and remove what was half kept."""
+        """Make the workspace what it is at the beginning of an attempt, and remove what was half kept.
+
+        Raises `WorkspaceNotMade`, for instance while the disk is full.
+        """
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._threads, lay_out, self._workspace)
-        await loop.run_in_executor(self._threads, self._blobs.tidy)
+        try:
+            await loop.run_in_executor(self._threads, lay_out, self._workspace)
+            await loop.run_in_executor(self._threads, self._blobs.tidy)
+        except (OSError, NotCopied) as error:
+            raise WorkspaceNotMade(error) from error
 
     async def keep(self, events: list[Heard]) -> list[Heard]:
         """Keep the files that events tell of. Returns the events as they go into the log.

@@ -39,6 +39,7 @@ from runner.errors import (
     FileNotKept,
     NotInTeam,
     StorageUnavailable,
+    WorkspaceNotMade,
 )
 from runner.events import EventType, now, short
 from runner.forkserver import Child, ForkServer
@@ -140,7 +141,7 @@ class Run:
             failure = await self._attempt()
         except AttemptLost as loss:
             await self._ledger.lose(str(loss))
-        except (ChildLost, FileNotKept, StorageUnavailable) as lost:
+        except (ChildLost, FileNotKept, StorageUnavailable, WorkspaceNotMade) as lost:
             await self._ledger.end(str(lost))
         except Exception as error:  # whatever broke it, an attempt ends with a terminal status
             _log.exception("the attempt broke")

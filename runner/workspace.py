@@ -24,12 +24,12 @@ class NotCopied(Exception):
 
 
 def lay_out(workspace: Path) -> None:
-    """Make the workspace what it is at the beginning of an attempt."""
+    """Make the workspace what it is at the beginning of an attempt. Raises `OSError` and `NotCopied`."""
     remove_tree(workspace)
     workspace.mkdir(parents=True, mode=0o700)
     base = workspace.parent / _BASE
     if base.exists():
-        shutil.copytree(base, workspace, symlinks=True, dirs_exist_ok=True)
+        _copy(base, workspace)
 
 
 def keep_base(workspace: Path, project: Path, *, limit: int) -> None:
@@ -45,8 +45,12 @@ def keep_base(workspace: Path, project: Path, *, limit: int) -> None:
         raise NotCopied(f"they are larger than the {limit:,} bytes that a task's files may take")
     if any(depth > _DEEPEST for depth, _ in walk(project)):
         raise NotCopied("their folders are too deep")
+    _copy(project, workspace.parent / _BASE / project.name)
+
+
+def _copy(source: Path, target: Path) -> None:
     try:
-        shutil.copytree(project, workspace.parent / _BASE / project.name, symlinks=True)
+        shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
     except shutil.Error as error:
         *_, reason = error.args[0][0]
         raise NotCopied(reason) from error

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from runner.states import TERMINAL, Status
+from runner.task import NewTask
 from runner.workspace import NotCopied, keep_base
+from tests.children import told_supervisor
+from tests.support import until
 
 
 def test_a_link_is_no_project(tmp_path: Path) -> None:
@@ -72,3 +76,16 @@ def test_closed_folders(tmp_path: Path, call: str, left: list[str]) -> None:
         os.chown(tasks, NOBODY, -1)
     subprocess.run([sys.executable, "-c", CLOSED_FOLDERS + call], cwd=tasks, check=True)
     assert [str(path.relative_to(tasks)) for path in sorted(tasks.rglob("*"))] == left
+
+
+async def test_a_workspace_that_cannot_be_made(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A run whose files cannot be laid out, for instance on a full disk, has failed and says why; nothing broke."""
+    async with told_supervisor(tmp_path) as (supervisor, _):
+        task = await supervisor.create_task(NewTask(input_prompt="x"))
+        project = tmp_path / "tasks" / task.id / "base" / "game"
+        project.mkdir(parents=True)
+        os.mkfifo(project / "pipe")
+        await supervisor.start_task(task.id)
+        ended = await until(lambda: supervisor.get_task_state(task.id), lambda task: task.status in TERMINAL)
+    assert ended.status is Status.FAILED and (ended.reason or "").startswith("The workspace could not be made: ")
+    assert "pipe" in (ended.reason or "") and "broke" not in caplog.text
