@@ -51,8 +51,9 @@ def _stop_in_a_call(server: Served) -> float:
 def _stop_blocked(server: Served) -> float:
     task_id = _started(server)
     workspace = server.call("GET", f"/api/tasks/{task_id}")["workspace"]
-    forks = next(child for child in psutil.Process(server.process.pid).children() if child.children())
-    (child,) = [child for child in forks.children() if child.cwd() == workspace]
+    child = next(
+        child for child in psutil.Process(server.process.pid).children(recursive=True) if _is_in(child, workspace)
+    )
     child.send_signal(signal.SIGSTOP)
     return _stop(server, task_id, "killed")
 
@@ -73,3 +74,11 @@ def _stop(server: Served, task_id: str, how: str) -> float:
     if (stopped["status"], stopped["how"]) != ("CANCELLED", how):
         raise ProgramFailed(f"a stop that was to be {how} went {stopped}")
     return took
+
+
+def _is_in(process: psutil.Process, workspace: str) -> bool:
+    """Whether it works there; others end at any moment."""
+    try:
+        return process.cwd() == workspace
+    except psutil.Error:
+        return False
