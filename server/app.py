@@ -39,7 +39,7 @@ class LiveApp(Starlette):
         assets = Assets(STATIC)
 
         async def page(request: Request) -> Response:
-            return await assets.page(request.scope, shows_task="task_id" in request.path_params)
+            return await assets.page(request.scope, "task" if "task_id" in request.path_params else "home")
 
         super().__init__(
             routes=[

@@ -9,16 +9,17 @@ import asyncio
 import gzip
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from posixpath import dirname, join, normpath
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from starlette.datastructures import Headers
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
+
+from server import modules
 
 STYLES = "styles.css"  # the stylesheets of the page, one after the other
 
@@ -27,17 +28,15 @@ _ASK_FIRST = "no-cache"
 _KEEP = "public, max-age=31536000, immutable"
 _VERSION = re.compile(r"[0-9a-f]{16}")
 
-_STYLESHEET = re.compile(r'<link rel="stylesheet" href="/static/([^"]+)">\s*')
-_SCRIPT = '<script type="module" src="/static/app.js"></script>'
-_IMPORT = re.compile(r'\bfrom\s+"(\.{1,2}/[^"]+)"')
+
+Shown = Literal["home", "task"]
 
 
 class Edition(msgspec.Struct, frozen=True):
-    """The dashboard in one version. home, task: the page, which names beforehand what it is to load for either."""
+    """The dashboard in one version. pages: the page, which names beforehand what it is to load, by what it shows."""
 
     version: str
-    home: bytes
-    task: bytes
+    pages: Mapping[Shown, bytes]
     styles: bytes
 
 
@@ -49,13 +48,12 @@ class Assets(StaticFiles):
         # By name, with what tells its content from an earlier one.
         self._compressed: dict[str, tuple[object, bytes]] = {}
 
-    async def page(self, scope: Scope, *, shows_task: bool) -> Response:
-        """The page, of the files as they are now. shows_task: it does so at first."""
+    async def page(self, scope: Scope, shown: Shown) -> Response:
+        """The page, of the files as they are now. shown: what it shows at first."""
         version = await asyncio.to_thread(_version, self._folder)
         if self._edition is None or self._edition.version != version:
             self._edition = await asyncio.to_thread(_edition, self._folder, version)
-        name, content = ("task", self._edition.task) if shows_task else ("home", self._edition.home)
-        return await self._answer(name, content, scope, media_type="text/html", caching=_ASK_FIRST)
+        return await self._answer(shown, self._edition.pages[shown], scope, media_type="text/html", caching=_ASK_FIRST)
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         if self._edition is None:
@@ -113,23 +111,22 @@ def _version(folder: Path) -> str:
 
 def _edition(folder: Path, version: str) -> Edition:
     html = (folder / "index.html").read_text()
-    styles = [(folder / name).read_bytes() for name in _STYLESHEET.findall(html)]
+    styles = [(folder / name).read_bytes() for name in modules.STYLESHEET.findall(html)]
     links = iter([f'<link rel="stylesheet" href="/static/{STYLES}">\n    '])
-    html = _STYLESHEET.sub(lambda _: next(links, ""), html)
+    html = modules.STYLESHEET.sub(lambda _: next(links, ""), html)
 
     def page(*entries: str) -> bytes:
         _, *others = _modules(folder, entries)
         preloads = "".join(f'<link rel="modulepreload" href="/static/{name}">\n    ' for name in others)
-        return html.replace(_SCRIPT, preloads + _SCRIPT).replace("/static/", f"/static/{version}/").encode()
+        return html.replace(modules.ENTRY, preloads + modules.ENTRY).replace("/static/", f"/static/{version}/").encode()
 
-    return Edition(version, page("app.js"), page("app.js", "task.js"), b"\n".join(styles))
+    return Edition(version, {"home": page("app.js"), "task": page("app.js", "task.js")}, b"\n".join(styles))
 
 
 def _modules(folder: Path, entries: Sequence[str]) -> list[str]:
     """These modules, those that they import, and so on."""
     found = list(entries)
     for name in found:  # which grows meanwhile
-        imports = _IMPORT.findall((folder / name).read_text())
-        names = [normpath(join(dirname(name), specifier)) for specifier in imports]
-        found += [imported for imported in dict.fromkeys(names) if imported not in found]
+        imported = modules.begins_with((folder / name).read_text(), name)
+        found += [other for other in dict.fromkeys(imported) if other not in found]
     return found

@@ -11,11 +11,11 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from posixpath import dirname, join, normpath
 
 import msgspec
 
 from runner.events import Event
+from server import modules
 
 # Nothing is loaded from anywhere, and nothing is sent. The frame in which diagrams are drawn has the same policy, and
 # writes styles.
@@ -26,11 +26,7 @@ _POLICY = (
 _ENTRY = "offline.js"  # the module with which the page begins
 _OF_DIAGRAMS = ("vendor/mermaid/mermaid.tiny.js", "diagram-frame.js")  # run in a frame of their own, in this order
 
-_STYLESHEET = re.compile(r'<link rel="stylesheet" href="/static/([^"]+)">')
 _ICON = re.compile(r'(?<=<link rel="icon" href=")/static/([^"]+)')
-_ENTRY_OF_SERVER = re.compile(r'<script type="module" src="/static/app\.js"></script>')
-# `from "./x.js"`, `import "./x.js"`, `import("./x.js")`, import(`./${name}.js`)
-_IMPORT = re.compile(r"""((?:\bfrom|\bimport)\s*\(?\s*)(["'`])(\.{1,2}/[^"'`]*)\2""")
 _PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
 
 
@@ -46,9 +42,9 @@ def page(folder: Path) -> Page:
     nonce = secrets.token_urlsafe(18)
     html = (folder / "index.html").read_text()
     html = html.replace('<meta charset="utf-8">', f'<meta charset="utf-8">\n    {_policy(nonce)}', 1)
-    html = _STYLESHEET.sub(lambda found: f"<style>\n{(folder / found[1]).read_text()}</style>", html)
+    html = modules.STYLESHEET.sub(lambda found: f"<style>\n{(folder / found[1]).read_text()}</style>", html)
     html = _ICON.sub(lambda found: _data_url("image/svg+xml", (folder / found[1]).read_bytes()), html)
-    html = _ENTRY_OF_SERVER.sub(lambda _: _import_map(_modules(folder), nonce), html)
+    html = html.replace(modules.ENTRY, _import_map(_modules(folder), nonce))
     head, end, tail = html.partition("</body>")
     entry = f'<script type="module" nonce="{nonce}">import "{_ENTRY}";</script>\n  '
     return Page(head.encode() + block("diagrams", _packed(folder)), f"{entry}{end}{tail}".encode())
@@ -77,8 +73,8 @@ def _policy(nonce: str) -> str:
     return f'<meta http-equiv="Content-Security-Policy" content="{_POLICY.format(nonce=nonce)}">'
 
 
-def _import_map(modules: Mapping[str, str], nonce: str) -> str:
-    urls = {name: _data_url("text/javascript", source.encode()) for name, source in modules.items()}
+def _import_map(sources: Mapping[str, str], nonce: str) -> str:
+    urls = {name: _data_url("text/javascript", source.encode()) for name, source in sources.items()}
     return f'<script type="importmap" nonce="{nonce}">{msgspec.json.encode({"imports": urls}).decode()}</script>'
 
 
@@ -95,12 +91,8 @@ def _modules(folder: Path) -> dict[str, str]:
         if name in found:
             continue
         source = (folder / name).read_text()
-        for _, _, specifier in _IMPORT.findall(source):
-            pattern = _PLACEHOLDER.sub("*", _name(specifier, name))
+        for _, _, specifier in modules.IMPORT.findall(source):
+            pattern = _PLACEHOLDER.sub("*", modules.name(specifier, name))
             wanted += [str(path.relative_to(folder)) for path in folder.glob(pattern)]
-        found[name] = _IMPORT.sub(lambda i, of=name: f"{i[1]}{i[2]}{_name(i[3], of)}{i[2]}", source)  # type: ignore[misc]
+        found[name] = modules.IMPORT.sub(lambda i, of=name: f"{i[1]}{i[2]}{modules.name(i[3], of)}{i[2]}", source)  # type: ignore[misc]
     return found
-
-
-def _name(specifier: str, importer: str) -> str:
-    return normpath(join(dirname(importer), specifier))

@@ -25,7 +25,7 @@ def serve(folder: Path) -> httpx.AsyncClient:
     assets = Assets(folder)
 
     async def page(request: Request) -> Response:
-        return await assets.page(request.scope, shows_task="task_id" in request.path_params)
+        return await assets.page(request.scope, "task" if "task_id" in request.path_params else "home")
 
     routes = [Route("/", page), Route("/tasks/{task_id}", page), Mount("/static", assets)]
     return httpx.AsyncClient(transport=httpx.ASGITransport(Starlette(routes=routes)), base_url="http://test")
