@@ -1,7 +1,7 @@
 """What has changed in the list of tasks, in order. Readers have cursors into it, so none has a queue of its own.
 
-Of each task only the last change counts, and only the newest HELD of them are kept ready to be sent: what a reader has
-missed beyond those is read where the tasks are.
+Of each task only the last change counts, and only the newest HELD_CHANGES of them are kept ready to be sent: what a
+reader has missed beyond those is read where the tasks are.
 """
 
 from bisect import bisect_right

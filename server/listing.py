@@ -21,10 +21,10 @@ from server.schemas import TaskSummary, summary
 
 QUEUE_PERIOD = 0.5  # seconds from one pass over the queue to the next
 _STEP = 64  # tasks of the queue that are looked at before other work in the loop gets its turn
-_RUNG = 8  # followers that are told in one step of the pump
+_RUNG = 8  # readers that are told in one step of the pump
 
 
-class Follower:
+class Reader:
     """A cursor into the changes of the list. ring: called, from outside, when there may be more to read."""
 
     __slots__ = ("cursor", "ring")
@@ -43,7 +43,7 @@ class Listing:
         self._place_of = place_of
         self._read = read
         self._pump = pump
-        self._followers: dict[Follower, None] = {}
+        self._readers: dict[Reader, None] = {}
         self._changes = Changes()
         self._forget_at = HELD_CHANGES
         self._ringing = False
@@ -52,31 +52,31 @@ class Listing:
         self._moved = False
         self._pass: asyncio.Task[None] | None = None
 
-    def follow(self, ring: Callable[[], None]) -> Follower:
+    def follow(self, ring: Callable[[], None]) -> Reader:
         """A cursor at what changes from now on."""
-        follower = Follower(self._changes.head, ring)
-        self._followers[follower] = None
-        return follower
+        reader = Reader(self._changes.head, ring)
+        self._readers[reader] = None
+        return reader
 
-    def leave(self, follower: Follower) -> None:
-        self._followers.pop(follower, None)
-        if not self._followers:
+    def leave(self, reader: Reader) -> None:
+        self._readers.pop(reader, None)
+        if not self._readers:
             self._shown.clear()
             self._changes.forget(self._changes.head)
 
-    def is_behind(self, follower: Follower) -> bool:
+    def is_behind(self, reader: Reader) -> bool:
         """Whether there is something to read."""
-        return follower.cursor < self._changes.head
+        return reader.cursor < self._changes.head
 
-    def pending(self, follower: Follower, limit: int) -> list[Numbered]:
+    def pending(self, reader: Reader, limit: int) -> list[Numbered]:
         """The next changes to read, at most `limit`."""
-        return self._changes.above(follower.cursor, limit)
+        return self._changes.above(reader.cursor, limit)
 
-    async def read(self, follower: Follower, change: Numbered) -> Frame | None:
+    async def read(self, reader: Reader, change: Numbered) -> Frame | None:
         """Move the cursor to a change; the task as it is now, or None if a later change tells of it."""
         number, task_id = change
         frame = await self._frame(task_id) if self._changes.is_last(number, task_id) else None
-        follower.cursor = number
+        reader.cursor = number
         return frame
 
     def publish(self, task: Task) -> None:
@@ -84,19 +84,19 @@ class Listing:
             self._queued[task.id] = task
         else:
             self._queued.pop(task.id, None)
-        if self._followers:
+        if self._readers:
             self._show(task)
 
     def delete(self, task_id: str) -> None:
         self._shown.pop(task_id, None)
         self._queued.pop(task_id, None)
-        if self._followers:
+        if self._readers:
             self._tell(task_id, None)
 
     def requeue(self) -> None:
         """The queue has changed: queued tasks may stand elsewhere in it."""
         self._moved = True
-        if self._followers and self._pass is None:
+        if self._readers and self._pass is None:
             self._pass = asyncio.create_task(self._follow_queue(), name="places in the queue")
 
     def close(self) -> None:
@@ -106,7 +106,7 @@ class Listing:
     async def _follow_queue(self) -> None:
         """Go through the queue until it rests."""
         try:
-            while self._moved and self._followers:
+            while self._moved and self._readers:
                 self._moved = False
                 for number, task_id in enumerate(tuple(self._queued), 1):
                     if task := self._queued.get(task_id):
@@ -132,7 +132,7 @@ class Listing:
     def _tell(self, task_id: str, state: TaskSummary | None) -> None:
         self._changes.add(task_id, Change(task_id, state))
         if len(self._changes) > self._forget_at:
-            self._changes.forget(min(follower.cursor for follower in self._followers))
+            self._changes.forget(min(reader.cursor for reader in self._readers))
             self._forget_at = max(HELD_CHANGES, 2 * len(self._changes))
         if not self._ringing:
             self._ringing = True
@@ -144,9 +144,9 @@ class Listing:
         try:
             while rung < self._changes.head:
                 rung = self._changes.head
-                for number, follower in enumerate(tuple(self._followers), 1):
-                    if follower in self._followers and follower.cursor < rung:
-                        follower.ring()
+                for number, reader in enumerate(tuple(self._readers), 1):
+                    if reader in self._readers and reader.cursor < rung:
+                        reader.ring()
                     if number % _RUNG == 0:
                         yield _RUNG * WAKING
         finally:

@@ -9,7 +9,7 @@ is something to send: an idle connection costs one waiting coroutine.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -19,108 +19,20 @@ from runner.errors import CursorAhead, RunnerError, TaskNotFound
 from server import protocol
 from server.asks import Asks
 from server.auth import NotAuthenticated, Pass
-from server.bounds import PIECE_BYTES, QUIET_EVENTS, REPLIES
+from server.bounds import REPLIES
 from server.clients import Pace
 from server.gate import Gate, forbidden
-from server.hub import Hub, larger
-from server.listing import Follower
+from server.hub import Hub
+from server.listing import Reader
 from server.problems import code_of
 from server.protocol import BadFrame, CloseCode, Frame
 from server.stream import EXTENSION, AsgiStream, DirectStream
-from server.topic import Position, Topic
+from server.subscription import Subscription
 
 AUTH_TIMEOUT = 10.0  # seconds that a client has to say who it is
 _STATES = 64  # of tasks that changed, sent before other work in the loop gets its turn
 
 _log = logging.getLogger(__name__)
-
-
-class Subscription:
-    """A cursor into one log, as one connection follows it. A `topic.Member` while it is live."""
-
-    __slots__ = (
-        "_ended_at",
-        "_hub",
-        "_session",
-        "_size",
-        "_told",
-        "cursor",
-        "filter",
-        "frame_bytes",
-        "live",
-        "task_id",
-        "topic",
-        "write",
-    )
-
-    def __init__(self, session: "Session", hub: Hub, wanted: protocol.Subscribe) -> None:
-        self.task_id = wanted.task_id
-        self.cursor = wanted.since_event_id
-        self.filter = wanted.filter
-        self.live = False
-        self.write = session.write
-        self.frame_bytes = session.frame_bytes
-        self._session = session
-        self._size = PIECE_BYTES  # of the next page
-        self._told: int | None = None  # event_id up to which, about, the client has been told that it has everything
-        self._ended_at: int | None = None
-        self._hub = hub
-        self.topic: Topic = hub.watch(wanted.task_id, self.retire)
-
-    @property
-    def done(self) -> bool:
-        """Whether the end of the log was told."""
-        return self._ended_at == self.cursor
-
-    def retire(self) -> None:
-        self._session.wake(self)
-
-    def leave(self) -> None:
-        """Do not be live any more."""
-        self.topic.leave(self, self.filter)
-
-    def join(self) -> bool:
-        """Be live, if it stands at the head; whether it does."""
-        self._size = PIECE_BYTES
-        return self.topic.join(self, self.filter)
-
-    def close(self) -> None:
-        self.leave()
-        self._hub.unwatch(self.topic, self.retire)
-
-    async def advance(self) -> Sequence[Frame] | None:
-        """The next frames; none when nothing in the page that was read passes the filter.
-
-        None when it stands at the head and has said so. Raises `TaskNotFound`, `CursorAhead`.
-        """
-        page = await self._hub.read_framed(
-            self.task_id, after=self.cursor, size=self._size, most=self.frame_bytes, filter=self.filter
-        )
-        self._check()
-        self.cursor = page.cursor
-        self._size = larger(self._size, self.frame_bytes)
-        if page.frames:
-            if self._told is not None:
-                self._told = self.cursor
-            return page.frames
-        position = await self._hub.position(self.task_id)
-        self._check()
-        return self._news_at_head(position) if self.cursor >= position.head else ()
-
-    def _check(self) -> None:
-        if self.topic.deleted:  # what has its id now, if it was taken in again, is another log
-            raise TaskNotFound(self.task_id)
-
-    def _news_at_head(self, position: Position) -> Sequence[Frame] | None:
-        news: list[protocol.ServerFrame] = []
-        if self._told is None or self.cursor - self._told >= QUIET_EVENTS:
-            self._told = self.cursor
-            news.append(protocol.CaughtUp(task_id=self.task_id, event_id=self.cursor))
-        # A cursor beyond the position means that more was committed, of which the hub is about to hear.
-        if position.ended and self.cursor == position.head and not self.done:
-            self._ended_at = self.cursor
-            news.append(protocol.End(task_id=self.task_id, status=position.status))
-        return [protocol.encode(frame) for frame in news] or None
 
 
 class Session:
@@ -158,18 +70,13 @@ class Session:
         self._asks: Asks | None = None
         self._subscriptions: dict[str, Subscription] = {}
         self._lagging: dict[Subscription, None] = {}
-        self._list: Follower | None = None
+        self._list: Reader | None = None
         self._replies: deque[Frame] = deque()
         self._room: asyncio.Event | None = None
         self._sender: asyncio.Task[None] | None = None
         self._closes_after: str | None = None
         self._closing = False
         self._leaving: asyncio.Task[None] | None = None
-
-    @property
-    def frame_bytes(self) -> int:
-        """Of the largest frame of events that it is to be sent, or a single event."""
-        return self._stream.frame_bytes
 
     @property
     def subscriptions(self) -> Collection[Subscription]:
@@ -342,7 +249,9 @@ class Session:
             message = f"A connection has at most {limit:,} subscriptions."
             self._reply(protocol.Error(code="too_many_subscriptions", message=message, task_id=wanted.task_id))
             return
-        subscription = self._subscriptions[wanted.task_id] = Subscription(self, self._hub, wanted)
+        subscription = self._subscriptions[wanted.task_id] = Subscription(
+            self._hub, wanted, write=self.write, frame_bytes=self._stream.frame_bytes, wake=self.wake
+        )
         self.wake(subscription)
 
     def _unsubscribe(self, task_id: str) -> None:
@@ -400,10 +309,10 @@ class Session:
             if subscription in self._lagging:
                 await self._send_page(subscription)
 
-    async def _send_changes(self, followed: Follower) -> None:
-        for change in self._hub.listing.pending(followed, _STATES):
+    async def _send_changes(self, reader: Reader) -> None:
+        for change in self._hub.listing.pending(reader, _STATES):
             await self._stream.drained()  # a state is not held for a connection that takes no more
-            if frame := await self._hub.listing.read(followed, change):
+            if frame := await self._hub.listing.read(reader, change):
                 await self._stream.send(frame)
         if self._list_is_behind():  # of a long queue, all may have changed; others get their turn
             await asyncio.sleep(0)

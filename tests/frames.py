@@ -26,5 +26,13 @@ async def send(connection: ClientConnection, **frame: Any) -> None:
     await connection.send(msgspec.json.encode(frame).decode())
 
 
+async def receive_until(connection: ClientConnection, op: str) -> list[Frame]:
+    """What comes, up to the next frame of an op."""
+    frames = [await receive(connection)]
+    while frames[-1].op != op:
+        frames.append(await receive(connection))
+    return frames
+
+
 async def receive(connection: ClientConnection) -> Frame:
     return msgspec.json.decode(await connection.recv(), type=Frame)

@@ -12,7 +12,7 @@ from runner.base import Commit, Filter, Page
 from runner.states import Status
 from runner.store import SqliteStore
 from server.stream import StreamProtocol
-from tests.frames import receive, send
+from tests.frames import receive, receive_until, send
 from tests.limits import tiny_limits
 from tests.support import until
 from tests.world import World, running
@@ -67,8 +67,7 @@ async def test_a_deleted_log_is_shown_to_nobody(tmp_path: Path) -> None:
             await world.append(world.log, 20, 10)
             async with connect(f"ws://{world.address}/ws") as reader, connect(f"ws://{world.address}/ws") as late:
                 await send(reader, op="subscribe", task_id=task_id)
-                while (await receive(reader)).op != "caught_up":
-                    pass
+                await receive_until(reader, "caught_up")
                 assert (await world.http.delete(f"http://{world.address}/api/tasks/{task_id}")).status_code == 204
                 await send(late, op="subscribe", task_id=task_id)
                 assert [(await receive(late)).op for _ in range(2)] == ["hello", "error"]
@@ -82,8 +81,7 @@ async def test_an_unsubscribed_task_is_silent(tmp_path: Path, protocol: type[asy
         await send(client, op="subscribe", task_id=task_id)
         await send(client, op="unsubscribe", task_id=task_id)
         await send(client, op="subscribe", task_id=task_id)
-        while (await receive(client)).op != "caught_up":
-            pass
+        await receive_until(client, "caught_up")
         await world.append(world.log, 1, 10)
         assert (await receive(client)).op == "events"
         await send(client, op="unsubscribe", task_id=task_id)
@@ -105,7 +103,7 @@ async def test_a_filter_that_holds_much_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protocol: type[asyncio.Protocol] | str
 ) -> None:
     """A reader to whom a filter passes nothing is told now and then how far it has come, and not at every event."""
-    for module in ("topic", "sockets"):
+    for module in ("topic", "subscription"):
         monkeypatch.setattr(f"server.{module}.QUIET_EVENTS", 5)
     async with running(World(tmp_path, protocol)) as world, connect(f"ws://{world.address}/ws") as client:
         await send(client, op="subscribe", task_id=world.log.task.id, agent_role="Nobody")
@@ -254,15 +252,12 @@ async def test_events_that_retention_deletes_while_others_follow(tmp_path: Path)
         async with running(World(tmp_path)) as world, connect(f"ws://{world.address}/ws") as follower:
             task_id = world.log.task.id
             await send(follower, op="subscribe", task_id=task_id)
-            while (await receive(follower)).op != "caught_up":
-                pass
+            await receive_until(follower, "caught_up")
             await world.append(world.log, 5, 10)
             await world.append(world.log, 1, 10, status=Status.FAILED)
-            while (await receive(follower)).op != "end":
-                pass
+            await receive_until(follower, "end")
             await send(follower, op="subscribe", task_id=task_id)
-            while (await receive(follower)).op != "end":
-                pass
+            await receive_until(follower, "end")
             await world.expire(world.log)
             await world.append(world.log, 1, 10)
             async with connect(f"ws://{world.address}/ws") as late:

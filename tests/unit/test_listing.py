@@ -12,7 +12,7 @@ from runner.events import now
 from runner.states import Status
 from runner.task import Task
 from server.changes import Numbered
-from server.listing import Follower, Listing
+from server.listing import Listing, Reader
 from server.protocol import Frame
 from server.pump import Pump
 from tests.logs import make_task
@@ -39,7 +39,7 @@ async def test_a_queue_that_moves_at_every_turn(monkeypatch: pytest.MonkeyPatch)
     listing = Listing(place_of, _no_read, Pump())
     told: dict[str, Frame] = {}
     others: dict[str, Frame] = {}
-    readers = [_Reader(listing, told), _Reader(listing, others)]
+    readers = [_Client(listing, told), _Client(listing, others)]
     for task in queue:
         listing.publish(task)
     looked = 0
@@ -75,7 +75,7 @@ async def test_a_reader_that_has_missed_much(monkeypatch: pytest.MonkeyPatch) ->
 
     listing = Listing(lambda task: None, get, Pump())
     told: dict[str, Frame] = {}
-    reader = _Reader(listing, told)
+    reader = _Client(listing, told)
     for title in ("old", "new"):
         for task_id, task in tasks.items():
             tasks[task_id] = msgspec.structs.replace(task, title=title)
@@ -97,12 +97,12 @@ async def test_what_everybody_has_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("server.changes.HELD_CHANGES", HELD)
     monkeypatch.setattr("server.listing.HELD_CHANGES", HELD)
     listing = Listing(lambda task: None, _no_read, Pump())
-    reader = _Reader(listing, {})
+    reader = _Client(listing, {})
     for number in range(COUNT):
         listing.publish(make_task(f"t{number}"))
         await reader.read()
     assert len(listing._changes) <= 2 * HELD
-    listing.leave(reader.follower)
+    listing.leave(reader.reader)
     assert len(listing._changes) == 0
 
 
@@ -110,22 +110,22 @@ async def _no_read(task_id: str) -> Task:
     raise AssertionError(f"{task_id} is held")
 
 
-class _Reader:
+class _Client:
     """Follows a list, and holds the last frame of each task."""
 
     def __init__(self, listing: Listing, told: dict[str, Frame]) -> None:
         self.rung = False
         self.count = 0
-        self.follower: Follower = listing.follow(self._ring)
+        self.reader: Reader = listing.follow(self._ring)
         self._listing = listing
         self._told = told
 
     def pending(self) -> list[Numbered]:
-        return self._listing.pending(self.follower, 10 * COUNT)
+        return self._listing.pending(self.reader, 10 * COUNT)
 
     async def read(self) -> None:
         for change in self.pending():
-            if frame := await self._listing.read(self.follower, change):
+            if frame := await self._listing.read(self.reader, change):
                 self._told[change[1]] = frame
                 self.count += 1
 
