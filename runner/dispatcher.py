@@ -11,7 +11,7 @@ from functools import partial
 from structlog.contextvars import bind_contextvars
 
 from runner.base import Load, Place
-from runner.errors import Conflict
+from runner.errors import LeftQueued
 from runner.places import Places
 from runner.queue import Queue
 from runner.run import Run
@@ -185,10 +185,3 @@ class Dispatcher:
         finally:
             self._end(run)
             self.dispatch()
-
-
-class LeftQueued(Conflict):
-    """The task waits for the next server, which this one cannot keep it from."""
-
-    def __init__(self) -> None:
-        super().__init__("The server is shutting down, and leaves the task queued for the next one. Stop it there.")

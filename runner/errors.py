@@ -9,8 +9,10 @@
     - NotComparable: these versions of a file have no diff
     - GitMissing: the git program, which diffs take, is not found
     - FileNotKept: what a run has written could not be kept
+    - WorkspaceNotMade: an attempt has no folder to begin in
     - Conflict: the task's status does not allow what was asked
         - AlreadyAnswered: the question has been answered, or is not asked any more
+        - LeftQueued: the task waits for the next server, which this one cannot keep it from
         - KeyReused: the idempotency key was used before, for another request
     - NotInTeam: the role that is spoken to does not work on the task
     - LimitReached: there is as much as may be; it has the limit
@@ -100,6 +102,11 @@ class AlreadyAnswered(Conflict):
     def __init__(self, request_id: str) -> None:
         super().__init__(f"The question {request_id!r} is not open: it was answered already, or never asked.")
         self.request_id = request_id
+
+
+class LeftQueued(Conflict):
+    def __init__(self) -> None:
+        super().__init__("The server is shutting down, and leaves the task queued for the next one. Stop it there.")
 
 
 class KeyReused(Conflict):

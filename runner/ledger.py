@@ -68,7 +68,7 @@ class Ledger:
         before = self.task.status
         self.task, done = self._recorder.append(task, entries)
         if before is not self.task.status:
-            self._follow(before)
+            self._keep_pace(before)
         return done
 
     def queue(self, origin: Origin) -> Committed:
@@ -119,7 +119,7 @@ class Ledger:
         """End the attempt whose process is gone, for whatever reason; the next one goes on where it can."""
         await self._finish(partial(self._write_loss, reason, self.task.losses + 1))
 
-    def _follow(self, before: Status) -> None:
+    def _keep_pace(self, before: Status) -> None:
         """What a status means for the time to work, and for the place that the run has."""
         match self.task.status:
             case Status.WAITING | Status.STOPPING:  # the team waits, or has its grace

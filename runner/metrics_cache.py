@@ -10,7 +10,7 @@ from runner.states import TERMINAL
 from runner.task import Task
 from runner.timeline import read_metrics
 
-_REMEMBERED_MAX = 100
+_MOST = 100
 
 
 class _Known(msgspec.Struct, frozen=True):
@@ -21,14 +21,14 @@ class _Known(msgspec.Struct, frozen=True):
     metrics: TaskMetrics
 
 
-class Remembered:
+class MetricsCache:
     """Metrics, of which the last that were asked for are remembered while nothing that they tell of can change."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._known: OrderedDict[tuple[str, int | None], _Known] = OrderedDict()
 
-    async def metrics(self, task_id: str, *, through: int | None) -> TaskMetrics:
+    async def read(self, task_id: str, *, through: int | None) -> TaskMetrics:
         """As `read_metrics`."""
         task = await self._store.get_task(task_id)
         if task.status not in TERMINAL:
@@ -39,7 +39,7 @@ class Remembered:
             known = _Known(task, first, await read_metrics(self._store, task_id, through=through))
         if known.metrics.first_event_id == first:
             self._known[task_id, through] = known
-            if len(self._known) > _REMEMBERED_MAX:
+            if len(self._known) > _MOST:
                 self._known.popitem(last=False)
         return known.metrics
 

@@ -36,18 +36,18 @@ from runner.base import (
 )
 from runner.blobs import Blobs
 from runner.confinement import weaknesses
-from runner.dispatcher import Dispatcher, LeftQueued
-from runner.errors import Conflict, NotInTeam, TaskNotFound, TasksFull
+from runner.dispatcher import Dispatcher
+from runner.errors import Conflict, LeftQueued, NotInTeam, TaskNotFound, TasksFull
 from runner.events import now
 from runner.files import Artifact, File
 from runner.forkserver import ForkServer
 from runner.limits import RunLimits
 from runner.logfile import export_log, import_log
 from runner.measures import TaskMetrics, Timeline
+from runner.metrics_cache import MetricsCache
 from runner.places import Places
 from runner.queue import Queue
 from runner.recorder import Recorder
-from runner.remembered import Remembered
 from runner.run import Run
 from runner.states import ACTIVE, IN_ATTEMPT, Status, Trigger, follow
 from runner.stats import RunnerStats
@@ -97,7 +97,7 @@ class Supervisor:
         self._keeping = keeping
         self._reading = reading
         self._creation = asyncio.Lock()
-        self._metrics = Remembered(store)
+        self._metrics = MetricsCache(store)
         self._dispatcher = Dispatcher(queue=queue, places=places, new_run=self._new_run)
         self._admission = asyncio.Lock()
 
@@ -277,7 +277,7 @@ class Supervisor:
         return await read_timeline(self._store, task_id, after=after, limit=limit)
 
     async def get_task_metrics(self, task_id: str, *, through: int | None = None) -> TaskMetrics:
-        return await self._metrics.metrics(task_id, through=through)
+        return await self._metrics.read(task_id, through=through)
 
     async def stop_task(self, task_id: str) -> Stopped:
         begun = time.monotonic()  # the loop's clock may stand still for a turn
