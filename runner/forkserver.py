@@ -16,12 +16,12 @@ from pathlib import Path
 
 import msgspec
 
-from runner.adoption import adopt_orphans
 from runner.attempt import SPEC_SIZE_BYTES, AttemptSpec, Command
 from runner.clocks import SilenceClock
 from runner.environment import for_runs
 from runner.errors import AttemptLost, ChildLost, RunnerError
 from runner.leftovers import end_leftovers, mark
+from runner.sessions import Sessions
 
 _SETTINGS = {
     "PYTHONHASHSEED": "0",  # the order of a set is the same in every child: a later attempt comes to the same prompts
@@ -117,6 +117,7 @@ class ForkServer:
 
     def __init__(self, scratch: Path) -> None:
         self._scratch = scratch
+        self._sessions = Sessions(scratch / "sessions")
         self._ready = False
         self._settled = asyncio.Event()  # ready, or given up for now
         self._failures = 0  # starts in a row that did not come to be ready
@@ -127,7 +128,6 @@ class ForkServer:
         self._requests = 0
 
     async def __aenter__(self) -> "ForkServer":
-        adopt_orphans()
         await self._end_leftovers()
         self._keeper = asyncio.create_task(self._keep(), name="fork server")
         return self
@@ -167,6 +167,7 @@ class ForkServer:
                 socket.send_fds(self._control, [request], [theirs.fileno()])
         try:
             child = await asyncio.shield(forked)
+            self._sessions.begin(child.pid)
             await child.begin(spec)
         except BaseException as error:
             ours.close()  # a child that comes to be all the same sees the end of its input, and ends
@@ -274,6 +275,7 @@ class ForkServer:
                 _refuse(self._forks.pop(request)[0], ChildLost(f"No process could be made: {error}."))
             case {"op": "exited", "pid": int(pid), "code": int(code)}:
                 child = self._children.pop(pid, None)
+                self._sessions.end(pid)
                 if child is not None:
                     child.exited.set_result(code)
 
@@ -295,7 +297,7 @@ class ForkServer:
             self._children.clear()
 
     async def _end_leftovers(self) -> None:
-        await asyncio.to_thread(end_leftovers, self._scratch, list(self._children))
+        await asyncio.to_thread(end_leftovers, self._scratch, self._sessions, list(self._children))
 
 
 async def _end_silence(process: asyncio.subprocess.Process, silence: SilenceClock) -> None:

@@ -1,8 +1,7 @@
 """What a fork server has left behind: programs that its runs had started, when it was killed and could not end them.
 
 Every process of a run carries a mark in its environment, the scratch folder of its fork server. A program that has
-cleared its environment, and has left its parent too, is known by its new parent, this process, which has asked for
-orphans; the next server, if this one is killed with its fork server, does not know it.
+cleared its environment, and has left its parent too, is known by the session of its run.
 """
 
 import contextlib
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from runner.adoption import children_of_other_sessions
+from runner.sessions import Sessions
 
 MARK = "METAGPT_LIVE_SCRATCH"
 _LIMIT = 5.0  # seconds after which what does not die is let go
@@ -27,7 +26,7 @@ def mark(scratch: Path) -> dict[str, str]:
     return {MARK: str(scratch.resolve())}
 
 
-def end_leftovers(scratch: Path, children: Iterable[int] = ()) -> None:
+def end_leftovers(scratch: Path, sessions: Sessions, children: Iterable[int] = ()) -> None:
     """Kill what a fork server of this folder, which has ended, has left, and return when nothing of it is there.
 
     It blocks, normally for the milliseconds of a look at every process. children: the numbers of those that it had. One
@@ -35,7 +34,7 @@ def end_leftovers(scratch: Path, children: Iterable[int] = ()) -> None:
     """
     deadline = time.monotonic() + _LIMIT
     known = list(_processes(children))
-    while left := [*filter(_is_there, known), *_left(scratch)]:
+    while left := [*filter(_is_there, known), *_left(scratch, sessions)]:
         if time.monotonic() > deadline:
             _log.error("processes of earlier runs cannot be killed: %s", [process.pid for process in left])
             return
@@ -43,6 +42,7 @@ def end_leftovers(scratch: Path, children: Iterable[int] = ()) -> None:
             with contextlib.suppress(psutil.Error):  # ended meanwhile, or with another user's rights
                 process.kill()
         psutil.wait_procs(left, timeout=_PERIOD)
+    sessions.clear()
 
 
 def _processes(pids: Iterable[int]) -> Iterator[psutil.Process]:
@@ -59,27 +59,15 @@ def _is_there(process: psutil.Process) -> bool:
         return False
 
 
-def _left(scratch: Path) -> list[psutil.Process]:
-    """The processes that carry the mark, or were adopted without any, and their descendants.
+def _left(scratch: Path, sessions: Sessions) -> list[psutil.Process]:
+    """The processes that carry the mark, with their descendants, and those in the sessions of runs.
 
     psutil knows each by its start, too.
     """
     wanted = mark(scratch).items()
-    found = []
-    for process in children_of_other_sessions():
-        with contextlib.suppress(psutil.Error):
-            if not _is_marked(process):
-                found += [process, *process.children(recursive=True)]
+    found = [process for process in sessions.members() if _is_there(process)]
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):  # ended meanwhile, or not ours
             if wanted <= process.environ().items():
                 found += [process, *process.children(recursive=True)]
     return found
-
-
-def _is_marked(process: psutil.Process) -> bool:
-    """Whether it says whose it is; another fork server of this process does."""
-    try:
-        return MARK in process.environ()
-    except psutil.AccessDenied:  # a program may forbid that it is looked at
-        return False

@@ -28,7 +28,6 @@ from typing import Any, NoReturn
 import msgspec
 
 from runner import confinement
-from runner.adoption import adopt_orphans
 from runner.attempt import HEARTBEAT_PERIOD, SPEC_SIZE_BYTES, AttemptSpec
 from runner.metagpt import parentage
 
@@ -55,7 +54,7 @@ class ForkServer:
 
     def serve(self) -> None:
         """Serve until the supervisor closes its end; then nothing of any child is left."""
-        adopt_orphans()
+        parentage.adopt_orphans()
         try:
             self._serve()
         finally:
@@ -113,7 +112,7 @@ class ForkServer:
         try:
             os.setsid()
             parentage.die_with_parent()
-            adopt_orphans()  # what comes to the fork server itself is then of a run that has ended
+            parentage.adopt_orphans()  # what comes to the fork server itself is then of a run that has ended
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             for inherited in (self._control, self._wakeup, self._wake):

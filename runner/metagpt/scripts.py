@@ -77,9 +77,9 @@ class Scripts:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            # Linux shares the processor among sessions, and can end a whole group at once; elsewhere nobody adopts what
-            # leaves ours.
-            start_new_session=sys.platform == "linux",
+            # A whole group can be ended at once; elsewhere than on Linux nobody adopts what leaves ours. The session
+            # stays the run's, by which all its programs are known (runner/sessions.py).
+            process_group=0 if sys.platform == "linux" else None,
             preexec_fn=self._become_program,
         )
         assert process.stdout is not None and process.stderr is not None

@@ -145,9 +145,10 @@ async def test_a_killed_server(tmp_path: Path, environment: str) -> None:
         await gone([run.daemon])
 
 
-async def test_a_server_killed_with_its_fork_server(tmp_path: Path) -> None:
+@pytest.mark.parametrize("environment", ["os.environ", "{}"])
+async def test_a_server_killed_with_its_fork_server(tmp_path: Path, environment: str) -> None:
     """When both were killed, the daemon is gone once the server serves again, and other servers' programs are not."""
-    async with stage(tmp_path) as run:
+    async with stage(tmp_path, environment=environment) as run:
         forks, children = run.server.fork_server, run.server.children
         forks.suspend()  # or it would see the end of the server first
         run.server.kill()

@@ -33,11 +33,11 @@ for family, address in ((socket.AF_INET, ("127.0.0.1", {port})), (socket.AF_UNIX
 
 LEAVE = """
 import os
-group = os.getpgrp()
+group, session = os.getpgrp(), os.getsid(0)
 if os.fork() == 0:
     os.setsid()
     os.setpgid(0, 0)
-    print(os.getpgrp() == group, os.getsid(0) == group)
+    print(os.getpgrp() == group, os.getsid(0) == session)
 else:
     os.wait()
     print(group == os.getpid())
@@ -47,12 +47,11 @@ else:
 LEAVING = """
 import asyncio, sys
 from pathlib import Path
-from runner.adoption import adopt_orphans
 from runner.metagpt import parentage
 from tests.unit.test_scripts import scripts
 
 program = "import os, time; os.fork() and os._exit(0); os.closerange(0, 3); time.sleep(300)"
-adopt_orphans()
+parentage.adopt_orphans()
 asyncio.run(scripts(Path(sys.argv[1])).run(["python", "-c", program], Path(sys.argv[1]), []))
 print(len(parentage.children()))
 """
@@ -115,7 +114,7 @@ async def test_the_network_is_allowed_or_not(tmp_path: Path, allowed: bool, outc
 
 @pytest.mark.skipif(not seccomp.available(), reason="this system cannot filter calls")
 async def test_programs_stay_together(tmp_path: Path) -> None:
-    """A program and what it starts stay in one process group, so that one signal ends all, however fast they fork."""
+    """A program and what it starts stay in one process group, so that one signal ends all, and in the run's session."""
     out, err = await scripts(tmp_path).run(["python", "-c", LEAVE], tmp_path, [])
     assert (out, err) == ("True True\nTrue\n", "")
 
