@@ -91,6 +91,21 @@ export function perFrame(draw) {
   };
 }
 
+/**
+ * Has a button be pressed once at a time. One that is disabled would lose the focus, so this is only said of it.
+ * @param {HTMLButtonElement} button
+ * @param {() => Promise<any>} action what a press does; another one meanwhile does nothing
+ */
+export async function once(button, action) {
+  if (button.ariaDisabled === "true") return;
+  button.ariaDisabled = "true";
+  try {
+    await action();
+  } finally {
+    button.ariaDisabled = null;
+  }
+}
+
 /** Says something to screen readers, once. */
 export function announce(message) {
   document.getElementById("announcer").textContent = message;

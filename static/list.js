@@ -1,7 +1,7 @@
 /** The task list, live: rows change in place as the tasks do. */
 
 import { api, serverNow } from "./api.js";
-import { arrange, el, setText, visible } from "./dom.js";
+import { arrange, el, once, setText, visible } from "./dom.js";
 import { age, cost, stopwatch } from "./format.js";
 import { ACTIVE } from "./model.js";
 import { snippet } from "./snippet.js";
@@ -29,7 +29,7 @@ export class TaskList {
   #status = new StatusFilter(() => this.#again());
   #list = el("ul", { class: "task-list", "aria-busy": "true" });
   #blank = el("div", { class: "blank" });
-  #more = el("button", { type: "button", class: "button quiet more", hidden: true, on: { click: () => this.#loadMore() } }, text.list.more);
+  #more = el("button", { type: "button", class: "button quiet more", hidden: true, on: { click: () => once(this.#more, () => this.#loadMore()) } }, text.list.more);
   node = el(
     "nav",
     { class: "list", "aria-label": text.list.heading },
@@ -114,16 +114,11 @@ export class TaskList {
 
   async #loadMore() {
     const request = this.#request;
-    this.#more.disabled = true;
-    try {
-      const page = await api.tasks({ ...this.#query(), limit: PAGE, cursor: this.#next });
-      if (request !== this.#request) return;
-      for (const task of page.tasks) if (!this.#rows.has(task.id)) this.#put(task);
-      this.#next = page.next_cursor;
-      this.#draw();
-    } finally {
-      this.#more.disabled = false;
-    }
+    const page = await api.tasks({ ...this.#query(), limit: PAGE, cursor: this.#next });
+    if (request !== this.#request) return;
+    for (const task of page.tasks) if (!this.#rows.has(task.id)) this.#put(task);
+    this.#next = page.next_cursor;
+    this.#draw();
   }
 
   #query() {
