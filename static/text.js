@@ -415,6 +415,8 @@ export const text = {
     noChanges: "These versions are the same.",
     noNewline: "no newline at the end",
     lineTooLong: (number) => `and ${count(number, "more character", "more characters")}`,
+    view: "View",
+    views: { document: "Document", source: "Source" },
     layout: "Layout",
     layouts: { unified: "Unified", split: "Side by side" },
     tooManyRows: (number) => `${count(number, "more row", "more rows")} are not shown.`,
