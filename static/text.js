@@ -395,6 +395,7 @@ export const text = {
     open: (path) => `Show ${path}`,
     loading: "Loading…",
     failed: "The file could not be loaded.",
+    nothing: "This file is empty.",
     picture: (path, version) => `${path}, ${version}`,
     pixels: (width, height) => `${width.toLocaleString("en")} by ${height.toLocaleString("en")} pixels`,
     noPicture: "This is not a picture that can be shown: download the file to look into it.",

@@ -203,6 +203,7 @@ export class Viewer {
     if (imageType(this.#path)) return [await this.#pictures([against, version].filter(Boolean), signal), ""];
     if (against) return changes(await api.fileDiff(this.#taskId, this.#path, against, version, signal), this.#layoutOf(against));
     const content = await api.fileText(this.#taskId, this.#path, version, signal);
+    if (content === "") return [el("p", { class: "blank small" }, text.files.nothing), ""];
     const hidden = content.length - SHOWN_CHARS;
     const shown = content.slice(0, SHOWN_CHARS);
     const node = this.#view.value === "source" ? source(this.#path, shown) : reading(this.#path, shown, this.#diagrams);
