@@ -50,6 +50,7 @@ async def test_an_event_is_found_and_shown(demo_server: Server, new_page: NewPag
     await expect(page.locator(".finding")).to_have_count(20)
     await page.locator(".search").get_by_role("button", name="Show more").click()
     await expect(page.locator(".finding")).not_to_have_count(20)
+    await expect(page.locator(".finding").nth(20)).to_be_focused()
     await field.fill('"roman numerals" zebra')
     await expect(page.locator(".search .note")).to_have_text("Nothing was found.")
     await field.fill('"calculator that knows"')
