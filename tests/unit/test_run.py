@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from runner.attempt import Alive, BudgetRaised, OpenQuestion
+from runner.attempt import BudgetRaised, OpenQuestion, Sync
 from runner.base import Commit, Load, Place
 from runner.errors import AlreadyAnswered, Conflict
 from runner.events import EventType, hence, now
@@ -430,12 +430,29 @@ async def test_a_child_that_is_alive(tmp_path: Path) -> None:
     async with told_supervisor(tmp_path, limits=RunLimits(grace=0.2, silence=0.2)) as (supervisor, forks):
         stage = Stage(supervisor, forks)
         child = await stage.child()
-        for _ in range(30):
-            child.note(Alive())
+        for number in range(30):
+            child.note(Sync(number=number))
             await asyncio.sleep(0.02)
         child.finish()
         assert (await stage.end()).status is Status.SUCCEEDED
         assert await stage.kinds() == ["STATUS", "STATUS", "RESULT", "STATUS"]
+
+
+async def test_what_is_in_the_log(tmp_path: Path) -> None:
+    """A child that asks is told that what it has said is in the log once it is, and not before."""
+    gate = Gate()
+    async with told_supervisor(tmp_path, kind=gate.store()) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        child = await stage.child()
+        await stage.until(Status.RUNNING)
+        gate.open.clear()
+        child.emit_and_sync(EventType.LOG, {"message": "before"})
+        await gate.reached.wait()
+        early, _, _ = select.select([child._theirs], [], [], 0)
+        gate.open.set()
+        assert await child.received() == {"op": "synced", "number": 1} and not early
+        child.finish()
+        await stage.end()
 
 
 async def test_the_time_limit(stage: Stage) -> None:
