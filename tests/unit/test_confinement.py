@@ -11,11 +11,11 @@ import pytest
 from runner import confinement, landlock
 from runner.attempt import Confinement
 
-# MetaGPT's own calls, with no guard around them, and paths that a model might have chosen.
+# MetaGPT's own calls, with no guard around them, and paths that a model might have chosen, where only Landlock holds.
 UNGUARDED = """
 import asyncio, os, sys
 from pathlib import Path
-from runner import environment
+from runner import environment, mounts
 from runner.attempt import Confinement
 from runner.confinement import Cell
 from runner.metagpt import preload
@@ -26,6 +26,7 @@ from metagpt.utils.file_repository import FileRepository
 from metagpt.utils.git_repository import GitRepository
 
 environment.settle(workspace / ".scratch")
+mounts.available = lambda: False
 Cell(workspace, Confinement(hidden=str(workspace.parent))).enter()
 repository = GitRepository(local_path=workspace / "project", auto_init=True)
 files = FileRepository(git_repo=repository)
@@ -187,9 +188,10 @@ def test_what_is_hidden_among_what_is_readable(tmp_path: Path) -> None:
 def test_what_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A system that cannot confine programs says so; where the network is allowed, there is nothing to say of it."""
     monkeypatch.setattr("runner.landlock.abi", lambda: 0)
+    monkeypatch.setattr("runner.mounts.available", lambda: False)
     monkeypatch.setattr("runner.seccomp.available", lambda: False)
     told = confinement.weaknesses(Confinement(hidden="/data"))
-    words = ("read and write", "end other", "multiply", "network")
+    words = ("read and write", "end other", "the mode", "multiply", "network")
     assert [word for word in words if not any(word in line for line in told)] == []
     allowed = confinement.weaknesses(Confinement(hidden="/data", allow_network=True))
     assert allowed == [line for line in told if "network" not in line]
