@@ -112,7 +112,7 @@ for name, attack in attacks.items():
         results[name] = "done"
     except OSError as error:
         results[name] = errno.errorcode[error.errno]
-rights = [line.split() for line in open("/proc/self/status") if line.startswith(("Cap", "NoNewPrivs"))]
+rights = [line.split() for line in open("/proc/self/status") if line.startswith({rights})]
 mine = os.stat("mine")
 print(json.dumps({{
     "attacks": results, "variables": sorted(os.environ), "rights": rights, "mine": [mine.st_mode, mine.st_mtime]
@@ -144,7 +144,7 @@ while True:
 ```"""
 
 DENIED = {"EACCES", "EPERM", "EXDEV", "EROFS"}
-RIGHTS = {"CapInh:": 0, "CapPrm:": 0, "CapEff:": 0, "CapBnd:": 0, "CapAmb:": 0, "NoNewPrivs:": 1}
+RIGHTS = {"CapInh:": 0, "CapPrm:": 0, "CapEff:": 0, "CapAmb:": 0, "NoNewPrivs:": 1}
 
 
 def qa_writes(script: str) -> OpenAiServer:
@@ -163,7 +163,9 @@ async def test_a_program_gets_nowhere(start: Start, tmp_path: Path, workspace: P
     (workspace.parent / "secret").parent.mkdir(parents=True)
     (workspace.parent / "secret").write_text("of another task")
     before = sorted(os.listdir(tmp_path))
-    script = ATTACKER.format(outside=str(tmp_path), data=str(workspace.parent), server=os.getpid())
+    script = ATTACKER.format(
+        outside=str(tmp_path), data=str(workspace.parent), server=os.getpid(), rights=tuple(RIGHTS)
+    )
     with qa_writes(script) as server:
         attempt = await start(llm=Llm(config=server.config()), run_tests=True)
         ran = await attempt.until("ACTION_COMPLETE", lambda payload: payload["action"] == "RunCode")
