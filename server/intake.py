@@ -5,10 +5,10 @@ its head may be, how long an answer may wait to be read. Without, a client could
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from server.bounds import HEAD_BYTES, STALL_TIMEOUT, WRITE_BUFFER
 from server.clients import Clients
@@ -97,7 +97,11 @@ class IntakeProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         self._is_streamed = is_streamed(self.url.partition(b"?")[0].decode("latin-1"))
+        before = self.cycle
         super().on_headers_complete()
+        # What says "100 Continue" first, or has no body, has no second write that would take the first one along.
+        if self.cycle is not before and self.scope["method"] != "HEAD" and not self.expect_100_continue:
+            self.cycle.transport = cast(asyncio.Transport, _Head(self.cycle))
 
     def on_message_complete(self) -> None:
         self._is_streamed = False
@@ -167,3 +171,27 @@ class IntakeProtocol(HttpToolsProtocol):
         if self._counted is not None:
             self._clients.connections.leave(self._counted)
             self._counted = None
+
+
+class _Head:
+    """Stands in for the transport of an answer until its body begins, so that the head leaves with that: a write of its
+    own would cost 5 us, a sixth of a poll (measured).
+    """
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+        self._transport = cycle.transport
+        self._head: bytes | None = None
+
+    def write(self, data: bytes) -> None:
+        if self._head is None:
+            self._head = data
+        else:
+            self._cycle.transport = self._transport
+            self._transport.write(self._head + data)
+
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
+
+    def close(self) -> None:
+        self._transport.close()
