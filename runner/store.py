@@ -26,7 +26,7 @@ from runner.search import Search
 from runner.states import TERMINAL, Status
 from runner.task import Task
 from runner.wal import Wal, limit
-from runner.words import BEGIN, END, indexed, match, parts
+from runner.words import BEGIN, END, indexed, match, parts, readable
 
 _log = logging.getLogger(__name__)
 
@@ -392,7 +392,7 @@ def _outcome(task: Task) -> str:
     result = task.final_result or {}
     paths = [artifact.get("path") for artifact in result.get("artifacts", [])]
     said = [message.get("content") for message in result.get("messages", [])]
-    return "\n".join(text for text in (task.reason, *paths, *said) if isinstance(text, str))
+    return "\n".join(readable(text) for text in (task.reason, *paths, *said) if isinstance(text, str))
 
 
 def _fixed(task: Task) -> Mapping[str, Any]:
