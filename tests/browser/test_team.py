@@ -88,8 +88,8 @@ async def test_keys(demo_server: Server, new_page: NewPage) -> None:
 
 
 async def test_a_new_attempt_begins_anew(demo_server: Server, new_page: NewPage) -> None:
-    """Cards and arrows tell of the last attempt, and say of which; what only an earlier one wrote is marked so, and a
-    run that was stopped when its team had just finished was stopped.
+    """Cards and arrows tell of the last attempt, and say of which; what only an earlier one wrote is marked so. A run
+    that was stopped when its team had just finished was stopped; who was done by then, and nobody else, is done.
     """
     said = {"content": "x", "cause_by": "", "sent_from": ""}
     written = {"version": 1, "size": 1, "sha256": ""}
@@ -130,7 +130,12 @@ async def test_a_new_attempt_begins_anew(demo_server: Server, new_page: NewPage)
     await expect(page.locator(".card.message")).to_have_count(1)
     await expect(page.locator("button.file", has=page.locator(".file-former:visible"))).to_contain_text(["old.md"])
     await expect_status(page, "RUNNING")
-    task.push(event(15, "STATUS", status="CANCELLED", attempt=2))
+    task.push(
+        event(15, "AGENT_START", "Architect"),
+        event(16, "AGENT_COMPLETE", "Architect", summary="The second design"),
+        event(17, "AGENT_START", "Engineer"),
+        event(18, "STATUS", status="CANCELLED", attempt=2),
+    )
     await expect_status(page, "CANCELLED")
-    await expect(page.locator(".agent[data-state=done]")).to_have_count(0)
+    await expect(page.locator(".agent[data-state=done]")).to_contain_text(["The second design"])
     await expect(page.locator(".task")).not_to_contain_text("has finished")
