@@ -64,6 +64,25 @@ async def _top(card: Locator) -> float:
     return top
 
 
+async def test_json_is_read_along(demo_server: Server, new_page: NewPage) -> None:
+    """While it is written, line ends and quotes in MetaGPT's JSON are such, also where an escape comes in two parts;
+    what would deceive is seen.
+    """
+    parts = (r'{"Flow": "a\\b', "\\", r"nsays \"hi\"\u00", r"e9 \u202e \\", "n")
+    written = [_token(number, part) for number, part in enumerate(parts, 2)]
+    task = MadeUpTask([event(1, "ACTION_START", "Engineer", action="WriteDesign"), written[0]])
+    page = await new_page()
+    await task.attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    code = page.locator(".card.step pre code")
+    await expect(code).to_have_text(r'{"Flow": "a\b')
+    for token in written[1:]:
+        task.push(token)
+        await page.evaluate("() => new Promise(requestAnimationFrame)")
+    await expect(code).to_contain_text(r"\n")
+    assert await code.text_content() == '{"Flow": "a\\b\nsays "hi"\u00e9 \\u202e \\n'
+
+
 async def test_what_is_read_stands_still(demo_server: Server, new_page: NewPage) -> None:
     """Whoever has scrolled up stays there while the run goes on, until they want the latest."""
     task = MadeUpTask(busy_log(1, 1_000))
