@@ -6,6 +6,7 @@
 
 import { serverNow } from "./api.js";
 import { arrange, el, perFrame, place, setText, svg } from "./dom.js";
+import { Early } from "./early.js";
 import { duration, moment, stopwatch } from "./format.js";
 import { icon } from "./icons.js";
 import { Row } from "./lane-row.js";
@@ -32,8 +33,6 @@ const INSET = 8;
 
 export class Lanes {
   #timeline;
-  /** The timeline that does not go back to the start of the run, if one does not. */
-  #late = null;
   #onSelect;
   #onSeek;
   #task = new Row(null);
@@ -56,7 +55,7 @@ export class Lanes {
   #length = el("span", { class: "count" });
   #table = el("div", { class: "lane-table" }, this.#names, this.#scroller);
   #expired = el("p", { class: "note", hidden: true });
-  #early = el("p", { class: "note", hidden: true });
+  #early = new Early();
   #tools = {
     out: tool("minus", text.lanes.zoomOut, () => this.zoomBy(1 / ZOOM_STEP)),
     fit: tool("fit", text.lanes.fit, () => this.zoomBy(0)),
@@ -69,7 +68,7 @@ export class Lanes {
     el("div", { class: "lane-tools", role: "group", "aria-label": text.lanes.zoom }, ...Object.values(this.#tools)),
     this.#table,
     this.#expired,
-    this.#early,
+    this.#early.node,
     this.#tip.node,
   );
   /** What was measured last, since measuring while all else changes makes the browser lay out the page. @type {{seen: number, axis: number, row: number} | null} */
@@ -113,14 +112,12 @@ export class Lanes {
   /** Shows another timeline. @param {import("./timeline.js").Timeline} timeline */
   show(timeline) {
     this.#timeline = timeline;
-    this.#early.hidden = timeline !== this.#late;
+    this.#early.show(timeline);
   }
 
   /** Says that the run is not shown from its start. */
   startsLate(onFromStart) {
-    this.#late = this.#timeline;
-    this.#early.hidden = false;
-    this.#early.replaceChildren(text.lanes.early, " ", el("button", { type: "button", class: "link", on: { click: onFromStart } }, text.lanes.load));
+    this.#early.begin(this.#timeline, onFromStart);
   }
 
   /** Marks the item of an event and brings it into view, or marks none. @param {number | null} eventId */

@@ -41,16 +41,18 @@ async def test_markdown_while_it_is_written(demo_server: Server, new_page: NewPa
 
 
 async def test_a_document_and_its_diagram(demo_server: Server, new_page: NewPage) -> None:
-    """MetaGPT's JSON is shown as a document, and the mermaid in it as a picture."""
+    """MetaGPT's JSON is shown as a document, the mermaid in it as a picture, and what it took beside its name."""
     page = await new_page()
     log = [
         event(1, "ACTION_START", "ProductManager", action="WritePRD"),
         event(2, "TOKEN", "ProductManager", call="call-1", delta=f"[CONTENT]\n{PRD}\n[/CONTENT]"),
-        event(3, "ACTION_COMPLETE", "ProductManager", action="WritePRD", duration_ms=3),
+        event(3, "LLM_CALL", "ProductManager", call="call-1", prompt_tokens=900, completion_tokens=600, cost_usd=0.25),
+        event(4, "ACTION_COMPLETE", "ProductManager", action="WritePRD", duration_ms=3),
     ]
     await MadeUpTask(log).attach(page)
     await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
     card = page.locator(".card.step")
+    await expect(card.locator(".card-used")).to_have_text("1,500 tokens · $0.2500")
     await expect(card.locator(".part.short")).to_contain_text(["Languageen_us"])
     await expect(card.locator("li", has_text="Small")).to_be_visible()
     await expect(card.locator("tr").nth(1)).to_contain_text("P1May")

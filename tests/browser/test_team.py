@@ -30,11 +30,14 @@ def team_log() -> list[Json]:
         event(9, "LLM_CALL", architect, **spent),
         told(10, architect, "Engineer", "The design"),
         told(11, architect, "Engineer", "More of it"),
+        event(12, "RESOURCE", cpu_percent=24.0, rss_bytes=160_000_000) | {"timestamp": "2026-01-01T12:00:10Z"},
     ]
 
 
 async def test_arrows_and_figures(demo_server: Server, new_page: NewPage) -> None:
-    """An arrow counts what passed and shows it in the feed; tokens and cost are told by role and against the budget."""
+    """An arrow counts what passed and shows it in the feed; tokens and cost are told by role, against the budget, and
+    what there was at the time that the pointer is at.
+    """
     page = await new_page(viewport={"width": 1600, "height": 1000})
     spent = {"llm_calls": 1, "prompt_tokens": 700, "completion_tokens": 100, "cost_usd": 0.5}
     by_role = {"ProductManager": spent, "Architect": spent}
@@ -54,7 +57,11 @@ async def test_arrows_and_figures(demo_server: Server, new_page: NewPage) -> Non
     await expect(charts.get_by_role("meter", name="Tokens")).to_have_attribute("aria-valuetext", "1,600 of 2,000")
     await expect(charts.get_by_role("meter", name="Cost")).to_have_attribute("aria-valuenow", "25")
     await expect(charts.locator("li[data-role=Architect]")).to_contain_text("800 tokens")
-    await expect(charts.get_by_role("img", name="Memory: now 76.3 MB")).to_be_visible()
+    memory = charts.get_by_role("img", name="Memory: now 152.6 MB")
+    await memory.hover(position={"x": 3, "y": 3})
+    await expect(charts.locator(".chart-value")).to_have_text(["1,600", "$1.00", "12 %", "76.3 MB"])
+    await page.mouse.move(0, 0)
+    await expect(charts.locator(".chart-value")).to_have_text(["1,600", "$1.00", "24 %", "152.6 MB"])
 
 
 async def test_keys(demo_server: Server, new_page: NewPage) -> None:
