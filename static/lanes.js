@@ -18,6 +18,9 @@ import { Tip } from "./tip.js";
 import { PERSON } from "./traffic.js";
 
 const ZOOM_STEP = 2;
+/** A wheel turned by this zooms by a step; some browsers count it in lines. In pixels. */
+const NOTCH = 100;
+const LINE = 33;
 /** At the highest zoom a pixel is this many milliseconds. */
 const FINEST_MS_PER_PIXEL = 2;
 /** In pixels. */
@@ -205,14 +208,19 @@ export class Lanes {
 
   /** @param {number} factor 0 fits the whole run */
   zoomBy(factor) {
+    this.#zoomAround(this.#isFollowing ? null : this.#measured.seen / 2, factor);
+  }
+
+  /** @param {number | null} held the place in view whose time stays there, in pixels; null: the end is followed */
+  #zoomAround(held, factor) {
     if (!this.#scale) return;
-    const { seen } = this.#measured;
-    const middle = this.#scale.time(this.#scroller.scrollLeft + seen / 2);
+    const time = held === null ? null : this.#scale.time(this.#scroller.scrollLeft + held);
     const most = Math.max(1, (this.#scale.msPerPixel * this.#zoom) / FINEST_MS_PER_PIXEL);
     this.#zoom = factor ? Math.min(most, Math.max(1, this.#zoom * factor)) : 1;
+    this.#isFollowing = time === null || this.#zoom === 1;
     this.#draw();
     if (this.#isFollowing) return;
-    this.#scroller.scrollLeft = this.#scale.x(middle) - seen / 2;
+    this.#scroller.scrollLeft = this.#scale.x(time) - held;
     this.#redraw();
   }
 
@@ -275,10 +283,12 @@ export class Lanes {
     this.#redraw();
   }
 
+  /** Zooms about the pointer; a pinch comes as many small turns of the wheel. */
   #wheel(event) {
     if (!event.ctrlKey) return;
     event.preventDefault();
-    this.zoomBy(event.deltaY < 0 ? ZOOM_STEP : 1 / ZOOM_STEP);
+    const turned = (event.deltaY * (event.deltaMode === WheelEvent.DOM_DELTA_LINE ? LINE : 1)) / NOTCH;
+    this.#zoomAround(event.clientX - this.#scroller.getBoundingClientRect().left - INSET, ZOOM_STEP ** Math.min(1, Math.max(-1, -turned)));
   }
 }
 

@@ -204,3 +204,29 @@ async def test_lanes_of_thousands_are_bounded(demo_server: Server, new_page: New
     await expect(page.locator(".lane[data-role=Engineer] .action[data-state=done]").first).to_be_attached()
     await expect(joined).to_have_count(0)
     assert await page.locator(".lanes .item").count() < ITEMS_MAX
+
+
+async def test_the_wheel_zooms_about_the_pointer(demo_server: Server, new_page: NewPage) -> None:
+    """What the pointer is at stays there while the wheel zooms: much when it turns much, and little with a pinch."""
+    log = [
+        at(0, event(1, "STATUS", status="RUNNING", attempt=1)),
+        at(30, event(2, "ACTION_START", "Engineer", action="WriteCode", file="a.py")),
+        at(40, event(3, "ACTION_COMPLETE", "Engineer", action="WriteCode", file="a.py")),
+        at(100, event(4, "STATUS", status="SUCCEEDED", attempt=1)),
+    ]
+    page = await new_page()
+    await MadeUpTask(log, status="SUCCEEDED").attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    bar = page.locator(".action")
+    before = await bar.bounding_box()
+    assert before
+    await page.mouse.move(before["x"], before["y"] + 4)
+    await page.keyboard.down("Control")
+    for turn, factor in ((-10, 2**0.1), (-90, 2)):
+        await page.mouse.wheel(0, turn)
+        await page.wait_for_function(
+            "(width) => Math.abs(document.querySelector('.action').offsetWidth - width) < 2",
+            arg=before["width"] * factor,
+        )
+        zoomed = await bar.bounding_box()
+        assert zoomed and abs(zoomed["x"] - before["x"]) < 2
