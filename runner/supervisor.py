@@ -223,13 +223,8 @@ class Supervisor:
             self._dispatcher.check_room()
             run = self._new_run(task)
             queued = run.queue(origin)
-            self._dispatcher.admit(run)
-            try:
-                await queued
-            except BaseException:
-                self._dispatcher.withdraw(run)
-                raise
-        self._dispatcher.dispatch()
+            self._dispatcher.admit_new(run, queued)
+        await asyncio.shield(queued)  # whoever has asked may be gone by then, and the task is queued all the same
         return run.task
 
     async def get_task_state(self, task_id: str) -> Task:
