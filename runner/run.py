@@ -195,8 +195,7 @@ class Run:
             self.stop(reason)
             await done
             return reason
-        await done
-        await self._tell(Answer(request_id=request_id, answer=answer))
+        await self._tell(Answer(request_id=request_id, answer=answer), done)
         return None
 
     async def say(self, content: str, send_to: Role | None) -> None:
@@ -208,11 +207,15 @@ class Run:
         if self.task.final_result is not None:
             raise Conflict("The team has just finished; a message does not reach it any more.")
         message = Say(id=uuid4().hex, content=self._redactor.text(content), send_to=send_to)
-        await self._ledger.record(EventType.MESSAGE, told(message))
-        await self._tell(message)
+        await self._tell(message, self._ledger.record(EventType.MESSAGE, told(message)))
 
-    async def _tell(self, word: Word) -> None:
-        """Hand the child what the log has already, as soon as there is one; a later attempt reads it there."""
+    async def _tell(self, word: Word, committed: Committed) -> None:
+        """Hand the child what is just being put into the log, also when whoever has asked for that waits no more."""
+        await asyncio.shield(asyncio.create_task(self._hand_over(word, committed)))
+
+    async def _hand_over(self, word: Word, committed: Committed) -> None:
+        """Hand the child what the log has then, as soon as there is a child; a later attempt reads it there."""
+        await committed
         if self._child is None or self._unsent:  # in the order of the log
             self._unsent.append(word)
         else:

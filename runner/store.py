@@ -126,6 +126,10 @@ class SqliteStore:
     def epoch(self) -> str:
         return self._epoch
 
+    async def check_writable(self) -> None:
+        with _writing():
+            await self._writer.transaction(_try_writing)
+
     async def create_task(self, task: Task, *, key: str | None, fingerprint: str) -> Task:
         with _writing():
             return await self._writer.transaction(partial(_create, task, key, fingerprint))
@@ -257,6 +261,10 @@ def _migrate(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {number}")
         connection.execute(f"PRAGMA application_id = {sql.APPLICATION_ID}")
+
+
+def _try_writing(connection: sqlite3.Connection) -> None:
+    connection.execute(sql.TRY_WRITING)
 
 
 def _create(task: Task, key: str | None, fingerprint: str, connection: sqlite3.Connection) -> Task:

@@ -49,6 +49,9 @@ class Gate:
         gate = self
 
         class GatedStore(SqliteStore):
+            async def check_writable(self) -> None:
+                """Take no time, so that what a person asks for is decided at once."""
+
             async def append(self, commits: Sequence[Commit]) -> list[bool]:
                 if not gate.open.is_set():
                     gate.reached.set()
@@ -597,6 +600,42 @@ async def test_the_answer_stop_between_two_attempts(tmp_path: Path, free: bool) 
         gate.open.set()
         assert (await answering).status is Status.CANCELLED
         assert (await stage.task()).status is Status.CANCELLED
+
+
+async def test_a_start_that_nobody_waits_for(tmp_path: Path) -> None:
+    """A task whose start is given up while it is being queued runs, as its log says that it is queued."""
+    gate = Gate()
+    async with told_supervisor(tmp_path, kind=gate.store()) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        gate.open.clear()
+        starting = asyncio.create_task(stage.start())
+        await gate.reached.wait()
+        starting.cancel()
+        await asyncio.wait({starting})
+        gate.open.set()
+        (await forks.child()).finish()
+        assert (await stage.end()).status is Status.SUCCEEDED
+
+
+async def test_what_is_said_by_somebody_who_goes(tmp_path: Path) -> None:
+    """A message and an answer reach the child, since the log has them, although nobody waits for that any more."""
+    gate = Gate()
+    async with told_supervisor(tmp_path, kind=gate.store()) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        child = await stage.child()
+        child.emit(EventType.INPUT_REQUEST, QUESTION)
+        await stage.until(Status.WAITING)
+        gate.open.clear()
+        telling = {
+            asyncio.create_task(supervisor.say(stage.task_id, "Make it blue.", None)),
+            asyncio.create_task(supervisor.answer(stage.task_id, "r1", "approve")),
+        }
+        await gate.reached.wait()
+        for one in telling:
+            one.cancel()
+        await asyncio.wait(telling)
+        gate.open.set()
+        assert {(await child.received())["op"] for _ in telling} == {"message", "answer"}
 
 
 async def test_losses_of_a_run_that_comes_further(stage: Stage) -> None:
