@@ -3,7 +3,7 @@
 import { hashOf } from "./address.js";
 import { Chips } from "./chips.js";
 import { el, setText, visible, words } from "./dom.js";
-import { duration, time } from "./format.js";
+import { amount, cost, duration, time } from "./format.js";
 import { icon } from "./icons.js";
 import { folding, Passage } from "./passage.js";
 import { roleName, roleShort, text } from "./text.js";
@@ -23,11 +23,12 @@ function step(entry, context) {
   const passage = new Passage(entry, context);
   const file = el("span", { class: "card-file" });
   const state = el("span", { class: "card-state" });
+  const used = el("span", { class: "card-used" });
   const chips = new Chips(context.taskId);
   const node = frame(entry, context, {
     kind: "step",
     who: roleName(entry.role ?? text.team),
-    what: [words(entry.action ?? text.feed.thinking, { class: "card-what" }), file, state],
+    what: [words(entry.action ?? text.feed.thinking, { class: "card-what" }), file, state, used],
     body: [passage.node, chips.node],
   });
   return {
@@ -36,6 +37,8 @@ function step(entry, context) {
       node.dataset.state = entry.state;
       setText(file, visible(entry.file ?? ""));
       setText(state, stepState(entry));
+      setText(used, usedBy(entry));
+      used.title = text.task.tokensHint(entry.prompt, entry.completion);
       passage.update(entry.state === "running");
       chips.show(entry.files);
     },
@@ -46,6 +49,12 @@ function stepState(entry) {
   if (entry.state === "running") return entry.text ? text.feed.writing : text.feed.working;
   if (entry.state === "interrupted") return text.feed.interrupted;
   return entry.durationMs === null ? "" : duration(entry.durationMs);
+}
+
+/** What the model's answers in a step took; what cost nothing has no price. */
+function usedBy({ prompt, completion, cost: spent }) {
+  const tokens = prompt + completion;
+  return [tokens && text.agents.tokens(amount(tokens), tokens), spent && cost({ cost_usd: spent })].filter(Boolean).join(" · ");
 }
 
 function message(entry, context) {

@@ -31,9 +31,10 @@ export function duration(ms) {
   return stopwatch(ms);
 }
 
-/** Milliseconds as a duration, and after the first minute as "4:05.25": as many digits as it has. */
+/** Milliseconds as "250 ms", "1.25 s" or "4:05.25": as many digits as it has. */
 export function moment(ms) {
-  if (ms < 60_000) return duration(ms);
+  if (ms < 1000) return duration(ms);
+  if (ms < 60_000) return `${Number((ms / 1000).toFixed(3))} s`;
   const fraction = Math.round(ms % 1000);
   return fraction ? `${stopwatch(ms)}${(fraction / 1000).toFixed(3).slice(1).replace(/0+$/, "")}` : stopwatch(ms);
 }
