@@ -97,6 +97,7 @@ class Supervisor:
         self._keeping = keeping
         self._reading = reading
         self._creation = asyncio.Lock()
+        self._imports = 0  # that are under way
         self._metrics = MetricsCache(store)
         self._dispatcher = Dispatcher(queue=queue, places=places, new_run=self._new_run)
         self._admission = asyncio.Lock()
@@ -171,7 +172,7 @@ class Supervisor:
         return kept
 
     async def _check_room(self) -> None:
-        if sum((await self._store.count_tasks()).values()) >= self._limits.tasks:
+        if sum((await self._store.count_tasks()).values()) + self._imports >= self._limits.tasks:
             raise TasksFull(self._limits.tasks)
 
     async def _continued(self, task: Task, source_id: str) -> Task:
@@ -250,8 +251,13 @@ class Supervisor:
         return await export_log(self._store, task_id, size=size)
 
     async def import_log(self, chunks: AsyncIterator[bytes]) -> Task:
-        await self._check_room()
-        task = await import_log(self._store, chunks, event_limit=self._limits.events)
+        async with self._creation:
+            await self._check_room()
+            self._imports += 1
+        try:
+            task = await import_log(self._store, chunks, event_limit=self._limits.events)
+        finally:
+            self._imports -= 1
         self._recorder.announce(Commit(task, []))
         return task
 
