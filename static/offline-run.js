@@ -5,6 +5,8 @@ import { find } from "./offline-search.js";
 import { text } from "./text.js";
 
 const PAGE = 500;
+/** How long events are read before the browser may draw, in milliseconds. */
+const SLICE_MS = 50;
 
 export class OfflineRun {
   /** All that there is can be read at once. */
@@ -48,11 +50,14 @@ export class OfflineRun {
     await null; // whoever asks has the answer to be told of first
     if (signal.aborted) return;
     if (since < this.#start) handlers.gap({ from: since + 1, to: this.#start, reason: "retention" });
+    let begun = performance.now();
     for (const events of this.#after(since)) {
       handlers.events(events, this.#task.head);
-      // Between two pages the browser may draw.
+      // A drawing takes longer than a page of events: the browser may draw now and then.
+      if (performance.now() - begun < SLICE_MS) continue;
       await new Promise((resolve) => setTimeout(resolve));
       if (signal.aborted) return;
+      begun = performance.now();
     }
     handlers.caughtUp();
   }
