@@ -49,6 +49,12 @@ export function words(value, props = {}) {
   return el("bdi", { dir: "auto", ...props }, visible(value));
 }
 
+/** A path or the name of a file: where it is too long it breaks between its words. */
+export function pathWords(path, props = {}) {
+  const parts = visible(path).split(/(?<=[/_.-])/);
+  return el("bdi", { dir: "auto", ...props }, ...parts.flatMap((part) => [part, el("wbr")]));
+}
+
 const BIDI_CONTROLS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 /** Of a terminal, beside tab and line ends. */
 const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g;
@@ -89,6 +95,21 @@ export function perFrame(draw) {
       draw();
     });
   };
+}
+
+/**
+ * Has a button be pressed once at a time. One that is disabled would lose the focus, so this is only said of it.
+ * @param {HTMLButtonElement} button
+ * @param {() => Promise<any>} action what a press does; another one meanwhile does nothing
+ */
+export async function once(button, action) {
+  if (button.ariaDisabled === "true") return;
+  button.ariaDisabled = "true";
+  try {
+    await action();
+  } finally {
+    button.ariaDisabled = null;
+  }
 }
 
 /** Says something to screen readers, once. */

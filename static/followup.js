@@ -1,7 +1,7 @@
 /** A line to say what a team that has finished should change or add: a new task that goes on with its project. */
 
 import { api, newKey } from "./api.js";
-import { el, setText } from "./dom.js";
+import { el, once, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { text } from "./text.js";
 
@@ -28,11 +28,13 @@ export class FollowUp {
     this.#options = model.options;
   }
 
-  async #submit(event) {
+  #submit(event) {
     event.preventDefault();
     const requirement = this.#field.value.trim();
-    if (!requirement || this.#start.disabled) return;
-    this.#start.disabled = true;
+    if (requirement) once(this.#start, () => this.#go(requirement));
+  }
+
+  async #go(requirement) {
     setText(this.#error, "");
     try {
       const task = await api.createTask({ input_prompt: requirement, continues: this.#taskId, options: this.#options }, this.#key);
@@ -43,8 +45,6 @@ export class FollowUp {
       this.#onStarted(task.id);
     } catch (error) {
       setText(this.#error, error.message);
-    } finally {
-      this.#start.disabled = false;
     }
   }
 }

@@ -5,8 +5,8 @@ import { find } from "./offline-search.js";
 import { text } from "./text.js";
 
 const PAGE = 500;
-/** How long events are read before the browser may draw, in milliseconds. */
-const SLICE_MS = 50;
+/** How long events are handed on without a pause, in which the browser may draw. */
+const BUSY_MS = 50;
 
 export class OfflineRun {
   /** All that there is can be read at once. */
@@ -53,8 +53,7 @@ export class OfflineRun {
     let begun = performance.now();
     for (const events of this.#after(since)) {
       handlers.events(events, this.#task.head);
-      // A drawing takes longer than a page of events: the browser may draw now and then.
-      if (performance.now() - begun < SLICE_MS) continue;
+      if (performance.now() - begun < BUSY_MS) continue;
       await new Promise((resolve) => setTimeout(resolve));
       if (signal.aborted) return;
       begun = performance.now();

@@ -15,6 +15,8 @@ export class Question {
   #taskId;
   #shown = null;
   #waiting = null;
+  /** Whether it is answered here, and only the team has not heard it yet. */
+  #isAnswered = false;
   /** What is to be judged. */
   #files = new Chips("");
   #until = el("span", { class: "until hint" });
@@ -55,6 +57,7 @@ export class Question {
   }
 
   #build({ question, choices, role }) {
+    this.#isAnswered = false;
     setText(this.#error, "");
     const revises = choices?.includes(REVISE);
     const hint = revises ? text.question.revision : text.question.words;
@@ -89,14 +92,20 @@ export class Question {
   }
 
   async #answer(answer) {
-    const controls = this.node.querySelectorAll("button, input");
-    for (const control of controls) control.disabled = true;
+    if (this.#isAnswered) return;
+    this.#answered(true);
     setText(this.#error, "");
     try {
       await api.answer(this.#taskId, this.#shown, answer);
     } catch (error) {
       setText(this.#error, error.message);
-      for (const control of controls) control.disabled = false;
+      this.#answered(false);
     }
+  }
+
+  /** One answer is enough. Controls that are disabled would lose the focus, so this is only said of them. */
+  #answered(isAnswered) {
+    this.#isAnswered = isAnswered;
+    for (const control of this.node.querySelectorAll(".acts :is(button, input)")) control.ariaDisabled = isAnswered ? "true" : null;
   }
 }

@@ -1,13 +1,15 @@
 """Runs attempts in real child processes and reads what they send, for tests."""
 
 import asyncio
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runner.attempt import AttemptSpec, Confinement, Llm, Options
+from runner.attempt import AttemptSpec, Confinement, Llm, Options, Synced
+from runner.errors import ChildLost
 from runner.forkserver import Child
 from runner.usage import Usage
 
@@ -96,5 +98,9 @@ class Attempt:
         async with asyncio.timeout(DEADLINE):
             lines = await self.child.lines()
         for line in map(json.loads, lines):
-            (self.notes if "op" in line else self.events).append(line)
+            if line.get("op") == "sync":
+                with contextlib.suppress(ChildLost):
+                    await self.child.send(Synced(number=line["number"]))
+            else:
+                (self.notes if "op" in line else self.events).append(line)
         return bool(lines)

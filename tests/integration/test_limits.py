@@ -256,6 +256,14 @@ async def test_a_long_upload(impatient: Server) -> None:
         await api.http.delete(f"/api/tasks/{task_id}")
 
 
+async def test_a_long_upload_that_is_refused(impatient: Server) -> None:
+    """What goes on coming once it was refused is given up as any other request is."""
+    head = b"POST /api/tasks/import HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999\r\n\r\n"
+    async with _connection(impatient) as (reader, writer), _dripping(writer, head):
+        assert b" 415 " in await reader.readuntil(b"\r\n")
+        await _until_closed(reader)
+
+
 @pytest.mark.parametrize("sent", [b"", b"\r\n"])
 async def test_a_connection_that_asks_for_nothing(impatient: Server, sent: bytes) -> None:
     """A connection over which nothing comes, or nothing more, is closed."""
