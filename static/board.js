@@ -128,8 +128,9 @@ export class Board {
   /** Says that the log is not shown from its start. @param {number} eventId @param {() => void} onFromStart */
   startsLate(eventId, onFromStart) {
     this.#isLate = true;
-    this.#parts.feed.startsLate(eventId, onFromStart);
-    this.#parts.lanes.startsLate(onFromStart);
+    const { charts, feed, lanes } = this.#parts;
+    feed.startsLate(eventId, onFromStart);
+    for (const part of [lanes, charts]) part.startsLate(onFromStart);
   }
 
   /** How far the log is read, in words; nothing when there is no need to say. @param {string} words */

@@ -22,7 +22,7 @@ async def _exported(server: Server, idea: str, folder: Path, *, main: bytes = AT
         (kept,) = (server.data / "tasks" / task_id).glob(f"*/{digest}")
         kept.write_bytes(main)
         response = await api.http.get(f"/api/tasks/{task_id}/export.html")
-    assert response.headers["content-disposition"] == f'attachment; filename="{task_id}.html"'
+    assert response.headers["content-disposition"] == f"attachment; filename*=UTF-8''{task_id}.html"
     path = folder / "run.html"
     path.write_bytes(response.content)
     return path
