@@ -11,11 +11,13 @@ export class Topbar {
   #words = el("span", { role: "status" });
   #new = el("a", { class: "button primary new acts", href: "/", data: { link: "new" } }, icon("plus"), el("span", {}, text.newTask));
   #logOut;
+  #help;
 
   /** @param {{bar: HTMLElement, strip: HTMLElement, onRetry: () => void, help: HTMLElement, onLogOut: () => void}} options */
   constructor({ bar, strip, onRetry, help, onLogOut }) {
-    this.#logOut = el("button", { type: "button", class: "button quiet", hidden: true, on: { click: onLogOut } }, text.login.out);
+    this.#logOut = el("button", { type: "button", class: "button quiet log-out", hidden: true, on: { click: onLogOut } }, text.login.out);
     this.#strip = strip;
+    this.#help = help;
     this.#pill.append(el("span", { class: "dot", "aria-hidden": "true" }), this.#label);
     bar.append(
       el("a", { class: "brand", href: "/", "aria-label": text.home, data: { link: "" } }, icon("pulse"), el("span", {}, text.brand)),
@@ -35,7 +37,7 @@ export class Topbar {
 
   /** Leaves the name alone, for who may not come in. */
   hideAll() {
-    for (const part of [this.#pill, this.#strip, this.#logOut, this.#new]) part.hidden = true;
+    for (const part of [this.#pill, this.#strip, this.#help, this.#logOut, this.#new]) part.hidden = true;
   }
 
   /** @param {import("./connection.js").Mode} mode @param {string | null} reason a key of text.connection.reasons */

@@ -7,6 +7,13 @@ from tests.browser.conftest import Guarded, NewPage
 from tests.browser.pages import expect_mode, expect_status, overflow, start
 from tests.support import client, new_token
 
+# On a line, and within the window, with as long a word on the connection as there is.
+_BAR_FITS = """() => {
+  document.querySelector(".connection > :last-child").textContent = "Reconnecting";
+  const parts = [...document.querySelectorAll(".topbar > *")].map((part) => part.getBoundingClientRect());
+  return parts.every(({ right, height }) => right <= innerWidth && height <= 40);
+}"""
+
 
 async def _log_in(page: Page, token: str) -> None:
     await page.get_by_label("Token", exact=True).fill(token)
@@ -18,8 +25,8 @@ async def test_an_operator_logs_in(guarded: Guarded, new_page: NewPage) -> None:
     page = await new_page(cuts=True, viewport={"width": 360, "height": 740})
     await page.goto(f"{guarded.server.url}/tasks/anything")
     await expect(page.get_by_label("Token", exact=True)).to_be_focused()
-    await expect(page.locator(".tasks, .connection, .new")).to_have_count(3)
-    for hidden in await page.locator(".tasks, .connection, .new").all():
+    await expect(page.locator(".tasks, .connection, .help, .new")).to_have_count(4)
+    for hidden in await page.locator(".tasks, .connection, .help, .new").all():
         await expect(hidden).to_be_hidden()
     assert await overflow(page) <= 0
     await _log_in(page, "mgl_wrong")
@@ -30,6 +37,8 @@ async def test_an_operator_logs_in(guarded: Guarded, new_page: NewPage) -> None:
     assert "metagpt_live" not in await page.evaluate("() => document.cookie")
     await start(page, "hangman")
     await expect_status(page, "SUCCEEDED")
+    await page.set_viewport_size({"width": 320, "height": 740})
+    assert await page.evaluate(_BAR_FITS)
     await page.get_by_role("button", name="Log out").click()
     await expect(page.get_by_label("Token", exact=True)).to_be_visible()
     await page.reload()
