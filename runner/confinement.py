@@ -115,7 +115,7 @@ def weaknesses(confinement: Confinement) -> list[str]:
         needed = "to stop that needs seccomp, of Linux on x86-64, arm64 or riscv64."
         found.append(
             "The programs that a run starts can take memory that is not counted, use what the system keeps for other "
-            f"programs of yours, and multiply faster than they are ended: {needed}"
+            f"programs of yours, change the limits of those, and multiply faster than they are ended: {needed}"
         )
         if not confinement.allow_network:
             found.append(f"The programs that a run starts have the network, though it is not allowed: {needed}")

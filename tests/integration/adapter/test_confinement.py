@@ -25,7 +25,7 @@ pytestmark = [
 
 # Tries one thing after another, and prints for each how it failed, or that it did not.
 ATTACKER = """```python
-import ctypes, errno, fcntl, json, os, platform, signal, socket, stat
+import ctypes, errno, fcntl, json, os, platform, resource, signal, socket, stat
 
 outside, data, server = {outside!r}, {data!r}, {server}
 victim, secret, parent = f"{{outside}}/victim", f"{{data}}/secret", os.getppid()
@@ -33,6 +33,10 @@ os.symlink(outside, "way-out")
 open("mine", "w").close()
 os.chmod("mine", 0o750)
 os.utime("mine", (1, 1))
+os.nice(1)
+os.sched_setaffinity(0, os.sched_getaffinity(0))
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+resource.prlimit(os.getpid(), resource.RLIMIT_CORE)
 readable = os.open(os.__file__, os.O_RDONLY)
 
 
@@ -76,6 +80,12 @@ attacks = {{
     "trace the run": lambda: ptrace(parent),
     "signal the run": lambda: os.kill(parent, 0),
     "signal the server": lambda: os.kill(server, 0),
+    "limit the server": lambda: resource.prlimit(server, resource.RLIMIT_CORE, (0, 0)),
+    "slow the run": lambda: os.setpriority(os.PRIO_PROCESS, parent, os.getpriority(os.PRIO_PROCESS, parent)),
+    "slow the user": lambda: os.setpriority(os.PRIO_USER, 0, 0),
+    "move the run": lambda: os.sched_setaffinity(parent, os.sched_getaffinity(parent)),
+    "watch others": lambda: call(number("inotify_init1"), 0),
+    "watch all": lambda: call(number("fanotify_init"), 0x200, 0),
     "internet socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
     "local socket": lambda: socket.socket(socket.AF_UNIX),
     "ring of calls": lambda: call(425, 1, ctypes.create_string_buffer(120)),
@@ -90,8 +100,10 @@ attacks = {{
 
 CLONE_NEWUSER = 0x10000000
 NUMBERS = {{
-    "x86_64": {{"shmget": 29, "msgget": 68, "keyctl": 250, "unshare": 272, "clone": 56}},
-    "generic": {{"shmget": 194, "msgget": 186, "keyctl": 219, "unshare": 97, "clone": 220}},
+    "x86_64": {{"shmget": 29, "msgget": 68, "keyctl": 250, "unshare": 272, "clone": 56,
+               "inotify_init1": 294, "fanotify_init": 300}},
+    "generic": {{"shmget": 194, "msgget": 186, "keyctl": 219, "unshare": 97, "clone": 220,
+                "inotify_init1": 26, "fanotify_init": 262}},
 }}
 
 
