@@ -1,6 +1,7 @@
 """A seccomp filter that keeps a program from what Landlock and its limits do not cover (seccomp(2), Linux).
 
-    sockets                    all of them, since Landlock could forbid TCP only; or all but those of the internet
+    sockets                    all of them, since Landlock could forbid TCP only; or all but those of the internet;
+                               and pairs of them that could be connected to another one later
     io_uring                   makes sockets without socket(2)
     memory that is no          lives in none of its processes, where nobody counts it; System V's outlives them all, and
     process's                  that of other programs could be looked into
@@ -35,6 +36,7 @@ _X32 = 0x40000000  # linux/filter.h: another table of calls on x86-64, with this
 _GENERIC = {
     "clone": 220,
     "socket": 198,
+    "socketpair": 199,
     "memfd_create": 279,
     "shmget": 194,
     "semget": 190,
@@ -60,6 +62,7 @@ _GENERIC = {
 _X86_64 = {
     "clone": 56,
     "socket": 41,
+    "socketpair": 53,
     "memfd_create": 319,
     "shmget": 29,
     "semget": 64,
@@ -99,6 +102,9 @@ _OF_A_KIND = (("setpriority", 2), ("ioprio_set", 3))
 _PRETENDED = ("setsid", "setpgid")
 # Of clone(2): namespaces for mounts, cgroups, names, IPC, users, processes and the network.
 _NAMESPACES = 0x7E020000
+
+# A bit of SOCK_DGRAM, and of SOCK_RAW, which is the same for UNIX sockets; not of SOCK_STREAM, nor of SOCK_SEQPACKET.
+_DATAGRAMS = 2
 
 # Of a network that is allowed; UNIX sockets would lead to other programs of this machine.
 _FAMILIES = (socket.AF_INET, socket.AF_INET6, 16)  # AF_NETLINK, which asks for the machine's own addresses
@@ -187,6 +193,7 @@ def _code(machine: str, families: tuple[int, ...]) -> bytes:
             *(step for family in families for step in _if(_JUMP_EQUAL, family, _ALLOW)),
             _REFUSE,
         ),
+        *_if(_JUMP_EQUAL, numbers["socketpair"], second_argument, *_if(_JUMP_ANY_BIT, _DATAGRAMS, _REFUSE), _ALLOW),
         _ALLOW,
     ]
     return b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)

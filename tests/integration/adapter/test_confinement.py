@@ -34,6 +34,7 @@ open("mine", "w").close()
 os.chmod("mine", 0o750)
 os.utime("mine", (1, 1))
 os.nice(1)
+socket.socketpair()
 os.sched_setaffinity(0, os.sched_getaffinity(0))
 resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 resource.prlimit(os.getpid(), resource.RLIMIT_CORE)
@@ -88,6 +89,8 @@ attacks = {{
     "watch all": lambda: call(number("fanotify_init"), 0x200, 0),
     "internet socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
     "local socket": lambda: socket.socket(socket.AF_UNIX),
+    "one of a pair": lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM),
+    "one that is raw": lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_RAW | socket.SOCK_CLOEXEC),
     "ring of calls": lambda: call(425, 1, ctypes.create_string_buffer(120)),
     "another table of calls": lambda: call(0x40000000 + 39),
     "memory in no process": lambda: os.memfd_create("memory"),
