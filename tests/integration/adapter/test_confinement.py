@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from runner import landlock, mounts, seccomp
+from runner import landlock, seccomp
 from runner.attempt import Llm
+from runner.confinement import has_mounts
 from runner.metagpt import limits
 from runner.metagpt.demo.answers import answer as demo_answer
 from tests.integration.adapter.conftest import Start
@@ -18,7 +19,7 @@ from tests.openai_server import OpenAiServer
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.skipif(
-        landlock.abi() < landlock.SCOPE_ABI or not seccomp.available() or not mounts.available(),
+        landlock.abi() < landlock.SCOPE_ABI or not seccomp.available() or not has_mounts(),
         reason="this system cannot confine programs",
     ),
 ]
