@@ -2,9 +2,10 @@
 
 import re
 import shutil
+import unicodedata
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from tempfile import TemporaryFile
 from typing import BinaryIO
@@ -15,6 +16,10 @@ from runner.files import Artifact
 
 # What some system takes for a separator, a drive or a pattern, and what makes a name look like another.
 _HARMFUL = re.compile('[\\\\:*?"<>|\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]')
+
+# What Windows takes for a device, whatever ending it has, and what it drops from the end of a name.
+_DEVICE = re.compile(r"(?i)(?<![^/])(con|prn|aux|nul|com\d|lpt\d)(?![^./])")
+_DROPPED = re.compile(r"[. ](?=[. ]*(?:/|\Z))")
 
 
 def archive(blobs: Blobs, artifacts: Sequence[Artifact]) -> BinaryIO:
@@ -37,13 +42,15 @@ def archive(blobs: Blobs, artifacts: Sequence[Artifact]) -> BinaryIO:
 
 
 def safe_name(path: str) -> str:
-    """A path, or a file's name, with an underscore for each character that is not harmless everywhere."""
-    return _HARMFUL.sub("_", path)
+    """A path, or a file's name, with an underscore for each character that is not harmless everywhere, and behind what
+    would be a device.
+    """
+    return _DEVICE.sub(r"\1_", _DROPPED.sub("_", _HARMFUL.sub("_", path)))
 
 
 def _pack(blobs: Blobs, artifacts: Sequence[Artifact], file: BinaryIO) -> int:
     """Returns how many of them are in it."""
-    taken: Counter[str] = Counter()
+    taken = Counter({_same(folder): 1 for artifact in artifacts for folder in _folders(safe_name(artifact.path))})
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as packed:
         for artifact in artifacts:
             with suppress(FileNotFoundError), blobs.open(artifact.sha256) as source:
@@ -54,9 +61,21 @@ def _pack(blobs: Blobs, artifacts: Sequence[Artifact], file: BinaryIO) -> int:
 
 
 def _unused(name: str, taken: Counter[str]) -> str:
-    """The name, or one with a number where it is taken."""
-    while taken[name]:
-        taken[name] += 1
-        name = f"{name}_{taken[name]}"
-    taken[name] += 1
-    return name
+    """The name, or one with a number where it is taken, on some system at least."""
+    unused, wanted = name, _same(name)
+    while taken[_same(unused)]:
+        taken[wanted] += 1
+        unused = f"{name}_{taken[wanted]}"
+    taken[_same(unused)] += 1
+    return unused
+
+
+def _same(name: str) -> str:
+    """What is the same for two names if one hides the other on some system."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _folders(path: str) -> Iterator[str]:
+    """Those in which a file is."""
+    while path := path.rpartition("/")[0]:
+        yield path

@@ -205,6 +205,9 @@ class Store(Protocol):
     def epoch(self) -> str:
         """Names this database: cursors are valid within one epoch."""
 
+    async def check_writable(self) -> None:
+        """Raise `StorageUnavailable` if nothing can be written now."""
+
     async def create_task(self, task: Task, *, key: str | None, fingerprint: str) -> Task:
         """Keep a new task. With an idempotency key used before: the task made then, or `KeyReused` if it differs."""
 
@@ -269,8 +272,8 @@ class Store(Protocol):
 class Runner(Protocol):
     """Runs tasks. Raises `TaskNotFound` wherever a task is named that does not exist.
 
-    Where a task is made, imported or deleted, or an archive is, raises `StorageUnavailable` if that cannot be written
-    now. What else a person does waits until it can be, and raises that if the server ends before.
+    Whatever a person does raises `StorageUnavailable`, and changes nothing, if it cannot be written now. A stop alone
+    is not refused: it ends what runs, and waits until that can be written; it raises that if the server ends before.
     """
 
     @property

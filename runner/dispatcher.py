@@ -14,6 +14,7 @@ from runner.base import Load, Place
 from runner.errors import LeftQueued
 from runner.places import Places
 from runner.queue import Queue
+from runner.recorder import Committed
 from runner.run import Run
 from runner.states import TERMINAL, Status
 from runner.stats import How
@@ -77,11 +78,10 @@ class Dispatcher:
         self._queue.put(run.task)
         self._expire(run)
 
-    def withdraw(self, run: Run) -> None:
-        """Forget a run that was admitted, unless it has begun."""
-        if self._waits(run):
-            self._queue.remove(run.task.id)
-            del self._runs[run.task.id]
+    def admit_new(self, run: Run, queued: Committed) -> None:
+        """Admit a run whose task is just being queued in the log, and start what may run once that is done."""
+        self.admit(run)
+        queued.add_done_callback(partial(self._settle, run))
 
     def dispatch(self) -> None:
         """Start what may run, and let everyone know that the queue has changed."""
@@ -135,6 +135,13 @@ class Dispatcher:
     async def aclose(self) -> None:
         """Wait until what was at work has ended."""
         await asyncio.gather(*self._attempts)
+
+    def _settle(self, run: Run, queued: Committed) -> None:
+        """Go on with a run, or forget it if its task could not be queued, unless it has begun."""
+        if queued.exception() is not None and self._waits(run):
+            self._queue.remove(run.task.id)
+            del self._runs[run.task.id]
+        self.dispatch()
 
     def _waits(self, run: Run) -> bool:
         return run.task.id in self._queue and self._runs[run.task.id] is run

@@ -127,6 +127,9 @@ SET_UNSYNCED = "REPLACE INTO meta VALUES ('unsynced', ?)"
 
 UNSET_UNSYNCED = "DELETE FROM meta WHERE name = 'unsynced'"
 
+# Something else each time: what is there already would not be written.
+TRY_WRITING = "REPLACE INTO meta VALUES ('tried', hex(randomblob(8)))"
+
 INSERT_TASK = """
     INSERT INTO tasks (id, title, input_prompt, priority, options, created_at)
     VALUES (:id, :title, :input_prompt, :priority, :options, :created_at)

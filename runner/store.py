@@ -26,7 +26,7 @@ from runner.search import Search
 from runner.states import TERMINAL, Status
 from runner.task import Task
 from runner.wal import Wal, limit
-from runner.words import BEGIN, END, indexed, match, parts
+from runner.words import BEGIN, END, indexed, match, parts, readable
 
 _log = logging.getLogger(__name__)
 
@@ -127,6 +127,10 @@ class SqliteStore:
     @property
     def epoch(self) -> str:
         return self._epoch
+
+    async def check_writable(self) -> None:
+        with _writing():
+            await self._writer.transaction(_try_writing)
 
     async def create_task(self, task: Task, *, key: str | None, fingerprint: str) -> Task:
         with _writing():
@@ -265,6 +269,10 @@ def _migrate(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA application_id = {sql.APPLICATION_ID}")
 
 
+def _try_writing(connection: sqlite3.Connection) -> None:
+    connection.execute(sql.TRY_WRITING)
+
+
 def _create(task: Task, key: str | None, fingerprint: str, connection: sqlite3.Connection) -> Task:
     known = None if key is None else _find(key, fingerprint, connection)
     if known is not None:
@@ -398,7 +406,7 @@ def _outcome(task: Task) -> str:
     result = task.final_result or {}
     paths = [artifact.get("path") for artifact in result.get("artifacts", [])]
     said = [message.get("content") for message in result.get("messages", [])]
-    return "\n".join(text for text in (task.reason, *paths, *said) if isinstance(text, str))
+    return "\n".join(readable(text) for text in (task.reason, *paths, *said) if isinstance(text, str))
 
 
 def _fixed(task: Task) -> Mapping[str, Any]:

@@ -97,6 +97,7 @@ class Supervisor:
         self._keeping = keeping
         self._reading = reading
         self._creation = asyncio.Lock()
+        self._imports = 0  # that are under way
         self._metrics = MetricsCache(store)
         self._dispatcher = Dispatcher(queue=queue, places=places, new_run=self._new_run)
         self._admission = asyncio.Lock()
@@ -171,7 +172,7 @@ class Supervisor:
         return kept
 
     async def _check_room(self) -> None:
-        if sum((await self._store.count_tasks()).values()) >= self._limits.tasks:
+        if sum((await self._store.count_tasks()).values()) + self._imports >= self._limits.tasks:
             raise TasksFull(self._limits.tasks)
 
     async def _continued(self, task: Task, source_id: str) -> Task:
@@ -195,6 +196,7 @@ class Supervisor:
         return await self._store.list_tasks(statuses=statuses, query=query, limit=limit, cursor=cursor)
 
     async def delete_task(self, task_id: str) -> None:
+        await self._check_writable(task_id)
         async with self._admission:
             run = await self._dispatcher.active_run_of(task_id)
             if run is not None:
@@ -212,6 +214,7 @@ class Supervisor:
         return expired
 
     async def start_task(self, task_id: str, origin: Origin = "checkpoint") -> Task:
+        await self._check_writable(task_id)
         async with self._admission:
             active = await self._dispatcher.active_run_of(task_id)
             if active is not None:
@@ -223,13 +226,8 @@ class Supervisor:
             self._dispatcher.check_room()
             run = self._new_run(task)
             queued = run.queue(origin)
-            self._dispatcher.admit(run)
-            try:
-                await queued
-            except BaseException:
-                self._dispatcher.withdraw(run)
-                raise
-        self._dispatcher.dispatch()
+            self._dispatcher.admit_new(run, queued)
+        await asyncio.shield(queued)  # whoever has asked may be gone by then, and the task is queued all the same
         return run.task
 
     async def get_task_state(self, task_id: str) -> Task:
@@ -253,8 +251,13 @@ class Supervisor:
         return await export_log(self._store, task_id, size=size)
 
     async def import_log(self, chunks: AsyncIterator[bytes]) -> Task:
-        await self._check_room()
-        task = await import_log(self._store, chunks, event_limit=self._limits.events)
+        async with self._creation:
+            await self._check_room()
+            self._imports += 1
+        try:
+            task = await import_log(self._store, chunks, event_limit=self._limits.events)
+        finally:
+            self._imports -= 1
         self._recorder.announce(Commit(task, []))
         return task
 
@@ -293,13 +296,13 @@ class Supervisor:
         return last.stopped(took=time.monotonic() - begun)
 
     async def answer(self, task_id: str, request_id: str, answer: str) -> Task:
-        run = await self._require_run(task_id)
+        run = await self._run_to_tell(task_id)
         if reason := await run.answer(request_id, answer):
             run = await self._dispatcher.stop(run, reason)
         return run.task
 
     async def say(self, task_id: str, content: str, send_to: Role | None) -> None:
-        run = await self._require_run(task_id)
+        run = await self._run_to_tell(task_id)
         await run.say(content, send_to)
 
     async def recover(self) -> None:
@@ -356,6 +359,17 @@ class Supervisor:
         """End what runs."""
         self.end_runs()
         await self._dispatcher.aclose()
+
+    async def _check_writable(self, task_id: str) -> None:
+        """Raise `TaskNotFound`, or `StorageUnavailable` if what is asked of a task cannot be written now."""
+        await self._store.get_task(task_id)
+        await self._store.check_writable()
+
+    async def _run_to_tell(self, task_id: str) -> Run:
+        """The run of a task, for what a person says to it. Raises `Conflict`, and as `_check_writable`."""
+        await self._require_run(task_id)
+        await self._store.check_writable()
+        return await self._require_run(task_id)  # another may stand in its place by now
 
     async def _require_run(self, task_id: str) -> Run:
         run = self._dispatcher.run_of(task_id)

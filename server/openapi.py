@@ -100,7 +100,7 @@ def _operation(
         described["responses"][str(status)] = _response(status, answer and schema_of[answer], operation.media_type)
     for status in sorted({*operation.problems, *_problems_at_gate(operation)}):
         described["responses"][str(status)] = _response(status, schema_of[Problem], MEDIA_TYPE)
-        if status == HTTPStatus.TOO_MANY_REQUESTS:
+        if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             described["responses"][str(status)]["headers"] = {"Retry-After": _RETRY_AFTER}
     return described
 

@@ -17,7 +17,7 @@ import socket
 from typing import Any, NoReturn
 
 from runner import environment
-from runner.attempt import HEARTBEAT_PERIOD, Alive, Answer, AttemptSpec, Command
+from runner.attempt import HEARTBEAT_PERIOD, Answer, AttemptSpec, Word
 from runner.events import EventType
 from runner.metagpt.channel import Channel
 from runner.metagpt.failures import error_payload
@@ -42,7 +42,7 @@ class _Attempt:
     def __init__(self, spec: AttemptSpec, sock: socket.socket) -> None:
         self._spec = spec
         self._sock = sock
-        self._early: list[Command] = []
+        self._early: list[Word] = []
         self._team: LiveTeam | None = None
         self._stopping = False
         self._left: set[asyncio.Task[Any]] | None = None  # what outlasts the team; None while it is at work
@@ -52,7 +52,7 @@ class _Attempt:
         channel = Channel(
             self._sock,
             Redactor.of_config(self._spec.llm.config),
-            on_command=self._on_command,
+            on_word=self._on_word,
             on_gone=_end_with_supervisor,
         )
         self._run = Run(self._spec, self._spec.project or project_name(self._spec.input_prompt), channel)
@@ -78,8 +78,8 @@ class _Attempt:
             environment.settle(run.scratch)
             run.cell.enter()
             self._team = LiveTeam(run)
-            for command in self._early:
-                self._on_command(command)
+            for word in self._early:
+                self._on_word(word)
             await self._team.work()
         except asyncio.CancelledError:
             if not self._stopping:
@@ -108,13 +108,13 @@ class _Attempt:
             task.cancel()
         asyncio.get_running_loop().call_later(STOP_PERIOD, self._stop)
 
-    def _on_command(self, command: Command) -> None:
-        if isinstance(command, Answer):
-            self._run.questions.answer(command)
+    def _on_word(self, word: Word) -> None:
+        if isinstance(word, Answer):
+            self._run.questions.answer(word)
         elif self._team is None:
-            self._early.append(command)
+            self._early.append(word)
         else:
-            self._team.hear(command)
+            self._team.hear(word)
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception") or RuntimeError(context["message"])
@@ -129,8 +129,7 @@ async def _beat(channel: Channel) -> None:
     """
     while True:
         await asyncio.sleep(HEARTBEAT_PERIOD)
-        await channel.drained()
-        channel.note(Alive())
+        await channel.sync()
 
 
 def _end_with_supervisor() -> NoReturn:

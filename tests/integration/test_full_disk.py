@@ -42,15 +42,28 @@ async def test_what_a_person_asks_for_while_the_disk_is_full(tmp_path: Path) -> 
     """What cannot be written is refused with a clear problem, and changes nothing; later it is done."""
     with Server(tmp_path / "data") as server:
         async with client(server) as api:
-            there = await api.finished()
+            there, new = await api.finished(), await api.create()
+            asking = await api.started(options={"review": ["ProductManager"]})
+            asked = await api.until_status(asking, "WAITING")
+            answer = {"request_id": asked["waiting"]["request_id"], "answer": "approve"}
             requests = (
                 partial(api.http.post, "/api/tasks", json={"input_prompt": "snake"}, headers={"Idempotency-Key": "k"}),
                 partial(api.http.get, f"/api/tasks/{there}/artifacts.zip"),
                 partial(api.http.delete, f"/api/tasks/{there}"),
+                partial(api.http.post, f"/api/tasks/{asking}/messages", json={"content": "Make it blue."}),
+                partial(api.http.post, f"/api/tasks/{asking}/input", json=answer),
+                partial(api.http.post, f"/api/tasks/{new}/run"),
             )
             with full_disk(server):
                 refusals = [await request() for request in requests]
                 assert (await api.state(there))["status"] == "SUCCEEDED"
             assert {(r.status_code, r.json()["code"]) for r in refusals} == {(503, "storage_unavailable")}
-            assert [task["id"] for task in (await api.http.get("/api/tasks")).json()["tasks"]] == [there]
-            assert [(await request()).status_code for request in requests] == [201, 200, 204]
+            assert {r.headers["Retry-After"] for r in refusals} == {"1"}
+            listed = (await api.http.get("/api/tasks")).json()["tasks"]
+            assert {task["id"]: task["status"] for task in listed} == {
+                there: "SUCCEEDED",
+                new: "PENDING",
+                asking: "WAITING",
+            }
+            assert (await api.state(asking))["head"] == asked["head"]
+            assert [(await request()).status_code for request in requests] == [201, 200, 204, 202, 200, 202]

@@ -197,10 +197,8 @@ async def test_a_silent_endpoint_times_out(start: Start, server: OpenAiServer) -
     """A call is given up after the configured time, and tried again."""
     server.script.append(Hang())
     attempt = await start(llm=Llm(config=server.config(timeout=1)))
-    began = time.monotonic()
     failed = await attempt.until("LLM_CALL")
     assert failed["error"] == f"The LLM endpoint {server.url} did not answer within 1 s."
-    assert time.monotonic() - began < 3
     assert await attempt.end() == 0
 
 
