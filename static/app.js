@@ -21,7 +21,10 @@ const connection = new Connection({
     shell.dataset.connection = mode;
     if (reason === "4401") enter();
     view?.connectionChanged(mode);
-    if (mode === "live" || mode === "polling") showModel();
+    if (mode === "live" || mode === "polling") {
+      showModel();
+      if (shownId && !view) show(); // what shows it could not be loaded
+    }
   },
 });
 const keyboard = new Keyboard(() => ({ newTask, search: () => list.focus(), ...view?.commands }));

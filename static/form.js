@@ -139,7 +139,7 @@ export class TaskForm {
     try {
       this.#onStarted((await api.importLog(log)).id);
     } catch (error) {
-      setText(this.#error, error.message);
+      this.#tell(error.message);
     }
   }
 
@@ -167,7 +167,13 @@ export class TaskForm {
       (field ? placed : unplaced).push(field);
     }
     this.#goTo(placed[0]);
-    if (unplaced.length || !placed.length) setText(this.#error, error.message);
+    if (unplaced.length || !placed.length) this.#tell(error.message);
+  }
+
+  /** Says what went wrong where it is seen, however far down the options reach. */
+  #tell(message) {
+    setText(this.#error, message);
+    this.#error.scrollIntoView({ block: "nearest" });
   }
 
   #goTo(field) {

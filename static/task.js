@@ -3,6 +3,7 @@
 import { api } from "./api.js";
 import { Board } from "./board.js";
 import { Composer } from "./composer.js";
+import { confirmed } from "./dialog.js";
 import { announce, el } from "./dom.js";
 import { FollowUp } from "./followup.js";
 import { icon } from "./icons.js";
@@ -228,7 +229,6 @@ export class TaskView {
 
   async #remove() {
     const { removeQuestion: question, removeHint: hint, remove: action } = text.task;
-    const { confirmed } = await import("./dialog.js");
     if (!(await confirmed({ question, hint, action }))) return;
     this.#isGone = true;
     try {

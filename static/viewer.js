@@ -181,7 +181,9 @@ export class Viewer {
     } catch (error) {
       if (signal.aborted) return;
       this.#download.hidden = true;
-      this.#show(el("p", { class: "blank small" }, `${text.files.failed} ${error.message}`));
+      // What is not there will not be there; the server may be back.
+      const retry = error.status === 0 && el("button", { type: "button", class: "button quiet", on: { click: () => this.#load() } }, text.retry);
+      this.#show(el("div", { class: "blank small" }, el("p", {}, `${text.files.failed} ${error.message}`), retry));
     }
   }
 
@@ -216,9 +218,9 @@ export class Viewer {
   }
 
   async #pictures(versions, signal) {
-    const { picture } = await import("./images.js");
     const shown = versions.filter((version) => version !== NO_FILE).map(async (version) => {
       const content = await api.fileBytes(this.#taskId, this.#path, version, signal);
+      const { picture } = await import("./images.js");
       return picture(this.#path, imageType(this.#path), content, text.files.version(version));
     });
     return el("div", { class: "pictures" }, ...(await Promise.all(shown)));

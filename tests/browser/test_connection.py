@@ -66,6 +66,30 @@ async def test_an_offline_browser_says_so_and_comes_back(demo_server: Server, ne
     await expect_every_id(page)
 
 
+async def test_what_is_asked_for_offline(demo_server: Server, new_page: NewPage) -> None:
+    """A task that was opened without the server is shown once it is there; what can be done without it is done, and
+    what cannot says so where it is seen."""
+    async with client(demo_server) as api:
+        task_id = await api.create("A lighthouse")
+    page = await new_page(cuts=True)
+    await page.goto(demo_server.url)
+    await expect(page.locator(f"a.row[href='/tasks/{task_id}']")).to_be_visible()
+    await page.context.set_offline(True)
+    await expect_mode(page, "offline")
+    await page.get_by_text("Options", exact=True).click()
+    await page.get_by_label("Your idea").fill("A beacon")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.locator(".start > .field-error")).to_be_in_viewport(ratio=1)
+    await page.locator(f"a.row[href='/tasks/{task_id}']").click()
+    await expect(page.locator("main")).to_contain_text("The server cannot be reached.")
+    await page.context.set_offline(False)
+    await expect_status(page, "PENDING")
+    await page.context.set_offline(True)
+    await expect_mode(page, "offline")
+    await page.get_by_role("button", name="Delete").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
+
+
 async def test_a_short_cut_moves_nothing(demo_server: Server, new_page: NewPage) -> None:
     """While the page tries again for the first time it says so over what stands below, which stays where it is."""
     page = await new_page()

@@ -130,12 +130,16 @@ async def test_a_file_opens_as_it_is_being_written(demo_server: Server, new_page
 
 
 async def test_a_document_is_read_and_seen_as_it_is_written(demo_server: Server, new_page: NewPage) -> None:
-    """JSON is shown as a document, like Markdown, and what is written there is one press away."""
-    page = await new_page()
+    """JSON is shown as a document, like Markdown, and what is written there is one press away; so is another attempt,
+    where the server could not be reached.
+    """
+    page = await new_page(cuts=True)
     await MadeUpTask([_written(1, "plan.json")]).attach(page)
     await _serve(page, {"plan.json": '{"Goals":["Say \\"hello\\""]}'})
+    await page.route("**/artifacts/**", lambda route: route.abort(), times=1)
     await page.goto(f"{demo_server.url}/#/tasks/{TASK_ID}/files/plan.json")
     body = page.locator(".viewer-body")
+    await body.get_by_role("button", name="Try again").click()
     await expect(body.locator("dt")).to_have_text("Goals")
     await expect(body.locator("li")).to_have_text('Say "hello"')
     await page.get_by_role("button", name="Source").click()
