@@ -317,7 +317,7 @@ class Supervisor:
 
         unfinished: folders of before this server makes any.
         """
-        for task_id in await self._store.deleted():
+        for task_id in await self._deleted():
             await asyncio.to_thread(discard, self._folder / task_id)
         await self._purge()
         for folder in unfinished:
@@ -325,8 +325,15 @@ class Supervisor:
                 await self._store.get_task(folder.name)
             except TaskNotFound:
                 await asyncio.to_thread(discard, folder)
-            except sqlite3.Error:
-                _log.exception("whether %s is in use could not be found out; the next start will", folder)
+            except sqlite3.Error as error:
+                _log.error("whether %s is in use could not be found out (%s); the next start will", folder, error)
+
+    async def _deleted(self) -> list[str]:
+        try:
+            return await self._store.deleted()
+        except sqlite3.Error as error:
+            _log.error("what was deleted, and is there still, could not be found out (%s); the next start will", error)
+            return []
 
     async def _purge(self) -> None:
         try:

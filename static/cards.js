@@ -2,7 +2,7 @@
 
 import { hashOf } from "./address.js";
 import { Chips } from "./chips.js";
-import { el, setText, visible, words } from "./dom.js";
+import { el, printable, setText, visible, words } from "./dom.js";
 import { amount, cost, duration, time } from "./format.js";
 import { icon } from "./icons.js";
 import { folding, Passage } from "./passage.js";
@@ -67,7 +67,7 @@ function message(entry, context) {
     who: sender(entry),
     what: [to && el("span", { class: "card-to" }, `${text.feed.to} `, words(to)), entry.role && entry.cause && words(lastPart(entry.cause), { class: "card-what" })],
     body: isFolded
-      ? [el("p", { class: "lead-line", dir: "auto" }, entry.lead), entry.text && folding(entry, context, text.feed.content, passage.node)]
+      ? [el("p", { class: "lead-line", dir: "auto" }, printable(entry.lead)), entry.text && folding(entry, context, text.feed.content, passage.node)]
       : [passage.node],
   });
   return { node, update: () => passage.update(false) };
@@ -110,7 +110,7 @@ function question(entry, context) {
     update() {
       passage.update(false);
       const given = entry.isOpen ? text.feed.noAnswerYet : entry.answer === null ? text.feed.noAnswer : `${text.feed.answered}: ${entry.answer}`;
-      setText(answer, given);
+      setText(answer, printable(given));
       reply.hidden = !entry.isOpen;
     },
   };

@@ -55,19 +55,25 @@ export function pathWords(path, props = {}) {
   return el("bdi", { dir: "auto", ...props }, ...parts.flatMap((part) => [part, el("wbr")]));
 }
 
+/** They turn round what is written in any script, which no text needs. */
+const BIDI_OVERRIDES = /[\u202d\u202e]/g;
 const BIDI_CONTROLS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 /** Of a terminal, beside tab and line ends. */
 const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g;
 
 /** Control characters made visible, those of text direction too, for paths, names and code, where they serve only to deceive. */
 export function visible(value) {
-  return printable(value).replace(BIDI_CONTROLS, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return printable(value).replace(BIDI_CONTROLS, escaped);
 }
 
-/** The control characters of terminals made visible: ESC as ␛. */
+/** The control characters of terminals made visible, ESC as ␛, and those that write any script backwards. */
 export function printable(value) {
-  return value.replace(CONTROLS, (control) => String.fromCharCode(control === "\u007f" ? 0x2421 : 0x2400 + control.charCodeAt(0)));
+  return value
+    .replace(CONTROLS, (control) => String.fromCharCode(control === "\u007f" ? 0x2421 : 0x2400 + control.charCodeAt(0)))
+    .replace(BIDI_OVERRIDES, escaped);
 }
+
+const escaped = (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`;
 
 /**
  * Brings the children of `parent` to the order of `nodes`, moving as few as possible.

@@ -15,6 +15,11 @@ export class Early {
     this.show(timeline);
   }
 
+  /** Whether it applies to what is shown. */
+  get isSaid() {
+    return !this.node.hidden;
+  }
+
   /** @param {import("./timeline.js").Timeline} timeline what is shown from now on */
   show(timeline) {
     this.node.hidden = timeline !== this.#late;

@@ -35,8 +35,17 @@ export function duration(ms) {
 export function moment(ms) {
   if (ms < 1000) return duration(ms);
   if (ms < 60_000) return `${Number((ms / 1000).toFixed(3))} s`;
-  const fraction = Math.round(ms % 1000);
-  return fraction ? `${stopwatch(ms)}${(fraction / 1000).toFixed(3).slice(1).replace(/0+$/, "")}` : stopwatch(ms);
+  return stopwatch(ms) + fraction(ms);
+}
+
+/** A time of the day as "12:04:05", or "12:04:05.25": as many digits as it has. @param {number} at milliseconds since the epoch */
+export function clockMoment(at) {
+  return time(at) + fraction(at);
+}
+
+function fraction(ms) {
+  const rest = Math.round(ms % 1000);
+  return rest ? (rest / 1000).toFixed(3).slice(1).replace(/0+$/, "") : "";
 }
 
 /** Milliseconds as "0:07", "4:05" or "1:02:03". */

@@ -7,7 +7,7 @@
 import { serverNow } from "./api.js";
 import { arrange, el, perFrame, place, setText, svg } from "./dom.js";
 import { Early } from "./early.js";
-import { duration, moment, stopwatch } from "./format.js";
+import { clockMoment, duration, moment, stopwatch } from "./format.js";
 import { icon } from "./icons.js";
 import { Row } from "./lane-row.js";
 import { describe } from "./lane-words.js";
@@ -25,7 +25,7 @@ const LINE = 33;
 const FINEST_MS_PER_PIXEL = 2;
 /** In pixels. */
 const TICKS_APART = 84;
-const TICK_WORDS = 36;
+const TICK_WORDS = 52;
 /** How near the right end counts as being there, in pixels. */
 const NEAR_END = 12;
 /** Drawn beyond what is seen on either side, so that scrolling shows no hole, in pixels. */
@@ -159,7 +159,8 @@ export class Lanes {
     this.#drawLinks(view);
     this.#playhead.hidden = this.#model.asOf === null;
     if (this.#model.asOf !== null) place(this.#playhead, scale.x(this.#model.asOf));
-    setText(this.#length, stopwatch(end - timeline.start));
+    const length = stopwatch(end - timeline.start);
+    setText(this.#length, this.#isPart ? text.lanes.last(length) : length);
     this.#tools.out.disabled = this.#tools.fit.disabled = this.#zoom === 1;
     this.#tools.in.disabled = scale.msPerPixel <= FINEST_MS_PER_PIXEL;
     this.#tip.refresh();
@@ -184,12 +185,19 @@ export class Lanes {
   }
 
   #drawTicks({ scale, width, from, to }) {
-    const ticks = scale.ticks(TICKS_APART).filter(({ x }) => x >= from && x <= Math.min(to, width - TICK_WORDS));
-    const round = ticks.every(({ at }) => (at - this.#timeline.start) % 1000 === 0) ? stopwatch : moment;
+    const start = this.#isPart ? 0 : this.#timeline.start;
+    const ticks = scale.ticks(TICKS_APART, start).filter(({ x }) => x >= from && x <= Math.min(to, width - TICK_WORDS));
+    const sinceStart = ticks.every(({ at }) => (at - start) % 1000 === 0) ? stopwatch : moment;
+    const words = this.#isPart ? clockMoment : (at) => sinceStart(at - start);
     this.#ticks.replaceChildren(
-      ...ticks.map(({ at, x }) => place(el("span", { class: "tick" }, round(at - this.#timeline.start)), x)),
+      ...ticks.map(({ at, x }) => place(el("span", { class: "tick" }, words(at)), x)),
       ...scale.breaks.map(({ from, to, x }) => place(el("span", { class: "tick pause", title: text.lanes.pause(duration(to - from)) }, `⋯ ${duration(to - from)}`), x)),
     );
+  }
+
+  /** Whether nobody knows here when the run began: then its times are those of the day. */
+  get #isPart() {
+    return this.#early.isSaid || this.#model.expired > 0;
   }
 
   /** From each message to the turn that began with it. */

@@ -2,7 +2,7 @@
 
 import { serverNow } from "./api.js";
 import { Downloads } from "./downloads.js";
-import { el, once, setText, visible } from "./dom.js";
+import { el, once, printable, setText, visible } from "./dom.js";
 import { amount, bytes, cost, stopwatch } from "./format.js";
 import { icon } from "./icons.js";
 import { ACTIVE } from "./model.js";
@@ -82,8 +82,8 @@ export class Summary {
     this.#imported.hidden = !model.importedAt;
     this.#continues.hidden = !model.continues;
     this.#continues.href = `/tasks/${model.continues}`;
-    setText(this.#reason, reason(model));
-    setText(this.#idea, model.prompt);
+    setText(this.#reason, printable(reason(model)));
+    setText(this.#idea, printable(model.prompt));
     this.#renderProgress(model, isActive);
     this.#renderButtons(model, isActive);
     this.renderFigures(model);

@@ -231,6 +231,7 @@ export const text = {
     fit: "Show the whole run",
     zoomHint: "zoom in to see each",
     early: "Earlier time is not loaded.",
+    last: (length) => `last ${length}`,
     expired: "The events of this run were deleted by retention, so that there is nothing to show here and nothing to replay.",
     partlyExpired: "The events of earlier time were deleted by retention.",
     load: "Load it",

@@ -69,6 +69,7 @@ async def test_a_long_log_is_shown_from_near_its_end(demo_server: Server, new_pa
         "aria-label", re.compile("^120 actions")
     )
     await page.locator(".replay-now").click()
+    await expect(page.locator(".lanes .count")).to_contain_text("last")
     await expect(early).to_contain_text(["Earlier time is not loaded."] * 2)
     assert task.subscribed_from == [LONG - 2_000]
     await expect(page.locator("[data-figure=calls] dd")).to_have_text("9,000")

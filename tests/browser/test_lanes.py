@@ -206,6 +206,21 @@ async def test_lanes_of_thousands_are_bounded(demo_server: Server, new_page: New
     assert await page.locator(".lanes .item").count() < ITEMS_MAX
 
 
+async def test_time_without_its_beginning_is_that_of_the_day(demo_server: Server, new_page: NewPage) -> None:
+    """Where the first events were deleted nobody knows when the run began, so that no time is counted from there."""
+    kinds = ("ACTION_START", "ACTION_COMPLETE")
+    kept = range(11, 31)
+    log = [at(30 + number, event(number, kinds[number % 2], "Engineer", action="WriteCode")) for number in kept]
+    task = MadeUpTask(log, status="SUCCEEDED", head=30)
+    task.expired = 10
+    page = await new_page()
+    await task.attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    await expect(page.locator(".lanes .count")).to_have_text("last 0:19")
+    ticks = await page.locator(".tick").all_text_contents()
+    assert ticks and all(re.fullmatch(r"\d\d:\d\d:\d\d", tick) for tick in ticks)
+
+
 async def test_the_wheel_zooms_about_the_pointer(demo_server: Server, new_page: NewPage) -> None:
     """What the pointer is at stays there while the wheel zooms: much when it turns much, and little with a pinch."""
     log = [
