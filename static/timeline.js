@@ -187,8 +187,10 @@ const FOLDS = {
     timeline.gather(at);
     const lane = timeline.lane(event.agent_role);
     const { inbox, idleSince } = lane;
+    // What a role tells itself it has at once: nobody knows what kept it from that.
+    const waitsFor = inbox && inbox.sender !== lane.role ? inbox.sender : null;
     if (idleSince !== null && at > idleSince)
-      timeline.put(lane.waits, { key: event.event_id, kind: "wait", role: lane.role, waitsFor: inbox?.sender ?? null, from: idleSince, to: at });
+      timeline.put(lane.waits, { key: event.event_id, kind: "wait", role: lane.role, waitsFor, from: idleSince, to: at });
     if (inbox) timeline.put(timeline.links, { key: inbox.key, sender: inbox.sender, role: lane.role, from: inbox.at, to: at });
     lane.turn = timeline.put(lane.turns, { key: event.event_id, kind: "turn", role: lane.role, from: at, to: null });
     lane.inbox = lane.idleSince = null;

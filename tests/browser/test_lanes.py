@@ -97,7 +97,7 @@ async def test_a_wait_is_for_whom_it_ended_with(demo_server: Server, new_page: N
 
 async def test_who_has_not_begun_waits_for_who_is_at_work(demo_server: Server, new_page: NewPage) -> None:
     """Who has not had a turn waits for the one who is at work, or asks a person, also in a run that ends before it is
-    done; who has had one waits for nobody, but for the person who is asked.
+    done; who has had one waits for nobody, but for the person who is asked. Nobody waits for themselves.
     """
     events = [
         at(0, event(1, "STATUS", status="RUNNING", attempt=1)),
@@ -108,7 +108,10 @@ async def test_who_has_not_begun_waits_for_who_is_at_work(demo_server: Server, n
         at(9, event(6, "INPUT_RESPONSE", request_id="1", answer="yes")),
         at(9, told(7, "ProductManager", "<all>")),
         at(9, event(8, "AGENT_START", "Architect")),
-        at(12, event(9, "STATUS", status="FAILED", attempt=1)),
+        at(10, event(9, "AGENT_COMPLETE", "Architect")),
+        at(10, told(10, "Architect", "Architect")),
+        at(11, event(11, "AGENT_START", "Architect")),
+        at(12, event(12, "STATUS", status="FAILED", attempt=1)),
     ]
     page = await new_page()
     await page.goto(demo_server.url)
@@ -121,6 +124,7 @@ async def test_who_has_not_begun_waits_for_who_is_at_work(demo_server: Server, n
     assert await page.evaluate(_WAITS, events) == [
         [*asked, 9],
         ["Architect", "ProductManager", 1, 9],
+        ["Architect", None, 10, 11],
         ["Engineer", "Architect", 1, 12],
     ]
 
