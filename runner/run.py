@@ -38,6 +38,7 @@ from runner.errors import (
     AttemptLost,
     ChildLost,
     Conflict,
+    DatabaseDamaged,
     FileNotKept,
     NotInTeam,
     StorageUnavailable,
@@ -144,7 +145,7 @@ class Run:
             failure = await self._attempt()
         except AttemptLost as loss:
             await self._ledger.lose(str(loss))
-        except (ChildLost, FileNotKept, StorageUnavailable, WorkspaceNotMade) as lost:
+        except (ChildLost, DatabaseDamaged, FileNotKept, StorageUnavailable, WorkspaceNotMade) as lost:
             await self._ledger.end(str(lost))
         except Exception as error:  # whatever broke it, an attempt ends with a terminal status
             _log.exception("the attempt broke")

@@ -1,16 +1,17 @@
-/** A line to say something to the team while it works. */
+/** A field to say something to the team while it works. */
 
 import { api } from "./api.js";
 import { el, once, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { roleName, text } from "./text.js";
+import { wordsField } from "./words-field.js";
 
 /** The statuses in which a message reaches the team. */
 const LISTENING = new Set(["RUNNING", "WAITING"]);
 
 export class Composer {
   #taskId;
-  #field = el("input", { class: "input", placeholder: text.composer.placeholder, "aria-label": text.composer.label, maxLength: 20_000, autocomplete: "off" });
+  #field = wordsField({ placeholder: text.composer.placeholder, "aria-label": text.composer.label, maxLength: 20_000 });
   #to = el("select", { class: "input", "aria-label": text.composer.to }, el("option", { value: "" }, text.composer.everyone));
   #send = el("button", { class: "button primary", title: text.composer.send, "aria-label": text.composer.send }, icon("send"));
   #said = el("p", { class: "composer-said", role: "status" });

@@ -1,9 +1,10 @@
-/** A line to say what a team that has finished should change or add: a new task that goes on with its project. */
+/** A field to say what a team that has finished should change or add: a new task that goes on with its project. */
 
 import { api, newKey } from "./api.js";
 import { el, once, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { text } from "./text.js";
+import { wordsField } from "./words-field.js";
 
 export class FollowUp {
   #taskId;
@@ -11,7 +12,7 @@ export class FollowUp {
   #options = {};
   /** One key for one requirement: pressing again after a lost answer creates no second task. */
   #key = newKey();
-  #field = el("input", { class: "input", placeholder: text.followUp.placeholder, "aria-label": text.followUp.label, maxLength: 100_000, autocomplete: "off", dir: "auto" });
+  #field = wordsField({ placeholder: text.followUp.placeholder, "aria-label": text.followUp.label, maxLength: 100_000 });
   #start = el("button", { class: "button primary" }, icon("play"), el("span", {}, text.followUp.start));
   #error = el("p", { class: "field-error", role: "alert" });
   node = el("form", { class: "follow-up acts", hidden: true, on: { submit: (event) => this.#submit(event), input: () => (this.#key = newKey()) } }, this.#field, this.#start, this.#error);

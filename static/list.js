@@ -120,9 +120,11 @@ export class TaskList {
     const request = this.#request;
     const page = await api.tasks({ ...this.#query(), limit: PAGE, cursor: this.#next });
     if (request !== this.#request) return;
-    for (const task of page.tasks) if (!this.#rows.has(task.id)) this.#put(task);
+    const more = page.tasks.filter(({ id }) => !this.#rows.has(id));
+    for (const task of more) this.#put(task);
     this.#next = page.next_cursor;
     this.#draw();
+    this.#rows.get(more[0]?.id)?.node.firstElementChild.focus(); // from where one reads on
   }
 
   #query() {

@@ -6,6 +6,7 @@ import { el, setText, words } from "./dom.js";
 import { stopwatch } from "./format.js";
 import { icon } from "./icons.js";
 import { roleName, text } from "./text.js";
+import { wordsField } from "./words-field.js";
 
 /** Choices that are more than a word of the server: the one that takes words along, and the one that ends the run. */
 const REVISE = "revise";
@@ -31,7 +32,7 @@ export class Question {
   /** Has the keyboard go on in the answer. */
   focus() {
     this.node.scrollIntoView({ block: "center" });
-    this.node.querySelector("button, input")?.focus({ preventScroll: true });
+    this.node.querySelector("button, textarea")?.focus({ preventScroll: true });
   }
 
   /** @param {import("./model.js").TaskModel} model */
@@ -61,7 +62,7 @@ export class Question {
     setText(this.#error, "");
     const revises = choices?.includes(REVISE);
     const hint = revises ? text.question.revision : text.question.words;
-    const field = el("input", { class: "input", "aria-label": text.question.words, placeholder: hint, maxLength: 20_000, autocomplete: "off", dir: "auto" });
+    const field = wordsField({ "aria-label": text.question.words, placeholder: hint, maxLength: 20_000 });
     const submit = (event) => {
       event.preventDefault();
       const said = field.value.trim() || (revises ? REVISE : "");
@@ -106,6 +107,6 @@ export class Question {
   /** One answer is enough. Controls that are disabled would lose the focus, so this is only said of them. */
   #answered(isAnswered) {
     this.#isAnswered = isAnswered;
-    for (const control of this.node.querySelectorAll(".acts :is(button, input)")) control.ariaDisabled = isAnswered ? "true" : null;
+    for (const control of this.node.querySelectorAll(".acts :is(button, textarea)")) control.ariaDisabled = isAnswered ? "true" : null;
   }
 }

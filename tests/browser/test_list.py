@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.browser.conftest import NewPage
 from tests.browser.pages import MadeUpTask, event, expect_status
@@ -49,6 +49,24 @@ async def test_counts_change_with_their_tasks(demo_server: Server, new_page: New
     await expect(counts).to_have_text(["All1", "Running1"])
     task.tell(status="SUCCEEDED")
     await expect(counts).to_have_text(["All1", "Succeeded1"])
+
+
+async def test_more_of_the_list(demo_server: Server, new_page: NewPage) -> None:
+    """The next tasks are shown when asked for, and the keyboard goes on with the first of them."""
+    page = await new_page()
+    task = MadeUpTask([])
+
+    async def answer(route: Route) -> None:
+        number, cursor = (2, None) if "cursor=" in route.request.url else (1, "a-cursor")
+        shown = {**task.task, "id": f"task-{number}", "created_at": f"2026-01-0{4 - number}T12:00:00Z"}
+        await route.fulfill(json={"tasks": [shown], "next_cursor": cursor, "counts": {"RUNNING": 2}})
+
+    await page.route(re.compile(r"/api/tasks\?"), answer)
+    await page.goto(demo_server.url)
+    await page.get_by_role("button", name="Show more").press("Enter")
+    await expect(page.locator("a.row[href='/tasks/task-2']")).to_be_focused()
+    await expect(page.locator("a.row[href='/tasks/task-1']")).to_be_visible()
+    await expect(page.get_by_role("button", name="Show more")).to_be_hidden()
 
 
 async def test_a_run_of_elsewhere_is_taken_in(demo_server: Server, new_page: NewPage, tmp_path: Path) -> None:

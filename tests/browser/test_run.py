@@ -167,15 +167,20 @@ async def test_a_question_is_answered_and_a_message_is_sent(demo_server: Server,
 
 
 async def test_a_finished_task_is_continued(demo_server: Server, new_page: NewPage) -> None:
-    """What a team has made is worked on by a new task, with the same options, from the page of the old one."""
+    """What a team has made is worked on by a new task, with the same options, from the page of the old one. What it
+    should do may have more lines than one.
+    """
     page = await new_page()
     await page.goto(demo_server.url)
     task_id = await start(page, "A calculator", options=["Architect"])
     await page.locator(".question-panel").get_by_role("button", name="Approve").click()
     await expect_status(page, "SUCCEEDED")
     await page.get_by_label("What the team should change or add").fill("Let it divide")
+    await page.keyboard.press("Shift+Enter")
+    await page.keyboard.type("and multiply")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("link", name="Continues a task")).to_have_attribute("href", f"/tasks/{task_id}")
+    await expect(page.locator(".idea-text")).to_have_js_property("textContent", "Let it divide\nand multiply")
     await page.locator(".question-panel").get_by_role("button", name="Approve").click()
     await expect_status(page, "SUCCEEDED")
 

@@ -20,6 +20,7 @@ from runner.states import Status
 from runner.store import SqliteStore
 from runner.task import Question
 from runner.usage import Raised, Tally, Usage
+from tests.damage import damaged_database
 from tests.logs import ids, make_commit, make_task, messages
 
 Opener = Callable[[Path], Awaitable[Store]]
@@ -609,7 +610,7 @@ async def _refused(path: Path) -> DatabaseUnusable:
     """The error of a file that cannot be used; the file, and what lies beside it, is left as it was."""
     before = {file.name: file.read_bytes() for file in path.parent.iterdir()}
     with pytest.raises(DatabaseUnusable) as refusal:
-        await SqliteStore.open(path)
+        await (await SqliteStore.open(path)).aclose()
     assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == before
     assert str(path) in str(refusal.value)
     return refusal.value
@@ -687,3 +688,10 @@ async def test_the_integrity_of_the_file(tmp_path: Path) -> None:
         assert database.execute("SELECT count(*) FROM events").fetchone() == (100,)
         database.execute("INSERT INTO task_texts (task_texts) VALUES ('integrity-check')")
         assert database.execute("SELECT count(*) FROM task_texts").fetchone() == (2,)
+
+
+async def test_a_damaged_database(tmp_path: Path) -> None:
+    """A database with garbage in the middle is refused, untouched, and says what was found."""
+    path = tmp_path / "tasks.db"
+    await damaged_database(path)
+    assert "btree" in str(await _refused(path))
