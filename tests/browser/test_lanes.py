@@ -129,6 +129,30 @@ async def test_who_has_not_begun_waits_for_who_is_at_work(demo_server: Server, n
     ]
 
 
+async def test_a_log_without_its_beginning_is_of_a_team_at_work(demo_server: Server, new_page: NewPage) -> None:
+    """Where the first events are not read, the team was at work, and what it began then goes on after an answer."""
+    page = await new_page()
+    await page.goto(demo_server.url)
+    events = [
+        at(1, event(51, "ACTION_START", "Engineer", action="WriteCode", file="a.py")),
+        at(2, event(52, "INPUT_REQUEST", "Engineer", request_id="1", question="?")),
+        at(2, event(53, "STATUS", status="WAITING", attempt=3)),
+        at(3, event(54, "INPUT_RESPONSE", request_id="1", answer="yes")),
+        at(3, event(55, "STATUS", status="RUNNING", attempt=3)),
+        at(4, event(56, "ACTION_COMPLETE", "Engineer", action="WriteCode", file="a.py")),
+    ]
+    found = await page.evaluate(
+        """async (events) => {
+          const { Timeline } = await import("/static/timeline.js");
+          const timeline = new Timeline();
+          for (const event of events) timeline.fold(event);
+          return [timeline.task.bands.map(({ status }) => status), timeline.lane("Engineer").actions[0].state];
+        }""",
+        events,
+    )
+    assert found == [["RUNNING", "WAITING", "RUNNING"], "done"]
+
+
 async def test_ends_between_attempts_and_half_seconds_can_be_read(demo_server: Server, new_page: NewPage) -> None:
     """The name of the status in which an attempt ended stands out from its bar, and two ticks in a second differ."""
     page = await new_page()
