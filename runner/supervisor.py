@@ -52,7 +52,7 @@ from runner.run import Run
 from runner.states import ACTIVE, IN_ATTEMPT, Status, Trigger, follow
 from runner.stats import RunnerStats
 from runner.task import NewTask, Task, derived_title
-from runner.timeline import read_timeline
+from runner.timeline import Timelines
 from runner.workspace import NotCopied, discard, keep_base
 
 _ALL = 1_000_000  # tasks
@@ -98,6 +98,7 @@ class Supervisor:
         self._reading = reading
         self._creation = asyncio.Lock()
         self._metrics = MetricsCache(store)
+        self._timelines = Timelines(store)
         self._dispatcher = Dispatcher(queue=queue, places=places, new_run=self._new_run)
         self._admission = asyncio.Lock()
 
@@ -271,7 +272,7 @@ class Supervisor:
         return await self._artifacts(task_id).archive()
 
     async def get_task_timeline(self, task_id: str, *, after: int, limit: int) -> Timeline:
-        return await read_timeline(self._store, task_id, after=after, limit=limit)
+        return await self._timelines.read(task_id, after=after, limit=limit)
 
     async def get_task_metrics(self, task_id: str, *, through: int | None = None) -> TaskMetrics:
         return await self._metrics.read(task_id, through=through)
