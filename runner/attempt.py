@@ -13,7 +13,7 @@ from runner.files import Artifact
 from runner.usage import Usage
 
 SPEC_SIZE_BYTES = 4
-HEARTBEAT_PERIOD = 1.0  # seconds between two `Alive`
+HEARTBEAT_PERIOD = 1.0  # seconds between two `Sync`, at the most
 
 ANSWER_TIMEOUT = 86_400.0  # seconds: who starts a team in the evening may answer the next day
 
@@ -99,7 +99,16 @@ class Say(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="messag
     send_to: Role | None = None
 
 
-Command = Answer | Say
+class Synced(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="synced"):
+    """All is in the log that was sent before the `Sync` of this number, or an earlier one."""
+
+    number: int
+
+
+Word = Answer | Say
+"""What a person has to say to the child."""
+
+Command = Word | Synced
 
 
 class OpenQuestion(msgspec.Struct, frozen=True, kw_only=True):
@@ -175,8 +184,10 @@ class AttemptSpec(msgspec.Struct, frozen=True, kw_only=True):
     versions: list[Artifact] = []
 
 
-class Alive(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="alive"):
-    """The child's event loop turns. A blocked or suspended process does not say so."""
+class Sync(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="sync"):
+    """Asks to be told, with `Synced`, when all is in the log that was sent before it. number: 1, 2, ..."""
+
+    number: int
 
 
 class BudgetRaised(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", tag="budget raised"):
@@ -186,4 +197,4 @@ class BudgetRaised(msgspec.Struct, frozen=True, kw_only=True, tag_field="op", ta
     to: float
 
 
-Note = Alive | BudgetRaised
+Note = Sync | BudgetRaised

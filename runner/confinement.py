@@ -2,6 +2,8 @@
 
                      the run's process, which holds the key     programs: tests, git, pip
     writes           its workspace                              its workspace
+    changes modes,   its workspace                              its workspace
+    owners, times
     reads            its workspace, the system, Python          the same
     looks into       itself and its programs                    themselves
     signals          itself and its programs                    themselves
@@ -22,7 +24,7 @@ import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from runner import landlock, seccomp
+from runner import landlock, mounts, seccomp
 from runner.attempt import Confinement
 
 _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 4, 24, 38  # linux/prctl.h
@@ -50,6 +52,7 @@ class Cell:
 
     def __init__(self, workspace: Path, confinement: Confinement) -> None:
         self.allow_network = confinement.allow_network
+        self._workspace = workspace
         self._prctl = ctypes.CDLL(None, use_errno=True).prctl if sys.platform == "linux" else None
         self._run: landlock.Ruleset | None = None
         self._program: landlock.Ruleset | None = None
@@ -64,6 +67,8 @@ class Cell:
     def enter(self) -> None:
         """Hold in this process, which must have no other threads yet, and all that it starts from now on."""
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the key is in its memory
+        if mounts.available():
+            mounts.enter(self._workspace)
         if self._prctl is not None:
             self._prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
             for capability in range(_CAPABILITIES):  # what root is more than its programs need to be
@@ -84,6 +89,7 @@ class Cell:
 
 def prepare() -> None:
     """Find out what takes milliseconds: before the forks that need it."""
+    mounts.available()
     for allow_network in (False, True):
         _needed(allow_network)
 
@@ -100,6 +106,11 @@ def weaknesses(confinement: Confinement) -> list[str]:
         found.append("The programs that a run starts can empty files of yours: to stop that needs Linux 6.2.")
     if version < landlock.SCOPE_ABI:
         found.append("The programs that a run starts can end other programs of yours: to stop that needs Linux 6.12.")
+    if not mounts.available():
+        found.append(
+            "The programs that a run starts can change the mode, the owner and the times of your files: to stop that "
+            "needs Linux 5.12, and namespaces that this user may make."
+        )
     if not seccomp.available():
         needed = "to stop that needs seccomp, of Linux on x86-64, arm64 or riscv64."
         found.append(

@@ -5,6 +5,7 @@ statements of one caller come those of others. Here a whole transaction is one v
 between, all its reads see one state of the database, and a caller who is cancelled leaves nothing half done.
 """
 
+import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -12,16 +13,28 @@ from pathlib import Path
 from typing import TypeVar
 
 import aiosqlite
+import msgspec
+
+from runner.errors import DatabaseDamaged
+
+_log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
 _CHUNK = 64  # rows, of aiosqlite's own iteration, which is not used
 _BUSY = 5.0  # seconds to wait for a lock that another process holds
 
+_PRIMARY = 0xFF  # the bits of an error code that are not its details
+_DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
 
 class Database(aiosqlite.Connection):
-    """Make one with `open_database`; close it with `close`."""
+    """Make one with `open_database`; close it with `close`.
 
+    Its methods raise `DatabaseDamaged` when they meet what was never written so; that is logged, too.
+    """
+
+    path: Path
     begin = "BEGIN"
 
     async def transaction(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
@@ -31,17 +44,31 @@ class Database(aiosqlite.Connection):
     async def run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Run `work` outside of a transaction: for pragmas."""
         execute: Callable[..., Awaitable[_T]] = self._execute
-        return await execute(work, self._conn)
+        try:
+            return await execute(work, self._conn)
+        except (sqlite3.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
+            if not _is_damage(error):
+                raise
+            _log.error("the database %s is damaged (%s)", self.path, error)
+            raise DatabaseDamaged(self.path, str(error)) from error
 
 
 async def open_database(path: Path, *, writes: bool) -> Database:
     """A connection to the file `path`, which is made if it does not exist and is to be written."""
     database = Database(partial(_connect, path, "rwc" if writes else "ro"), _CHUNK)
+    database.path = path
     if writes:
         # A transaction that reads first, and then finds that another process writes, could not wait for it.
         database.begin = "BEGIN IMMEDIATE"
     await database
     return database
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether this is the file's fault; what cannot be decoded was not written so."""
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _DAMAGE
+    return True
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:

@@ -27,9 +27,12 @@
     - StorageUnavailable: nothing can be written now, since the disk is full, or another program holds the database
     - DataFolderBusy: another server uses this data folder
     - DatabaseUnusable: the database file is not ours, damaged, or of a newer version
+        - DatabaseDamaged: a part of it that was asked for is damaged; the rest may be whole
 """
 
+import sqlite3
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class RunnerError(Exception):
@@ -184,3 +187,12 @@ class DataFolderBusy(RunnerError):
 
 class DatabaseUnusable(RunnerError):
     pass
+
+
+class DatabaseDamaged(DatabaseUnusable, sqlite3.DatabaseError):
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"The database {path.name} is damaged where this is kept ({reason}). Stop the server, and restore the file "
+            "from a backup, or save what can be read with the .recover command of SQLite's own program."
+        )
+        self.reason = reason

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from runner.attempt import BudgetRaised, Note, Origin
+from runner.attempt import BudgetRaised, Origin
 from runner.base import Entry, Store
 from runner.clocks import WorkClock
 from runner.errors import StaleAttempt, StorageUnavailable, TaskNotFound
@@ -76,12 +76,11 @@ class Ledger:
         self.working = WorkClock(self.task.options.timeout_s, used=0.0)
         return self._queue(origin, queued_at=now(), losses=0, worked_s=0.0, waiting=None)
 
-    def note(self, note: Note) -> None:
-        """Keep what the child says beside its events."""
-        if isinstance(note, BudgetRaised):
-            to = int(note.to) if note.option == "budget_tokens" else note.to
-            raised = msgspec.structs.replace(self.task.raised, **{note.option: to})
-            self.task = msgspec.structs.replace(self.task, raised=raised)
+    def raise_budget(self, raised: BudgetRaised) -> None:
+        """Keep, for later attempts, what a person has raised a budget to."""
+        to = int(raised.to) if raised.option == "budget_tokens" else raised.to
+        budgets = msgspec.structs.replace(self.task.raised, **{raised.option: to})
+        self.task = msgspec.structs.replace(self.task, raised=budgets)
 
     def measure(self, payload: Mapping[str, Any]) -> None:
         """Put what is used into the log, and beside it how long the team has worked."""

@@ -19,12 +19,14 @@ import psutil
 from runner.attempt import (
     Answer,
     AttemptSpec,
-    Command,
     Confinement,
     Llm,
     Origin,
     Role,
     Say,
+    Sync,
+    Synced,
+    Word,
 )
 from runner.base import Entry, Stopped, Store
 from runner.blobs import Blobs
@@ -36,6 +38,7 @@ from runner.errors import (
     AttemptLost,
     ChildLost,
     Conflict,
+    DatabaseDamaged,
     FileNotKept,
     NotInTeam,
     StorageUnavailable,
@@ -96,11 +99,12 @@ class Run:
         self._silence = SilenceClock(limits.silence)
         self._keeping = Keeping(workspace, blobs, event_size=limits.event_size, threads=keeping)
         self._child: Child | None = None
-        self._unsent: list[Command] = []  # what has come before the child
+        self._unsent: list[Word] = []  # what has come before the child
         self._answered: set[str] = set()  # the ids of questions
         self._asked: str | None = None  # the id of the question that was open when the attempt began
         self._claimed: Committed | None = None
         self._end_asked = asyncio.Event()
+        self._sync_asked: int | None = None  # by the child, with this number
         self._resources: Resources | None = None
 
     @property
@@ -141,7 +145,7 @@ class Run:
             failure = await self._attempt()
         except AttemptLost as loss:
             await self._ledger.lose(str(loss))
-        except (ChildLost, FileNotKept, StorageUnavailable, WorkspaceNotMade) as lost:
+        except (ChildLost, DatabaseDamaged, FileNotKept, StorageUnavailable, WorkspaceNotMade) as lost:
             await self._ledger.end(str(lost))
         except Exception as error:  # whatever broke it, an attempt ends with a terminal status
             _log.exception("the attempt broke")
@@ -206,18 +210,18 @@ class Run:
         message = Say(id=uuid4().hex, content=self._redactor.text(content), send_to=send_to)
         await self._tell(message, self._ledger.record(EventType.MESSAGE, told(message)))
 
-    async def _tell(self, command: Command, committed: Committed) -> None:
+    async def _tell(self, word: Word, committed: Committed) -> None:
         """Hand the child what is just being put into the log, also when whoever has asked for that waits no more."""
-        await asyncio.shield(asyncio.create_task(self._hand_over(command, committed)))
+        await asyncio.shield(asyncio.create_task(self._hand_over(word, committed)))
 
-    async def _hand_over(self, command: Command, committed: Committed) -> None:
+    async def _hand_over(self, word: Word, committed: Committed) -> None:
         """Hand the child what the log has then, as soon as there is a child; a later attempt reads it there."""
         await committed
         if self._child is None or self._unsent:  # in the order of the log
-            self._unsent.append(command)
+            self._unsent.append(word)
         else:
             with contextlib.suppress(ChildLost):
-                await self._child.send(command)
+                await self._child.send(word)
 
     async def _attempt(self) -> str | None:
         """Run the child to its end. Returns what went wrong, or None."""
@@ -261,6 +265,7 @@ class Run:
                     if self.task.head + len(events) > self._limits.events:
                         return f"A task may have {self._limits.events:,} events, and this run has more to tell."
                     await self._absorb(events)
+                await self._sync(child)
             return self._verdict(await asyncio.shield(child.exited))
         finally:
             for watch in watching:
@@ -302,11 +307,20 @@ class Run:
         """Do what the child's notes say. Returns the other lines, which are events."""
         events = []
         for line in lines:
-            if is_note(line):
-                self._ledger.note(heard_note(line))
-            else:
+            if not is_note(line):
                 events.append(line)
+            elif isinstance(note := heard_note(line), Sync):
+                self._sync_asked = note.number
+            else:
+                self._ledger.raise_budget(note)
         return events
+
+    async def _sync(self, child: Child) -> None:
+        """Tell the child that all it has said so far is in the log, if it has asked."""
+        if self._sync_asked is not None:
+            synced, self._sync_asked = Synced(number=self._sync_asked), None
+            with contextlib.suppress(ChildLost):
+                await child.send(synced)
 
     def _absorb(self, events: Iterable[Heard]) -> Committed:
         """Put the child's events into the log."""

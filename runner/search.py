@@ -23,13 +23,13 @@ from runner.base import Filter, Finding, Findings
 from runner.database import Database, open_database
 from runner.errors import SearchUnfinished
 from runner.events import Event, EventType
-from runner.words import BEGIN, END, indexed, match, parts
+from runner.words import BEGIN, END, indexed, match, parts, readable
 
 _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
-_VERSION = 2  # of what an index holds; another one is made anew
+_VERSION = 3  # of what an index holds; another one is made anew
 
 _STEP = 1000  # events indexed in one transaction
 _STEP_BYTES = 1024 * 1024  # of their JSON, or a single one
@@ -202,4 +202,4 @@ def _find(query: str, limit: int, before: int, through: int, connection: sqlite3
 
 def _text(event: Event) -> str:
     values = [event.payload.get(field) for field in _FIELDS.get(event.event_type, ("message",))]
-    return "\n".join(value for value in values if isinstance(value, str))
+    return "\n".join(readable(value) for value in values if isinstance(value, str))

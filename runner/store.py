@@ -21,17 +21,18 @@ from runner import log, sql
 from runner.base import Commit, Digest, Durability, Filter, Findings, Page, Placed, TaskPage
 from runner.database import Database, open_database
 from runner.epoch import close_epoch, open_epoch, synchronize
-from runner.errors import DatabaseUnusable, KeyReused, StorageUnavailable, TaskExists, TaskNotFound
+from runner.errors import DatabaseDamaged, DatabaseUnusable, KeyReused, StorageUnavailable, TaskExists, TaskNotFound
 from runner.search import Search
 from runner.states import TERMINAL, Status
 from runner.task import Task
 from runner.wal import Wal, limit
-from runner.words import BEGIN, END, indexed, match, parts
+from runner.words import BEGIN, END, indexed, match, parts, readable
 
 _log = logging.getLogger(__name__)
 
 _NEWEST = 2**62  # above every seq
 _ENDS = 1000  # logs whose end is remembered
+_LOOKED_THROUGH = 32 * 1024 * 1024  # bytes of a database that is looked through before it is used: up to 0.1 s
 
 # The columns of GET_TASK. What else a task has is in `details`.
 _COLUMNS = (
@@ -118,7 +119,8 @@ class SqliteStore:
                 wal = Wal(await open_database(path, writes=True))
                 stack.push_async_callback(wal.aclose)
             except sqlite3.DatabaseError as error:
-                raise DatabaseUnusable(f"The database {path} cannot be used: {error}.") from error
+                reason = error.reason if isinstance(error, DatabaseDamaged) else error
+                raise DatabaseUnusable(f"The database {path} cannot be used: {reason}.") from error
             search = Search(path.with_name(f"{path.stem}-search"), reader, epoch)
             return cls(writer, reader, wal, search, epoch, stack.pop_all())
 
@@ -232,7 +234,7 @@ def _writing() -> Iterator[None]:
 
 
 def _check(path: Path, connection: sqlite3.Connection) -> None:
-    """Raise unless the database is empty, or ours and not newer than we are."""
+    """Raise unless the database is empty, or ours, not newer than we are, and whole as far as that can be seen soon."""
     version, application, tables = (
         connection.execute(query).fetchone()[0]
         for query in ("PRAGMA user_version", "PRAGMA application_id", "SELECT count(*) FROM sqlite_master")
@@ -244,6 +246,10 @@ def _check(path: Path, connection: sqlite3.Connection) -> None:
             f"The database {path} has version {version}; this metagpt-live knows versions up to "
             f"{len(sql.MIGRATIONS)}. Use a newer metagpt-live."
         )
+    if path.stat().st_size <= _LOOKED_THROUGH:
+        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise DatabaseDamaged(path, " ".join(found.split()))
 
 
 def _configure(connection: sqlite3.Connection) -> None:
@@ -400,7 +406,7 @@ def _outcome(task: Task) -> str:
     result = task.final_result or {}
     paths = [artifact.get("path") for artifact in result.get("artifacts", [])]
     said = [message.get("content") for message in result.get("messages", [])]
-    return "\n".join(text for text in (task.reason, *paths, *said) if isinstance(text, str))
+    return "\n".join(readable(text) for text in (task.reason, *paths, *said) if isinstance(text, str))
 
 
 def _fixed(task: Task) -> Mapping[str, Any]:

@@ -97,6 +97,7 @@ class Supervisor:
         self._keeping = keeping
         self._reading = reading
         self._creation = asyncio.Lock()
+        self._imports = 0  # that are under way
         self._metrics = MetricsCache(store)
         self._timelines = Timelines(store)
         self._dispatcher = Dispatcher(queue=queue, places=places, new_run=self._new_run)
@@ -172,7 +173,7 @@ class Supervisor:
         return kept
 
     async def _check_room(self) -> None:
-        if sum((await self._store.count_tasks()).values()) >= self._limits.tasks:
+        if sum((await self._store.count_tasks()).values()) + self._imports >= self._limits.tasks:
             raise TasksFull(self._limits.tasks)
 
     async def _continued(self, task: Task, source_id: str) -> Task:
@@ -251,8 +252,13 @@ class Supervisor:
         return await export_log(self._store, task_id, size=size)
 
     async def import_log(self, chunks: AsyncIterator[bytes]) -> Task:
-        await self._check_room()
-        task = await import_log(self._store, chunks, event_limit=self._limits.events)
+        async with self._creation:
+            await self._check_room()
+            self._imports += 1
+        try:
+            task = await import_log(self._store, chunks, event_limit=self._limits.events)
+        finally:
+            self._imports -= 1
         self._recorder.announce(Commit(task, []))
         return task
 
@@ -312,7 +318,7 @@ class Supervisor:
 
         unfinished: folders of before this server makes any.
         """
-        for task_id in await self._store.deleted():
+        for task_id in await self._deleted():
             await asyncio.to_thread(discard, self._folder / task_id)
         await self._purge()
         for folder in unfinished:
@@ -320,8 +326,15 @@ class Supervisor:
                 await self._store.get_task(folder.name)
             except TaskNotFound:
                 await asyncio.to_thread(discard, folder)
-            except sqlite3.Error:
-                _log.exception("whether %s is in use could not be found out; the next start will", folder)
+            except sqlite3.Error as error:
+                _log.error("whether %s is in use could not be found out (%s); the next start will", folder, error)
+
+    async def _deleted(self) -> list[str]:
+        try:
+            return await self._store.deleted()
+        except sqlite3.Error as error:
+            _log.error("what was deleted, and is there still, could not be found out (%s); the next start will", error)
+            return []
 
     async def _purge(self) -> None:
         try:

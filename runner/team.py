@@ -85,8 +85,9 @@ class Team:
             self._begin(attempt)
         if status in TERMINAL:
             for role in list(self._roles.values()):
-                rests = "done" if status == Status.SUCCEEDED and role.turns else "idle"
-                self._change(role.agent_role, state=rests, action=None, file=None)
+                was = role.before if role.state == "waiting" else role.state
+                is_done = was == "done" or (status == Status.SUCCEEDED and role.turns)
+                self._change(role.agent_role, state="done" if is_done else "idle", action=None, file=None)
 
     def _take_message(self, role: str | None, payload: dict[str, Any]) -> None:
         sender = role or _name(payload.get("sent_from")) or PERSON

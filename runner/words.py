@@ -6,6 +6,9 @@ without spaces stands an invisible space in the index, so that any part of such 
 """
 
 import re
+from typing import Any
+
+import msgspec
 
 TEXT_LIMIT = 100_000  # characters of a text that are indexed
 
@@ -18,6 +21,7 @@ _REMOVED = re.compile(f"[{BEGIN}{END}{_JOINT}]")
 _UNSPACED = re.compile(
     "([\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff])"
 )
+_DOCUMENT = re.compile(r"\s*[\[{]")
 _TERM = re.compile(r'"([^"]*)"|([^\s"]+)')
 
 
@@ -25,6 +29,33 @@ def indexed(text: str) -> str:
     """A text as it is put into an index."""
     plain = _REMOVED.sub("", text[:TEXT_LIMIT]).replace("\0", " ")
     return _UNSPACED.sub(rf"{_JOINT}\1{_JOINT}", plain)
+
+
+def readable(text: str) -> str:
+    """A text as people read it: of JSON, also of JSON within it, the names and values, a line each; else as it is."""
+    lines = []
+    left: list[tuple[str, Any]] = [("", text)]
+    while left:
+        name, value = left.pop()
+        value = _document(value) if isinstance(value, str) else value
+        if isinstance(value, dict | list):
+            lines += [f"{name}:"] if name else []
+            parts = value.items() if isinstance(value, dict) else (("", item) for item in value)
+            left += reversed(list(parts))
+        elif value is not None:
+            shown = value if isinstance(value, str) else msgspec.json.encode(value).decode()
+            lines.append(f"{name}: {shown}" if name else shown)
+    return "\n".join(lines)
+
+
+def _document(text: str) -> Any:
+    """What a text of JSON holds; any other text as it is."""
+    if not _DOCUMENT.match(text):
+        return text
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        return text
 
 
 def match(query: str) -> str:

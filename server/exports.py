@@ -14,7 +14,7 @@ from runner.base import Runner
 from runner.errors import ArtifactNotFound
 from runner.files import File
 from runner.versions import versions
-from server import offline, schemas
+from server import downloads, offline, schemas
 from server.bounds import EXPORTED_FILE_BYTES, PIECE_BYTES
 from server.operations import Operation, json_answer, task_id_of
 from server.problems import BadRequest
@@ -83,14 +83,14 @@ class Exports:
     async def export_log(self, request: Request) -> Response:
         task_id = task_id_of(request)
         chunks = await self._runner.export_log(task_id, size=PIECE_BYTES)
-        return StreamingResponse(chunks, media_type=LOG_TYPE, headers=_attachment(f"{task_id}.jsonl"))
+        return StreamingResponse(chunks, media_type=LOG_TYPE, headers=downloads.attachment(f"{task_id}.jsonl"))
 
     async def export_page(self, request: Request) -> Response:
         task_id = task_id_of(request)
         chunks = await self._runner.export_log(task_id, size=PIECE_BYTES)
         page = await asyncio.to_thread(offline.page, self._static)
         content = self._page(task_id, page, chunks)
-        return StreamingResponse(content, media_type="text/html", headers=_attachment(f"{task_id}.html"))
+        return StreamingResponse(content, media_type="text/html", headers=downloads.attachment(f"{task_id}.html"))
 
     async def _page(self, task_id: str, page: offline.Page, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield page.head
@@ -126,10 +126,6 @@ def _file(path: str, version: int, content: bytes) -> _Text | _Bytes:
 def _read(file: BinaryIO) -> bytes:
     with file:
         return file.read(EXPORTED_FILE_BYTES)
-
-
-def _attachment(name: str) -> dict[str, str]:
-    return {"Content-Disposition": f'attachment; filename="{name}"'}
 
 
 async def _uploaded(request: Request) -> AsyncIterator[bytes]:

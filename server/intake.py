@@ -140,9 +140,11 @@ class IntakeProtocol(HttpToolsProtocol):
             self._timer = None
 
     def _time_out(self) -> None:
-        if self.flow.read_paused or (self._is_streamed and self._has_come):  # it is we who are slow, or there is much
+        is_asking = self.cycle is not None and not self.cycle.response_started
+        is_uploading = self._is_streamed and self._has_come and is_asking  # what was refused may not come for ever
+        if self.flow.read_paused or is_uploading:  # it is we who are slow, or there is much
             self._start_timer()
-        elif self._in_head or (self.cycle is not None and not self.cycle.response_started):
+        elif self._in_head or is_asking:
             self._refuse(408, "request_timeout", f"A request must have come as a whole in {self._timeout:g} seconds.")
         else:
             self.transport.close()

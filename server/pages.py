@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from runner.base import Filter, Page, Runner
-from runner.errors import CursorAhead, TaskNotFound
+from runner.errors import CursorAhead, DatabaseDamaged, TaskNotFound
 from server.bounds import FRAME_BYTES, PAGE_BYTES, PAGE_SCANS, PIECE_BYTES
 from server.hub import Hub
 from server.polls import BEGINNING, content, end, etag, is_terminal
@@ -92,8 +92,8 @@ class Pages:
             scans += 1
             try:
                 more = await self._read(task_id, page.cursor, limit - count, filter)
-            except (TaskNotFound, CursorAhead):
-                break  # deleted meanwhile, and maybe taken in anew: the next request is told
+            except (TaskNotFound, CursorAhead, DatabaseDamaged):
+                break  # deleted meanwhile, and maybe taken in anew, or damaged: the next request is told
             if deletions != self._hub.deletions:  # maybe of this task, and what has its id now is another log
                 break
             if more.gap is not None:  # so it is of events that have expired meanwhile

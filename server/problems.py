@@ -36,6 +36,7 @@ _RUNNER_ERRORS: tuple[tuple[type[errors.RunnerError], int, str], ...] = (
     (errors.CursorAhead, 422, "cursor_ahead"),
     (errors.ChildLost, 409, "run_ended"),
     (errors.StorageUnavailable, 503, "storage_unavailable"),
+    (errors.DatabaseDamaged, 500, "database_damaged"),
 )
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}

@@ -15,7 +15,7 @@ from contextlib import suppress
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from runner.base import Runner
-from runner.errors import CursorAhead, RunnerError, TaskNotFound
+from runner.errors import CursorAhead, DatabaseDamaged, RunnerError, TaskNotFound
 from server import protocol
 from server.asks import Asks
 from server.auth import NotAuthenticated, Pass
@@ -55,6 +55,7 @@ class Session:
         "_stream",
         "_subscriptions",
         "_websocket",
+        "_without",
         "write",
     )
 
@@ -75,6 +76,7 @@ class Session:
         self._room: asyncio.Event | None = None
         self._sender: asyncio.Task[None] | None = None
         self._closes_after: str | None = None
+        self._without = CloseCode.NO_SUCH_TASK  # what it ends with when the subscription that it is for is no more
         self._closing = False
         self._leaving: asyncio.Task[None] | None = None
 
@@ -142,8 +144,7 @@ class Session:
     async def _refuse(self, error: RunnerError, task_id: str) -> None:
         _, code = code_of(error)
         await self._stream.send(protocol.encode(protocol.Error(code=code, message=str(error), task_id=task_id)))
-        closing = CloseCode.NO_SUCH_TASK if isinstance(error, TaskNotFound) else CloseCode.BAD_FRAME
-        await self._websocket.close(closing, code)
+        await self._websocket.close(_closing(error), code)
 
     async def _converse(self) -> None:
         if isinstance(self._stream, DirectStream):
@@ -289,8 +290,9 @@ class Session:
                     return
         except WebSocketDisconnect:
             return  # the receiving side hears of it too, and cleans up
-        except Exception:  # whoever subscribed must not wait for what will not come
-            _log.exception("a connection is closed because its events cannot be read")
+        except Exception as error:  # whoever subscribed must not wait for what will not come
+            traceback = None if isinstance(error, DatabaseDamaged) else error
+            _log.error("a connection is closed because its events cannot be read", exc_info=traceback)
             self._leave_all()
             await self._websocket.close(CloseCode.TRY_AGAIN_LATER, "the events cannot be read now")
         finally:
@@ -355,6 +357,8 @@ class Session:
         self._unsubscribe(subscription.task_id)
         _, code = code_of(error)
         self._reply(protocol.Error(code=code, message=str(error), task_id=subscription.task_id))
+        if isinstance(error, DatabaseDamaged):
+            self._without = _closing(error)
 
     def _farewell(self) -> CloseCode | None:
         """The code to close with, once the one task that this connection is for has ended, or is no more."""
@@ -362,8 +366,15 @@ class Session:
             return None
         subscription = self._subscriptions.get(self._closes_after)
         if subscription is None:
-            return CloseCode.NO_SUCH_TASK
+            return self._without
         return CloseCode.NORMAL if subscription.done else None
+
+
+def _closing(error: RunnerError) -> CloseCode:
+    """The code to close with if nothing can come of what was wanted."""
+    if isinstance(error, TaskNotFound):
+        return CloseCode.NO_SUCH_TASK
+    return CloseCode.TRY_AGAIN_LATER if isinstance(error, DatabaseDamaged) else CloseCode.BAD_FRAME
 
 
 async def reject(websocket: WebSocket, closing: CloseCode, code: str, message: str) -> None:

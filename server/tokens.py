@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -24,6 +25,8 @@ _SECRET_BYTES = 32
 
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _LIFETIME = re.compile(r"(\d{1,5})([hdw])")
+
+_Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class AccessRole(StrEnum):
@@ -38,9 +41,9 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     role: AccessRole
-    sha256: str
-    created_at: datetime
-    expires_at: datetime | None
+    sha256: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+    created_at: _Time
+    expires_at: _Time | None
 
     def is_valid(self, now: datetime) -> bool:
         return self.expires_at is None or now < self.expires_at
@@ -112,7 +115,8 @@ class TokenFile:
     def _write(self, tokens: list[Token]) -> None:
         """Replace the file as a whole: a server that reads it meanwhile sees all of it, old or new."""
         new = self.path.with_name(f"{self.path.name}.new")
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        new.unlink(missing_ok=True)  # whoever has made it could write in it
+        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(tokens)) + b"\n")
             file.flush()
             os.fsync(file.fileno())

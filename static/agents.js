@@ -1,7 +1,7 @@
 /** The team: one card per role, with what it does now. Pressing a card shows only that role in the feed. */
 
 import { avatar } from "./cards.js";
-import { arrange, el, setText, visible } from "./dom.js";
+import { arrange, el, printable, setText, visible } from "./dom.js";
 import { amount } from "./format.js";
 import { roleName, text } from "./text.js";
 
@@ -66,7 +66,7 @@ export class Agents {
         setText(state, text.agents.states[agent.state]);
         setText(action, visible(agent.action ?? ""));
         setText(file, visible(agent.file ?? ""));
-        setText(tail, agent.tail || agent.summary || "");
+        setText(tail, printable(agent.tail || agent.summary || ""));
         setText(tokens, used ? text.agents.tokens(amount(used), used) : "");
       },
     };

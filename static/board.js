@@ -128,8 +128,9 @@ export class Board {
   /** Says that the log is not shown from its start. @param {number} eventId @param {() => void} onFromStart */
   startsLate(eventId, onFromStart) {
     this.#isLate = true;
-    this.#parts.feed.startsLate(eventId, onFromStart);
-    this.#parts.lanes.startsLate(onFromStart);
+    const { charts, feed, lanes } = this.#parts;
+    feed.startsLate(eventId, onFromStart);
+    for (const part of [lanes, charts]) part.startsLate(onFromStart);
   }
 
   /** How far the log is read, in words; nothing when there is no need to say. @param {string} words */
@@ -190,8 +191,18 @@ export class Board {
     const timeline = (this.#isLate ? replay.timeline : null) ?? this.#timeline;
     lanes.show(timeline);
     charts.show(timeline);
+    const held = this.#held();
     for (const part of Object.values(this.#parts)) part.render(this.#shown);
+    // What was pressed may be there no more, and whoever uses the keyboard is not thrown out of the task.
+    if (held?.checkVisibility({ visibilityProperty: true }) === false) this.#parts.summary.focus();
     this.#onDraw();
+  }
+
+  /** What has the focus, among the parts in which a person acts. @returns {Element | null} */
+  #held() {
+    const { summary, question, composer, followUp } = this.#parts;
+    const { activeElement } = document;
+    return [summary, question, composer, followUp].some(({ node }) => node.contains(activeElement)) ? activeElement : null;
   }
 
   /** Whether the task is shown as it was, not as it is. */

@@ -2,8 +2,8 @@
 
 import { hashOf } from "./address.js";
 import { Chips } from "./chips.js";
-import { el, setText, visible, words } from "./dom.js";
-import { duration, time } from "./format.js";
+import { el, printable, setText, visible, words } from "./dom.js";
+import { amount, cost, duration, time } from "./format.js";
 import { icon } from "./icons.js";
 import { folding, Passage } from "./passage.js";
 import { roleName, roleShort, text } from "./text.js";
@@ -23,11 +23,12 @@ function step(entry, context) {
   const passage = new Passage(entry, context);
   const file = el("span", { class: "card-file" });
   const state = el("span", { class: "card-state" });
+  const used = el("span", { class: "card-used" });
   const chips = new Chips(context.taskId);
   const node = frame(entry, context, {
     kind: "step",
     who: roleName(entry.role ?? text.team),
-    what: [words(entry.action ?? text.feed.thinking, { class: "card-what" }), file, state],
+    what: [words(entry.action ?? text.feed.thinking, { class: "card-what" }), file, state, used],
     body: [passage.node, chips.node],
   });
   return {
@@ -36,6 +37,8 @@ function step(entry, context) {
       node.dataset.state = entry.state;
       setText(file, visible(entry.file ?? ""));
       setText(state, stepState(entry));
+      setText(used, usedBy(entry));
+      used.title = text.task.tokensHint(entry.prompt, entry.completion);
       passage.update(entry.state === "running");
       chips.show(entry.files);
     },
@@ -48,6 +51,12 @@ function stepState(entry) {
   return entry.durationMs === null ? "" : duration(entry.durationMs);
 }
 
+/** What the model's answers in a step took; what cost nothing has no price. */
+function usedBy({ prompt, completion, cost: spent }) {
+  const tokens = prompt + completion;
+  return [tokens && text.agents.tokens(amount(tokens), tokens), spent && cost({ cost_usd: spent })].filter(Boolean).join(" · ");
+}
+
 function message(entry, context) {
   const passage = new Passage(entry, context);
   const to = addressees(entry);
@@ -58,7 +67,7 @@ function message(entry, context) {
     who: sender(entry),
     what: [to && el("span", { class: "card-to" }, `${text.feed.to} `, words(to)), entry.role && entry.cause && words(lastPart(entry.cause), { class: "card-what" })],
     body: isFolded
-      ? [el("p", { class: "lead-line", dir: "auto" }, entry.lead), entry.text && folding(entry, context, text.feed.content, passage.node)]
+      ? [el("p", { class: "lead-line", dir: "auto" }, printable(entry.lead)), entry.text && folding(entry, context, text.feed.content, passage.node)]
       : [passage.node],
   });
   return { node, update: () => passage.update(false) };
@@ -101,7 +110,7 @@ function question(entry, context) {
     update() {
       passage.update(false);
       const given = entry.isOpen ? text.feed.noAnswerYet : entry.answer === null ? text.feed.noAnswer : `${text.feed.answered}: ${entry.answer}`;
-      setText(answer, given);
+      setText(answer, printable(given));
       reply.hidden = !entry.isOpen;
     },
   };

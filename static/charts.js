@@ -2,7 +2,8 @@
 
 import { avatar } from "./cards.js";
 import { arrange, el, setText, svg, visible } from "./dom.js";
-import { amount, bytes, cost } from "./format.js";
+import { Early } from "./early.js";
+import { amount, bytes, cost, time } from "./format.js";
 import { roleName, text } from "./text.js";
 import { Timescale } from "./timescale.js";
 
@@ -25,6 +26,8 @@ export class Charts {
     memory: new Chart(text.charts.memory, bytes),
   };
   #less = el("p", { class: "note", hidden: true }, text.charts.less);
+  #early = new Early();
+  #grid = el("div", { class: "chart-grid" }, ...Object.values(this.#charts).map(({ node }) => node));
   node = el(
     "details",
     { class: "panel charts", open: true },
@@ -32,18 +35,27 @@ export class Charts {
     this.#less,
     ...Object.values(this.#meters).map(({ node }) => node),
     this.#table,
-    el("div", { class: "chart-grid" }, ...Object.values(this.#charts).map(({ node }) => node)),
+    this.#grid,
+    this.#early.node,
   );
 
   /** @param {import("./timeline.js").Timeline} timeline for the axis */
   constructor(timeline) {
     this.#timeline = timeline;
     this.node.addEventListener("toggle", () => this.#draw());
+    this.#grid.addEventListener("pointermove", (event) => this.#point(event));
+    this.#grid.addEventListener("pointerleave", () => this.#look(null));
+  }
+
+  /** Says that the lines do not begin with the run. */
+  startsLate(onFromStart) {
+    this.#early.begin(this.#timeline, onFromStart);
   }
 
   /** From now on, has the axis of another timeline. @param {import("./timeline.js").Timeline} timeline */
   show(timeline) {
     this.#timeline = timeline;
+    this.#early.show(timeline);
   }
 
   /** @param {import("./model.js").TaskModel} model */
@@ -67,6 +79,18 @@ export class Charts {
       const { points, last } = consumption[name];
       chart.show(points, scale, last === null || !(name in totals) ? 0 : (totals[name] ?? last) - last);
     }
+  }
+
+  #point({ target, clientX }) {
+    const drawing = target.closest(".chart-drawing");
+    if (!drawing) return this.#look(null);
+    const { left, width } = drawing.getBoundingClientRect();
+    this.#look(((clientX - left) / width) * WIDTH);
+  }
+
+  /** Tells in all charts what it was at a place on their common axis, or what it is now. @param {number | null} x */
+  #look(x) {
+    for (const chart of Object.values(this.#charts)) chart.look(x);
   }
 
   #drawRoles({ by_role: byRole }) {
@@ -130,37 +154,58 @@ class RoleUsage {
   }
 }
 
-/** A line with its last and its highest value in words. */
+/** A line with its last and its highest value in words, and the one that is looked at. */
 class Chart {
   #inWords;
   #label;
+  #name = el("span", { class: "chart-label" });
   #value = el("span", { class: "chart-value" });
   #area = svg("path", { class: "chart-area" });
   #line = svg("path", { class: "chart-line" });
-  #drawing = svg("svg", { class: "chart-drawing", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" }, this.#area, this.#line);
+  #here = svg("path", { class: "chart-here" });
+  /** What is drawn. @type {{at: number, value: number}[]} */
+  #points = [];
+  /** @type {Timescale | null} */
+  #scale = null;
+  /** The place that is looked at. @type {number | null} */
+  #looked = null;
+  #drawing = svg("svg", { class: "chart-drawing", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", role: "img" }, this.#area, this.#line, this.#here);
 
   /** @param {string} label @param {(value: number) => string} inWords */
   constructor(label, inWords) {
     this.#label = label;
     this.#inWords = inWords;
-    this.node = el("div", { class: "chart" }, el("span", { class: "chart-label" }, label), this.#value, this.#drawing);
+    this.node = el("div", { class: "chart" }, this.#name, this.#value, this.#drawing);
   }
 
   /** @param {{at: number, value: number}[]} points @param {Timescale | null} scale @param {number} offset added to every value */
   show(points, scale, offset) {
-    const values = points.map(({ value }) => value + offset);
-    const most = Math.max(0, ...values);
+    this.#points = points.map(({ at, value }) => ({ at, value: value + offset }));
+    this.#scale = scale;
+    const most = Math.max(0, ...this.#points.map(({ value }) => value));
     // A model that is free has no line to show.
     this.node.hidden = most === 0 || !scale;
     if (this.node.hidden) return;
-    const [last, highest] = [this.#inWords(values.at(-1)), this.#inWords(most)];
-    setText(this.#value, last);
+    const [last, highest] = [this.#inWords(this.#points.at(-1).value), this.#inWords(most)];
+    this.look(this.#looked);
     this.#drawing.setAttribute("aria-label", text.charts.line(this.#label, last, highest));
     this.node.title = text.charts.most(highest);
     const y = (value) => HEIGHT - 2 - (value / most) * (HEIGHT - 4);
-    const spots = points.map(({ at }, index) => `${scale.x(at).toFixed(1)} ${y(values[index]).toFixed(1)}`);
+    const spots = this.#points.map(({ at, value }) => `${scale.x(at).toFixed(1)} ${y(value).toFixed(1)}`);
     const [first, end] = [scale.x(points[0].at).toFixed(1), scale.x(points.at(-1).at).toFixed(1)];
     this.#line.setAttribute("d", `M${spots.join("L")}`);
     this.#area.setAttribute("d", `M${first} ${HEIGHT}L${spots.join("L")}L${end} ${HEIGHT}z`);
+  }
+
+  /** @param {number | null} x the place that is looked at; null: none, the last value counts */
+  look(x) {
+    this.#looked = x;
+    const points = this.#points;
+    if (!points.length || !this.#scale) return;
+    const at = x === null ? Infinity : this.#scale.time(x);
+    const found = points.findLast((point) => point.at <= at) ?? points[0];
+    setText(this.#name, x === null ? this.#label : time(found.at));
+    setText(this.#value, this.#inWords(found.value));
+    this.#here.setAttribute("d", x === null ? "" : `M${this.#scale.x(found.at).toFixed(1)} 0V${HEIGHT}`);
   }
 }

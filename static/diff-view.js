@@ -10,12 +10,18 @@ const COMPARED_MAX = 4_000_000; // pairs of words in all rows, some tens of mill
 const SIGNS = { old: "−", now: "+" };
 const COLUMNS = {
   unified: ["number", "number", "sign", "line"],
+  narrow: ["number", "sign", "line"],
   split: ["number", "sign", "line", "number", "sign", "line"],
+};
+/** Line by line: which numbers stand before a line. */
+const NUMBERS = {
+  unified: ({ old, now }) => [old, now],
+  narrow: ({ old, now }) => [now ?? old],
 };
 
 /**
  * @param {string} unified
- * @param {"unified" | "split"} layout
+ * @param {"unified" | "narrow" | "split"} layout narrow: line by line, where there is little room
  * @returns {{node: Element, hidden: number}} and how many rows are too many to be shown
  */
 export function diffTable(unified, layout) {
@@ -26,7 +32,7 @@ export function diffTable(unified, layout) {
     { class: `diff ${layout}`, dir: "ltr" },
     el("caption", { class: "visually-hidden" }, text.files.changes),
     el("colgroup", {}, ...COLUMNS[layout].map((name) => el("col", { class: name }))),
-    el("tbody", {}, ...(layout === "split" ? shown.map(splitRow) : unifiedRows(shown))),
+    el("tbody", {}, ...(layout === "split" ? shown.map(splitRow) : unifiedRows(shown, layout))),
   );
   return { node, hidden: pairs.length - shown.length };
 }
@@ -43,22 +49,22 @@ function withPieces(pairs) {
 }
 
 /** What was removed stands before what was added, as in the text of the diff. */
-function unifiedRows(pairs) {
+function unifiedRows(pairs, layout) {
   const rows = [];
   let added = [];
   for (const [before, after] of pairs) {
     if (before === after) {
-      rows.push(...added, before.kind === "hunk" ? hunkRow(before, "unified") : unifiedRow(before));
+      rows.push(...added, before.kind === "hunk" ? hunkRow(before, layout) : unifiedRow(before, layout));
       added = [];
       continue;
     }
-    if (before) rows.push(unifiedRow(before));
-    if (after) added.push(unifiedRow(after));
+    if (before) rows.push(unifiedRow(before, layout));
+    if (after) added.push(unifiedRow(after, layout));
   }
   return [...rows, ...added];
 }
 
-const unifiedRow = (line) => el("tr", {}, number(line.old), number(line.now), ...side(line));
+const unifiedRow = (line, layout) => el("tr", {}, ...NUMBERS[layout](line).map(number), ...side(line));
 
 function splitRow([before, after]) {
   if (before?.kind === "hunk") return hunkRow(before, "split");

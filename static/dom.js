@@ -49,19 +49,31 @@ export function words(value, props = {}) {
   return el("bdi", { dir: "auto", ...props }, visible(value));
 }
 
+/** A path or the name of a file: where it is too long it breaks between its words. */
+export function pathWords(path, props = {}) {
+  const parts = visible(path).split(/(?<=[/_.-])/);
+  return el("bdi", { dir: "auto", ...props }, ...parts.flatMap((part) => [part, el("wbr")]));
+}
+
+/** They turn round what is written in any script, which no text needs. */
+const BIDI_OVERRIDES = /[\u202d\u202e]/g;
 const BIDI_CONTROLS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 /** Of a terminal, beside tab and line ends. */
 const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g;
 
 /** Control characters made visible, those of text direction too, for paths, names and code, where they serve only to deceive. */
 export function visible(value) {
-  return printable(value).replace(BIDI_CONTROLS, (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return printable(value).replace(BIDI_CONTROLS, escaped);
 }
 
-/** The control characters of terminals made visible: ESC as ␛. */
+/** The control characters of terminals made visible, ESC as ␛, and those that write any script backwards. */
 export function printable(value) {
-  return value.replace(CONTROLS, (control) => String.fromCharCode(control === "\u007f" ? 0x2421 : 0x2400 + control.charCodeAt(0)));
+  return value
+    .replace(CONTROLS, (control) => String.fromCharCode(control === "\u007f" ? 0x2421 : 0x2400 + control.charCodeAt(0)))
+    .replace(BIDI_OVERRIDES, escaped);
 }
+
+const escaped = (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`;
 
 /**
  * Brings the children of `parent` to the order of `nodes`, moving as few as possible.
@@ -89,6 +101,21 @@ export function perFrame(draw) {
       draw();
     });
   };
+}
+
+/**
+ * Has a button be pressed once at a time. One that is disabled would lose the focus, so this is only said of it.
+ * @param {HTMLButtonElement} button
+ * @param {() => Promise<any>} action what a press does; another one meanwhile does nothing
+ */
+export async function once(button, action) {
+  if (button.ariaDisabled === "true") return;
+  button.ariaDisabled = "true";
+  try {
+    await action();
+  } finally {
+    button.ariaDisabled = null;
+  }
 }
 
 /** Says something to screen readers, once. */

@@ -109,9 +109,10 @@ export class FeedModel {
   }
 
   endCall(event) {
-    const { call, error } = event.payload;
+    const { call, error, prompt_tokens: prompt = 0, completion_tokens: completion = 0, cost_usd: cost } = event.payload;
     const entry = this.#calls.get(call) ?? this.#openStep(event.agent_role);
     this.#calls.delete(call);
+    if (entry) this.#change(entry, { prompt: entry.prompt + prompt, completion: entry.completion + completion, cost: entry.cost + (cost ?? 0) });
     if (entry?.alone) this.#change(entry, { state: "done", durationMs: event.payload.duration_ms });
     // What was stopped on request is told by the status.
     if (error && error !== CANCELLED) this.add(event, "error", { text: error, cut: 0, fatal: false });
@@ -193,4 +194,4 @@ export class FeedModel {
   }
 }
 
-const newStep = () => ({ state: "running", action: null, file: null, text: "", cut: 0, files: [], durationMs: null });
+const newStep = () => ({ state: "running", action: null, file: null, text: "", cut: 0, files: [], durationMs: null, prompt: 0, completion: 0, cost: 0 });

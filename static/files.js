@@ -1,7 +1,7 @@
 /** The files that the team wrote. */
 
 import { archiveUrl } from "./api.js";
-import { arrange, el, setText, visible, words } from "./dom.js";
+import { arrange, el, pathWords, setText, visible } from "./dom.js";
 import { drafts } from "./drafts.js";
 import { bytes } from "./format.js";
 import { icon } from "./icons.js";
@@ -88,11 +88,11 @@ export class Files {
   #draft(step) {
     const state = el("span", { class: "file-writing" }, text.feed.writing);
     const open = () => this.viewer.openDraft(step);
-    return el("li", { data: { role: step.role ?? "" } }, el("button", { type: "button", class: "file draft", title: text.files.writing(visible(roleName(step.role ?? text.team))), on: { click: open } }, icon("file"), words(step.file, { class: "file-name" }), state));
+    return el("li", { data: { role: step.role ?? "" } }, el("button", { type: "button", class: "file draft", title: text.files.writing(visible(roleName(step.role ?? text.team))), on: { click: open } }, icon("file"), pathWords(step.file, { class: "file-name" }), state));
   }
 
   #folder(path) {
-    if (!this.#folders.has(path)) this.#folders.set(path, el("li", { class: "folder" }, words(path || "/")));
+    if (!this.#folders.has(path)) this.#folders.set(path, el("li", { class: "folder" }, pathWords(path || "/")));
     return this.#folders.get(path);
   }
 
@@ -102,7 +102,7 @@ export class Files {
       const former = el("span", { class: "file-former", title: text.files.formerHint, hidden: true }, text.files.former);
       const version = el("span", { class: "file-version" });
       const size = el("span", { class: "file-size" });
-      const button = el("button", { type: "button", class: "file", title: visible(file.path) }, icon("file"), words(nameOf(file.path), { class: "file-name" }), former, version, size);
+      const button = el("button", { type: "button", class: "file", title: visible(file.path) }, icon("file"), pathWords(nameOf(file.path), { class: "file-name" }), former, version, size);
       row = { node: el("li", {}, button), button, former, version, size };
       this.#rows.set(file.path, row);
     }

@@ -1,9 +1,10 @@
-/** A line to say what a team that has finished should change or add: a new task that goes on with its project. */
+/** A field to say what a team that has finished should change or add: a new task that goes on with its project. */
 
 import { api, newKey } from "./api.js";
-import { el, setText } from "./dom.js";
+import { el, once, setText } from "./dom.js";
 import { icon } from "./icons.js";
 import { text } from "./text.js";
+import { wordsField } from "./words-field.js";
 
 export class FollowUp {
   #taskId;
@@ -11,7 +12,7 @@ export class FollowUp {
   #options = {};
   /** One key for one requirement: pressing again after a lost answer creates no second task. */
   #key = newKey();
-  #field = el("input", { class: "input", placeholder: text.followUp.placeholder, "aria-label": text.followUp.label, maxLength: 100_000, autocomplete: "off", dir: "auto" });
+  #field = wordsField({ placeholder: text.followUp.placeholder, "aria-label": text.followUp.label, maxLength: 100_000 });
   #start = el("button", { class: "button primary" }, icon("play"), el("span", {}, text.followUp.start));
   #error = el("p", { class: "field-error", role: "alert" });
   node = el("form", { class: "follow-up acts", hidden: true, on: { submit: (event) => this.#submit(event), input: () => (this.#key = newKey()) } }, this.#field, this.#start, this.#error);
@@ -28,11 +29,13 @@ export class FollowUp {
     this.#options = model.options;
   }
 
-  async #submit(event) {
+  #submit(event) {
     event.preventDefault();
     const requirement = this.#field.value.trim();
-    if (!requirement || this.#start.disabled) return;
-    this.#start.disabled = true;
+    if (requirement) once(this.#start, () => this.#go(requirement));
+  }
+
+  async #go(requirement) {
     setText(this.#error, "");
     try {
       const task = await api.createTask({ input_prompt: requirement, continues: this.#taskId, options: this.#options }, this.#key);
@@ -43,8 +46,6 @@ export class FollowUp {
       this.#onStarted(task.id);
     } catch (error) {
       setText(this.#error, error.message);
-    } finally {
-      this.#start.disabled = false;
     }
   }
 }

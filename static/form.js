@@ -1,7 +1,7 @@
 /** The form that starts a team: an idea, and how it is to be worked on. */
 
 import { api, newKey } from "./api.js";
-import { el, setText } from "./dom.js";
+import { el, once, setText } from "./dom.js";
 import { Field, NumberField, Roles, Switch } from "./fields.js";
 import { icon } from "./icons.js";
 import { ROLES } from "./model.js";
@@ -19,7 +19,7 @@ export class TaskForm {
   #submit = el("button", { class: "button primary big" }, icon("play"), el("span", {}, text.form.submit));
   #error = el("p", { class: "field-error", role: "alert" });
   #demo = el("p", { class: "demo-note", hidden: true }, text.demoNote);
-  #file = el("input", { type: "file", accept: ".jsonl", hidden: true, on: { change: () => this.#import() } });
+  #file = el("input", { type: "file", accept: ".jsonl", hidden: true, on: { change: () => this.#chosen() } });
   #choose = el("button", { type: "button", class: "link", on: { click: () => this.#file.click() } }, text.form.import);
   #options;
 
@@ -102,12 +102,16 @@ export class TaskForm {
     this.node.requestSubmit();
   }
 
-  async #start(event) {
+  #start(event) {
     event.preventDefault();
-    if (this.#submit.disabled) return;
-    this.#clearErrors();
-    if (this.#hasProblems()) return;
-    this.#busy(true);
+    once(this.#submit, async () => {
+      this.#clearErrors();
+      if (!this.#hasProblems()) await this.#create();
+    });
+  }
+
+  async #create() {
+    setText(this.#submit.lastElementChild, text.form.submitting);
     try {
       const task = await api.createTask(this.#body(), this.#key);
       await api.runTask(task.id).catch((error) => {
@@ -119,23 +123,23 @@ export class TaskForm {
     } catch (error) {
       this.#showProblem(error);
     } finally {
-      this.#busy(false);
+      setText(this.#submit.lastElementChild, text.form.submit);
     }
   }
 
   /** Shows a run of elsewhere, from the file that was chosen. */
-  async #import() {
+  #chosen() {
     const [log] = this.#file.files;
     this.#file.value = "";
-    if (!log) return;
+    if (log) once(this.#choose, () => this.#import(log));
+  }
+
+  async #import(log) {
     this.#clearErrors();
-    this.#choose.disabled = true;
     try {
       this.#onStarted((await api.importLog(log)).id);
     } catch (error) {
       setText(this.#error, error.message);
-    } finally {
-      this.#choose.disabled = false;
     }
   }
 
@@ -175,11 +179,6 @@ export class TaskForm {
   #clearErrors() {
     setText(this.#error, "");
     for (const field of this.#fields) field.clear();
-  }
-
-  #busy(isBusy) {
-    this.#submit.disabled = isBusy;
-    setText(this.#submit.lastElementChild, isBusy ? text.form.submitting : text.form.submit);
   }
 
   #reset() {

@@ -31,11 +31,21 @@ export function duration(ms) {
   return stopwatch(ms);
 }
 
-/** Milliseconds as a duration, and after the first minute as "4:05.25": as many digits as it has. */
+/** Milliseconds as "250 ms", "1.25 s" or "4:05.25": as many digits as it has. */
 export function moment(ms) {
-  if (ms < 60_000) return duration(ms);
-  const fraction = Math.round(ms % 1000);
-  return fraction ? `${stopwatch(ms)}${(fraction / 1000).toFixed(3).slice(1).replace(/0+$/, "")}` : stopwatch(ms);
+  if (ms < 1000) return duration(ms);
+  if (ms < 60_000) return `${Number((ms / 1000).toFixed(3))} s`;
+  return stopwatch(ms) + fraction(ms);
+}
+
+/** A time of the day as "12:04:05", or "12:04:05.25": as many digits as it has. @param {number} at milliseconds since the epoch */
+export function clockMoment(at) {
+  return time(at) + fraction(at);
+}
+
+function fraction(ms) {
+  const rest = Math.round(ms % 1000);
+  return rest ? (rest / 1000).toFixed(3).slice(1).replace(/0+$/, "") : "";
 }
 
 /** Milliseconds as "0:07", "4:05" or "1:02:03". */

@@ -6,7 +6,7 @@ import { PERSON } from "./traffic.js";
 
 /** Of the drawing, in its own units. */
 const SIZE = { width: 280, height: 224 };
-const RADIUS = { x: 108, y: 82, node: 19, count: 8 };
+const RADIUS = { x: 108, y: 82, node: 19, count: 8, digit: 2 };
 /** How far an arrow bends, as a share of its length, so that two that go to and fro do not lie on each other. */
 const BEND = 0.16;
 const FRESH_MS = 1600;
@@ -126,7 +126,7 @@ function person(name, { x, y }, isWorking) {
 function arrow(edge) {
   const path = svg("path", { class: "edge-line", "marker-end": `url(#${TIP})` });
   const grip = svg("path", { class: "edge-grip" });
-  const badge = svg("circle", { class: "edge-badge", r: RADIUS.count });
+  const badge = svg("circle", { class: "edge-badge" });
   const count = svg("text", { class: "edge-count", dy: "0.35em" });
   const node = svg("g", { class: "edge", role: "button", tabindex: "0", "data-role": edge.from, "data-from": edge.from, "data-to": edge.to }, grip, path, badge, count);
   let shown = 0;
@@ -138,6 +138,7 @@ function arrow(edge) {
       grip.setAttribute("d", line.d);
       for (const mark of [badge, count]) mark.setAttribute("transform", `translate(${line.middle.x.toFixed(1)} ${line.middle.y.toFixed(1)})`);
       count.textContent = number > 99 ? "99+" : String(number);
+      badge.setAttribute("r", String(RADIUS.count + RADIUS.digit * (count.textContent.length - 1)));
       node.setAttribute("aria-label", text.graph.edge(nameOf(from), nameOf(to), number));
       if (shown && number > shown) freshen(node);
       shown = number;

@@ -10,8 +10,8 @@ const BAR_MIN = 4;
 const JOINED_MAX = 12;
 /** Marks nearer to each other than this are one. */
 const MARK = 9;
-/** Bars narrower than this carry no words. */
-const WORDS_MIN = 36;
+/** Narrower ones carry no words; those of a wait begin with what is the same in all. */
+const WORDS_MIN = { action: 36, status: 36, wait: 96 };
 
 /**
  * @typedef {object} View what of the lanes is drawn
@@ -56,7 +56,7 @@ function bringUpToDate(button, cluster, view) {
   const { first, x, width } = cluster;
   button.cluster = cluster;
   place(button, x, width);
-  const words = width < WORDS_MIN || cluster.count > 1 ? "" : shortWords(first);
+  const words = !(width >= WORDS_MIN[first.kind]) || cluster.count > 1 ? "" : shortWords(first);
   setText(button.firstChild, words);
   button.dataset.key = first.key ?? "";
   button.dataset.state = cluster.count > 1 ? "many" : (first.state ?? "");

@@ -6,7 +6,8 @@
 
 import { serverNow } from "./api.js";
 import { arrange, el, perFrame, place, setText, svg } from "./dom.js";
-import { duration, moment, stopwatch } from "./format.js";
+import { Early } from "./early.js";
+import { clockMoment, duration, moment, stopwatch } from "./format.js";
 import { icon } from "./icons.js";
 import { Row } from "./lane-row.js";
 import { describe } from "./lane-words.js";
@@ -17,11 +18,14 @@ import { Tip } from "./tip.js";
 import { PERSON } from "./traffic.js";
 
 const ZOOM_STEP = 2;
+/** A wheel turned by this zooms by a step; some browsers count it in lines. In pixels. */
+const NOTCH = 100;
+const LINE = 33;
 /** At the highest zoom a pixel is this many milliseconds. */
 const FINEST_MS_PER_PIXEL = 2;
 /** In pixels. */
 const TICKS_APART = 84;
-const TICK_WORDS = 36;
+const TICK_WORDS = 52;
 /** How near the right end counts as being there, in pixels. */
 const NEAR_END = 12;
 /** Drawn beyond what is seen on either side, so that scrolling shows no hole, in pixels. */
@@ -32,8 +36,6 @@ const INSET = 8;
 
 export class Lanes {
   #timeline;
-  /** The timeline that does not go back to the start of the run, if one does not. */
-  #late = null;
   #onSelect;
   #onSeek;
   #task = new Row(null);
@@ -56,7 +58,7 @@ export class Lanes {
   #length = el("span", { class: "count" });
   #table = el("div", { class: "lane-table" }, this.#names, this.#scroller);
   #expired = el("p", { class: "note", hidden: true });
-  #early = el("p", { class: "note", hidden: true });
+  #early = new Early();
   #tools = {
     out: tool("minus", text.lanes.zoomOut, () => this.zoomBy(1 / ZOOM_STEP)),
     fit: tool("fit", text.lanes.fit, () => this.zoomBy(0)),
@@ -69,7 +71,7 @@ export class Lanes {
     el("div", { class: "lane-tools", role: "group", "aria-label": text.lanes.zoom }, ...Object.values(this.#tools)),
     this.#table,
     this.#expired,
-    this.#early,
+    this.#early.node,
     this.#tip.node,
   );
   /** What was measured last, since measuring while all else changes makes the browser lay out the page. @type {{seen: number, axis: number, row: number} | null} */
@@ -113,14 +115,12 @@ export class Lanes {
   /** Shows another timeline. @param {import("./timeline.js").Timeline} timeline */
   show(timeline) {
     this.#timeline = timeline;
-    this.#early.hidden = timeline !== this.#late;
+    this.#early.show(timeline);
   }
 
   /** Says that the run is not shown from its start. */
   startsLate(onFromStart) {
-    this.#late = this.#timeline;
-    this.#early.hidden = false;
-    this.#early.replaceChildren(text.lanes.early, " ", el("button", { type: "button", class: "link", on: { click: onFromStart } }, text.lanes.load));
+    this.#early.begin(this.#timeline, onFromStart);
   }
 
   /** Marks the item of an event and brings it into view, or marks none. @param {number | null} eventId */
@@ -159,7 +159,8 @@ export class Lanes {
     this.#drawLinks(view);
     this.#playhead.hidden = this.#model.asOf === null;
     if (this.#model.asOf !== null) place(this.#playhead, scale.x(this.#model.asOf));
-    setText(this.#length, stopwatch(end - timeline.start));
+    const length = stopwatch(end - timeline.start);
+    setText(this.#length, this.#isPart ? text.lanes.last(length) : length);
     this.#tools.out.disabled = this.#tools.fit.disabled = this.#zoom === 1;
     this.#tools.in.disabled = scale.msPerPixel <= FINEST_MS_PER_PIXEL;
     this.#tip.refresh();
@@ -184,12 +185,19 @@ export class Lanes {
   }
 
   #drawTicks({ scale, width, from, to }) {
-    const ticks = scale.ticks(TICKS_APART).filter(({ x }) => x >= from && x <= Math.min(to, width - TICK_WORDS));
-    const round = ticks.every(({ at }) => (at - this.#timeline.start) % 1000 === 0) ? stopwatch : moment;
+    const start = this.#isPart ? 0 : this.#timeline.start;
+    const ticks = scale.ticks(TICKS_APART, start).filter(({ x }) => x >= from && x <= Math.min(to, width - TICK_WORDS));
+    const sinceStart = ticks.every(({ at }) => (at - start) % 1000 === 0) ? stopwatch : moment;
+    const words = this.#isPart ? clockMoment : (at) => sinceStart(at - start);
     this.#ticks.replaceChildren(
-      ...ticks.map(({ at, x }) => place(el("span", { class: "tick" }, round(at - this.#timeline.start)), x)),
+      ...ticks.map(({ at, x }) => place(el("span", { class: "tick" }, words(at)), x)),
       ...scale.breaks.map(({ from, to, x }) => place(el("span", { class: "tick pause", title: text.lanes.pause(duration(to - from)) }, `⋯ ${duration(to - from)}`), x)),
     );
+  }
+
+  /** Whether nobody knows here when the run began: then its times are those of the day. */
+  get #isPart() {
+    return this.#early.isSaid || this.#model.expired > 0;
   }
 
   /** From each message to the turn that began with it. */
@@ -208,14 +216,19 @@ export class Lanes {
 
   /** @param {number} factor 0 fits the whole run */
   zoomBy(factor) {
+    this.#zoomAround(this.#isFollowing ? null : this.#measured.seen / 2, factor);
+  }
+
+  /** @param {number | null} held the place in view whose time stays there, in pixels; null: the end is followed */
+  #zoomAround(held, factor) {
     if (!this.#scale) return;
-    const { seen } = this.#measured;
-    const middle = this.#scale.time(this.#scroller.scrollLeft + seen / 2);
+    const time = held === null ? null : this.#scale.time(this.#scroller.scrollLeft + held);
     const most = Math.max(1, (this.#scale.msPerPixel * this.#zoom) / FINEST_MS_PER_PIXEL);
     this.#zoom = factor ? Math.min(most, Math.max(1, this.#zoom * factor)) : 1;
+    this.#isFollowing = time === null || this.#zoom === 1;
     this.#draw();
     if (this.#isFollowing) return;
-    this.#scroller.scrollLeft = this.#scale.x(middle) - seen / 2;
+    this.#scroller.scrollLeft = this.#scale.x(time) - held;
     this.#redraw();
   }
 
@@ -278,10 +291,12 @@ export class Lanes {
     this.#redraw();
   }
 
+  /** Zooms about the pointer; a pinch comes as many small turns of the wheel. */
   #wheel(event) {
     if (!event.ctrlKey) return;
     event.preventDefault();
-    this.zoomBy(event.deltaY < 0 ? ZOOM_STEP : 1 / ZOOM_STEP);
+    const turned = (event.deltaY * (event.deltaMode === WheelEvent.DOM_DELTA_LINE ? LINE : 1)) / NOTCH;
+    this.#zoomAround(event.clientX - this.#scroller.getBoundingClientRect().left - INSET, ZOOM_STEP ** Math.min(1, Math.max(-1, -turned)));
   }
 }
 

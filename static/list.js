@@ -1,7 +1,7 @@
 /** The task list, live: rows change in place as the tasks do. */
 
 import { api, serverNow } from "./api.js";
-import { arrange, el, setText, visible } from "./dom.js";
+import { arrange, el, once, setText, visible } from "./dom.js";
 import { age, cost, stopwatch } from "./format.js";
 import { ACTIVE } from "./model.js";
 import { snippet } from "./snippet.js";
@@ -25,11 +25,12 @@ export class TaskList {
   #isLoaded = false;
   #typing = 0;
   #counting = 0;
+  #countedAt = -COUNTS_MS;
   #search = el("input", { type: "search", class: "input", placeholder: text.list.search, "aria-label": text.list.search, on: { input: () => this.#typed() } });
   #status = new StatusFilter(() => this.#again());
   #list = el("ul", { class: "task-list", "aria-busy": "true" });
   #blank = el("div", { class: "blank" });
-  #more = el("button", { type: "button", class: "button quiet more", hidden: true, on: { click: () => this.#loadMore() } }, text.list.more);
+  #more = el("button", { type: "button", class: "button quiet more", hidden: true, on: { click: () => once(this.#more, () => this.#loadMore()) } }, text.list.more);
   node = el(
     "nav",
     { class: "list", "aria-label": text.list.heading },
@@ -61,7 +62,9 @@ export class TaskList {
 
   /** A task changed, or was deleted when `task` is null. */
   state(taskId, task) {
-    if (task?.status !== this.#rows.get(taskId)?.task.status) this.#countSoon();
+    const known = this.#rows.get(taskId)?.task.status;
+    if (known && known !== task?.status) this.#status.move(known, task?.status);
+    if (known !== task?.status) this.#countSoon();
     if (task === null) {
       this.#rows.delete(taskId);
       return this.#draw();
@@ -78,10 +81,11 @@ export class TaskList {
   #countSoon() {
     this.#counting ||= setTimeout(async () => {
       this.#counting = 0;
+      this.#countedAt = performance.now();
       const { q } = this.#query();
       const page = await api.tasks({ q, limit: 1 }).catch(() => null); // without an answer the next change asks again
       if (page && q === this.#query().q) this.#status.show(page.counts);
-    }, COUNTS_MS);
+    }, Math.max(0, this.#countedAt + COUNTS_MS - performance.now()));
   }
 
   /** Reads the first page again: what changed in between is unknown. */
@@ -114,16 +118,13 @@ export class TaskList {
 
   async #loadMore() {
     const request = this.#request;
-    this.#more.disabled = true;
-    try {
-      const page = await api.tasks({ ...this.#query(), limit: PAGE, cursor: this.#next });
-      if (request !== this.#request) return;
-      for (const task of page.tasks) if (!this.#rows.has(task.id)) this.#put(task);
-      this.#next = page.next_cursor;
-      this.#draw();
-    } finally {
-      this.#more.disabled = false;
-    }
+    const page = await api.tasks({ ...this.#query(), limit: PAGE, cursor: this.#next });
+    if (request !== this.#request) return;
+    const more = page.tasks.filter(({ id }) => !this.#rows.has(id));
+    for (const task of more) this.#put(task);
+    this.#next = page.next_cursor;
+    this.#draw();
+    this.#rows.get(more[0]?.id)?.node.firstElementChild.focus(); // from where one reads on
   }
 
   #query() {

@@ -1,7 +1,7 @@
 /** The login: a token is changed for a cookie that scripts cannot read. */
 
 import { api } from "./api.js";
-import { el, setText } from "./dom.js";
+import { el, once, setText } from "./dom.js";
 import { text } from "./text.js";
 
 export class Login {
@@ -28,12 +28,14 @@ export class Login {
     this.#token.focus();
   }
 
-  async #logIn(event) {
+  #logIn(event) {
     event.preventDefault();
     const token = this.#token.value.trim();
-    if (this.#submit.disabled) return;
     if (!token) return setText(this.#error, text.login.none);
-    this.#submit.disabled = true;
+    once(this.#submit, () => this.#comeIn(token));
+  }
+
+  async #comeIn(token) {
     setText(this.#error, "");
     try {
       await api.logIn(token);
@@ -41,8 +43,6 @@ export class Login {
     } catch (error) {
       setText(this.#error, error.message);
       this.focus();
-    } finally {
-      this.#submit.disabled = false;
     }
   }
 }

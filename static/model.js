@@ -185,7 +185,7 @@ const FOLDS = {
       if (status === "SUCCEEDED") model.progress = 1;
       if (TERMINAL.has(status)) model.completedAt = event.timestamp;
     }
-    if (TERMINAL.has(status)) for (const agent of model.agents.values()) rest(agent, status === "SUCCEEDED" && agent.turns ? "done" : "idle");
+    if (TERMINAL.has(status)) for (const agent of model.agents.values()) rest(agent, isDone(agent, status) ? "done" : "idle");
     if (TERMINAL.has(status) || begins) {
       model.feed.endAttempt();
       model.resources = null;
@@ -306,6 +306,11 @@ function withCall(usage, { prompt_tokens: prompt = 0, completion_tokens: complet
     cost_usd: isPriced ? (usage.cost_usd ?? 0) + cost : usage.cost_usd,
     unpriced_calls: usage.unpriced_calls + (isPriced ? 0 : 1),
   };
+}
+
+/** Whether a role has done its work when the attempt ends in a status. */
+function isDone({ state, before, turns }, status) {
+  return (state === "waiting" ? before : state) === "done" || (status === "SUCCEEDED" && turns > 0);
 }
 
 function rest(agent, state) {

@@ -5,6 +5,8 @@ import { find } from "./offline-search.js";
 import { text } from "./text.js";
 
 const PAGE = 500;
+/** How long events are handed on without a pause, in which the browser may draw. */
+const BUSY_MS = 50;
 
 export class OfflineRun {
   /** All that there is can be read at once. */
@@ -48,11 +50,13 @@ export class OfflineRun {
     await null; // whoever asks has the answer to be told of first
     if (signal.aborted) return;
     if (since < this.#start) handlers.gap({ from: since + 1, to: this.#start, reason: "retention" });
+    let begun = performance.now();
     for (const events of this.#after(since)) {
       handlers.events(events, this.#task.head);
-      // Between two pages the browser may draw.
+      if (performance.now() - begun < BUSY_MS) continue;
       await new Promise((resolve) => setTimeout(resolve));
       if (signal.aborted) return;
+      begun = performance.now();
     }
     handlers.caughtUp();
   }

@@ -1,5 +1,7 @@
 /** Search in the events of a run that is in the page, as the server does it but for accents. No DOM here. */
 
+import { readable } from "./readable.js";
+
 /** The types that are searched, and the fields of their payload; the same as the server's. */
 const FIELDS = {
   STATUS: ["message"],
@@ -30,7 +32,7 @@ export function find(pages, { q, limit, before }) {
     for (const event of events) {
       through = event.event_id;
       if (!terms.length || event.event_id >= before || !(event.event_type in FIELDS)) continue;
-      const text = FIELDS[event.event_type].map((field) => event.payload[field] ?? "").join("\n");
+      const text = FIELDS[event.event_type].map((field) => readable(String(event.payload[field] ?? ""))).join("\n");
       if (patterns.every((each) => each.test(text))) found.push({ event, text });
     }
   const last = found.slice(-limit).reverse();

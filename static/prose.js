@@ -8,7 +8,7 @@ import { isDiagram } from "./diagrams.js";
 import { el, printable, visible } from "./dom.js";
 import { STRUCTURED } from "./feed-model.js";
 import { block, markdown, plain } from "./markdown.js";
-import { structured } from "./structured.js";
+import { structured, unescaped } from "./structured.js";
 
 export class Prose {
   node = el("div", { class: "prose" });
@@ -16,7 +16,7 @@ export class Prose {
   /** How much is shown for good, or null while it grows. @type {number | null} */
   #whole = null;
   #blocks = new Blocks();
-  /** The end of the text, that still grows. @type {{node: Element, words: Text, from: number, isCode: boolean} | null} */
+  /** The end of the text, that still grows. @type {{node: Element, words: Text, from: number, form: typeof FORMS.json} | null} */
   #tail = null;
   #written = 0;
 
@@ -28,13 +28,13 @@ export class Prose {
   /** Shows a text that only ever grows between calls. @param {string} text */
   write(text) {
     if (this.#whole !== null || text.length < this.#written) this.#clear();
-    if (STRUCTURED.test(text)) return this.#grow(text, 0, true);
+    if (STRUCTURED.test(text)) return this.#grow(text, 0, FORMS.json);
     this.#blocks.read(text, (from, to) => {
       this.#dropTail();
       this.node.append(block(text.slice(from, to), this.#diagrams));
     });
     const { start, fence } = this.#blocks;
-    this.#grow(text, fence ? fence.code : start, fence !== null);
+    this.#grow(text, fence ? fence.code : start, fence ? FORMS.code : FORMS.plain);
   }
 
   /** Shows the first `limit` characters of a text that will not change. */
@@ -58,18 +58,18 @@ export class Prose {
     return isDiagram(text) ? this.#diagrams.figure(text) : markdown(text.slice(0, end), this.#diagrams);
   }
 
-  #grow(text, from, isCode) {
-    if (this.#tail?.from !== from || this.#tail.isCode !== isCode) {
+  #grow(text, from, form) {
+    if (this.#tail?.from !== from || this.#tail.form !== form) {
       this.#dropTail();
       const words = document.createTextNode("");
-      const node = isCode ? el("pre", { class: "code", dir: "ltr" }, el("code", {}, words)) : plain(words);
-      this.#tail = { node, words, from, isCode };
+      const node = form.box(words);
+      this.#tail = { node, words, from, form };
       this.#written = from;
       this.node.append(node);
     }
-    const addition = text.slice(this.#written);
-    if (addition) this.#tail.words.appendData(isCode ? visible(addition) : printable(addition));
-    this.#written = text.length;
+    const { words, taken } = form.read(text.slice(this.#written));
+    if (words) this.#tail.words.appendData(words);
+    this.#written += taken;
   }
 
   #dropTail() {
@@ -84,3 +84,18 @@ export class Prose {
     this.#written = 0;
   }
 }
+
+const codeBox = (words) => el("pre", { class: "code", dir: "ltr" }, el("code", {}, words));
+
+/** How text that still grows is shown; each reads what is new, and tells how much of it. */
+const FORMS = {
+  plain: { box: plain, read: (source) => ({ words: printable(source), taken: source.length }) },
+  code: { box: codeBox, read: (source) => ({ words: visible(source), taken: source.length }) },
+  json: {
+    box: codeBox,
+    read(source) {
+      const { words, taken } = unescaped(source);
+      return { words: visible(words), taken };
+    },
+  },
+};

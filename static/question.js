@@ -6,6 +6,7 @@ import { el, setText, words } from "./dom.js";
 import { stopwatch } from "./format.js";
 import { icon } from "./icons.js";
 import { roleName, text } from "./text.js";
+import { wordsField } from "./words-field.js";
 
 /** Choices that are more than a word of the server: the one that takes words along, and the one that ends the run. */
 const REVISE = "revise";
@@ -15,6 +16,8 @@ export class Question {
   #taskId;
   #shown = null;
   #waiting = null;
+  /** Whether it is answered here, and only the team has not heard it yet. */
+  #isAnswered = false;
   /** What is to be judged. */
   #files = new Chips("");
   #until = el("span", { class: "until hint" });
@@ -29,7 +32,7 @@ export class Question {
   /** Has the keyboard go on in the answer. */
   focus() {
     this.node.scrollIntoView({ block: "center" });
-    this.node.querySelector("button, input")?.focus({ preventScroll: true });
+    this.node.querySelector("button, textarea")?.focus({ preventScroll: true });
   }
 
   /** @param {import("./model.js").TaskModel} model */
@@ -55,10 +58,11 @@ export class Question {
   }
 
   #build({ question, choices, role }) {
+    this.#isAnswered = false;
     setText(this.#error, "");
     const revises = choices?.includes(REVISE);
     const hint = revises ? text.question.revision : text.question.words;
-    const field = el("input", { class: "input", "aria-label": text.question.words, placeholder: hint, maxLength: 20_000, autocomplete: "off", dir: "auto" });
+    const field = wordsField({ "aria-label": text.question.words, placeholder: hint, maxLength: 20_000 });
     const submit = (event) => {
       event.preventDefault();
       const said = field.value.trim() || (revises ? REVISE : "");
@@ -89,14 +93,20 @@ export class Question {
   }
 
   async #answer(answer) {
-    const controls = this.node.querySelectorAll("button, input");
-    for (const control of controls) control.disabled = true;
+    if (this.#isAnswered) return;
+    this.#answered(true);
     setText(this.#error, "");
     try {
       await api.answer(this.#taskId, this.#shown, answer);
     } catch (error) {
       setText(this.#error, error.message);
-      for (const control of controls) control.disabled = false;
+      this.#answered(false);
     }
+  }
+
+  /** One answer is enough. Controls that are disabled would lose the focus, so this is only said of them. */
+  #answered(isAnswered) {
+    this.#isAnswered = isAnswered;
+    for (const control of this.node.querySelectorAll(".acts :is(button, textarea)")) control.ariaDisabled = isAnswered ? "true" : null;
   }
 }

@@ -65,6 +65,7 @@ export class Search {
       const earlier = before ? [...this.#list.children] : [];
       const rows = [...earlier, ...results.map((result) => this.#row(result))];
       this.#show(rows, next, text.search.found(rows.length, next !== null));
+      if (before) rows[earlier.length]?.firstElementChild.focus(); // from where one reads on
     } catch (error) {
       if (signal.aborted) return;
       if (error.code !== "search_unfinished") return this.#show([], null, error.message);

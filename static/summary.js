@@ -2,7 +2,7 @@
 
 import { serverNow } from "./api.js";
 import { Downloads } from "./downloads.js";
-import { el, setText, visible } from "./dom.js";
+import { el, once, printable, setText, visible } from "./dom.js";
 import { amount, bytes, cost, stopwatch } from "./format.js";
 import { icon } from "./icons.js";
 import { ACTIVE } from "./model.js";
@@ -10,7 +10,7 @@ import { Notice } from "./notice.js";
 import { text } from "./text.js";
 
 export class Summary {
-  #title = el("h1", { class: "task-title", dir: "auto" });
+  #title = el("h1", { class: "task-title", dir: "auto", tabIndex: -1 });
   #status = el("span", { class: "status" });
   #demo = el("span", { class: "demo", hidden: true, title: text.demoNote }, text.demo);
   #attempt = el("span", { class: "attempt" });
@@ -66,6 +66,11 @@ export class Summary {
     );
   }
 
+  /** Has the keyboard go on from the head of the task. */
+  focus() {
+    this.#title.focus({ preventScroll: true });
+  }
+
   /** @param {import("./model.js").TaskModel} model */
   render(model) {
     const isActive = ACTIVE.has(model.status);
@@ -77,8 +82,8 @@ export class Summary {
     this.#imported.hidden = !model.importedAt;
     this.#continues.hidden = !model.continues;
     this.#continues.href = `/tasks/${model.continues}`;
-    setText(this.#reason, reason(model));
-    setText(this.#idea, model.prompt);
+    setText(this.#reason, printable(reason(model)));
+    setText(this.#idea, printable(model.prompt));
     this.#renderProgress(model, isActive);
     this.#renderButtons(model, isActive);
     this.renderFigures(model);
@@ -139,18 +144,15 @@ export class Summary {
   #button(symbol, kind, words, action) {
     const label = el("span", {}, words);
     const press = async () => {
-      node.disabled = true;
       this.#notice.clear();
       try {
         const told = await action();
         if (told) this.#notice.tell(told);
       } catch (error) {
         this.#notice.fail(error.message);
-      } finally {
-        node.disabled = false;
       }
     };
-    const node = el("button", { type: "button", class: `button ${kind}`, on: { click: press } }, icon(symbol), label);
+    const node = el("button", { type: "button", class: `button ${kind}`, on: { click: () => once(node, press) } }, icon(symbol), label);
     return { node, label: (shown) => setText(label, shown) };
   }
 }

@@ -80,11 +80,17 @@ export class Timeline {
     return null;
   }
 
-  /** The wait that a role is in: while it has no turn, for the one who is at work, if it is one. @returns {Item[]} */
-  openWait({ role, idleSince }) {
-    if (idleSince === null) return [];
-    const atWork = [...this.lanes.values()].filter((lane) => lane.turn && !lane.asking);
-    const waitsFor = this.status === "WAITING" ? PERSON : atWork.length === 1 ? atWork[0].role : null;
+  /**
+   * The wait that a role is in before its first turn: for the one who asks a person, or else is at work, if it is one.
+   * Whether a role that has had its turn will have another is known only once it begins.
+   * @returns {Item[]}
+   */
+  openWait({ role, idleSince, hasWorked }) {
+    if (idleSince === null || hasWorked) return [];
+    const lanes = [...this.lanes.values()];
+    const asking = lanes.filter((lane) => lane.asking);
+    const busy = asking.length ? asking : lanes.filter((lane) => lane.turn);
+    const waitsFor = busy.length === 1 ? busy[0].role : null;
     return [{ key: null, kind: "wait", role, waitsFor, from: idleSince, to: null }];
   }
 
@@ -119,13 +125,19 @@ export class Timeline {
     for (const lane of this.lanes.values()) lane.idleSince = at;
   }
 
+  /** The team ends before it is done: who waited did so until now. The event is the one that ends it. */
+  breakOff(key, at) {
+    const waits = [...this.lanes.values()].flatMap((lane) => this.openWait(lane));
+    for (const wait of waits) if (at > wait.from) this.put(this.lane(wait.role).waits, { ...wait, key, to: at });
+  }
+
   /** What is still open will not go on. */
   endAttempt(at) {
     for (const lane of this.lanes.values()) {
       for (const span of lane.open) Object.assign(span, { to: at, state: "interrupted" });
       if (lane.turn) lane.turn.to = at;
       if (lane.asking) lane.asking.to = at;
-      Object.assign(lane, { open: [], turn: null, asking: null, inbox: null, idleSince: null });
+      Object.assign(lane, { open: [], turn: null, asking: null, inbox: null, idleSince: null, hasWorked: false });
     }
   }
 
@@ -156,6 +168,8 @@ const newLane = (role) => ({
   inbox: null,
   /** Since when it has no turn; null: it is in one, or nobody knows. */
   idleSince: null,
+  /** Whether it has had a turn in this attempt. */
+  hasWorked: false,
 });
 
 const FOLDS = {
@@ -164,6 +178,7 @@ const FOLDS = {
     const { bands } = timeline.task;
     if (bands.length) bands.at(-1).to = at;
     timeline.put(bands, { key: event.event_id, kind: "status", role: null, status, attempt, words: reason || message, from: at, to: TERMINAL.has(status) ? at : null });
+    if (status === "FAILED" || status === "CANCELLED") timeline.breakOff(event.event_id, at);
     if (TERMINAL.has(status) || status === "QUEUED") timeline.endAttempt(at);
     else if (status === "RUNNING") timeline.begin(attempt, at);
   },
@@ -177,6 +192,7 @@ const FOLDS = {
     if (inbox) timeline.put(timeline.links, { key: inbox.key, sender: inbox.sender, role: lane.role, from: inbox.at, to: at });
     lane.turn = timeline.put(lane.turns, { key: event.event_id, kind: "turn", role: lane.role, from: at, to: null });
     lane.inbox = lane.idleSince = null;
+    lane.hasWorked = true;
   },
 
   AGENT_COMPLETE(timeline, event, at) {
@@ -234,8 +250,11 @@ const FOLDS = {
 
   INPUT_RESPONSE(timeline, event, at) {
     for (const lane of timeline.lanes.values()) {
-      if (lane.asking) lane.asking.to = at;
+      if (!lane.asking) continue;
+      lane.asking.to = at;
       lane.asking = null;
+      // It waited for the person, and not for what it will begin with.
+      if (lane.idleSince !== null) lane.idleSince = at;
     }
   },
 

@@ -45,8 +45,8 @@ export class Timescale {
     return this.#between(Math.min(Math.max(x, 0), this.#width), "x", "at");
   }
 
-  /** Round times at least `apart` pixels from each other. */
-  ticks(apart) {
+  /** Times at least `apart` pixels from each other, round as counted from an origin in milliseconds. */
+  ticks(apart, origin = this.start) {
     const step = STEPS.find((ms) => ms / this.msPerPixel >= apart) ?? STEPS.at(-1) * Math.ceil((apart * this.msPerPixel) / STEPS.at(-1));
     const ticks = [];
     let last = -Infinity;
@@ -54,7 +54,7 @@ export class Timescale {
       const [from, to] = [this.#knots[index - 1], this.#knots[index]];
       const isBreak = this.breaks.some((pause) => pause.from === from.at && pause.to === to.at);
       if (isBreak) continue;
-      for (let at = this.start + Math.ceil((from.at - this.start) / step) * step; at < to.at; at += step) {
+      for (let at = origin + Math.ceil((from.at - origin) / step) * step; at < to.at; at += step) {
         const x = this.x(at);
         if (x - last < apart || this.breaks.some((pause) => Math.abs(pause.x - x) < apart)) continue;
         ticks.push({ at, x });

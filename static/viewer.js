@@ -3,16 +3,19 @@
 import { hashOf } from "./address.js";
 import { api, fileUrl } from "./api.js";
 import { copied } from "./clipboard.js";
-import { el, setText, visible } from "./dom.js";
+import { el, pathWords, setText, visible } from "./dom.js";
 import { codeIn, keptOf } from "./drafts.js";
 import { bytes, time } from "./format.js";
 import { icon } from "./icons.js";
-import { imageType, reading } from "./reading.js";
+import { imageType, isDocument, reading, source } from "./reading.js";
+import { Segments } from "./segments.js";
 import { roleName, text } from "./text.js";
 
 const SHOWN_CHARS = 200_000;
 const NO_FILE = "0"; // the version before the first
 const WIDE = "(min-width: 64rem)";
+/** Below this width two sides have no room beside each other. */
+const NARROW = "(max-width: 40rem)";
 /** How near the end of what is written counts as being there, in pixels. */
 const NEAR_END = 40;
 
@@ -28,21 +31,20 @@ export class Viewer {
   #versions = [];
   /** The step that writes what is shown. @type {number | null} */
   #draft = null;
-  #layout = matchMedia(WIDE).matches ? "split" : "unified";
+  #narrow = matchMedia(NARROW);
+  #onWidth = () => this.#load();
   #name = el("h2", { dir: "ltr", id: "viewer-name" });
   #version = this.#select(text.files.versionLabel);
   #against = this.#select(text.files.compare);
-  #layouts = ["unified", "split"].map((layout) =>
-    el("button", { type: "button", class: "button quiet", data: { layout }, on: { click: () => this.#lay(layout) } }, text.files.layouts[layout]),
-  );
-  #layoutGroup = el("div", { class: "layouts", role: "group", "aria-label": text.files.layout, hidden: true }, ...this.#layouts);
+  #layout = new Segments({ label: text.files.layout, names: text.files.layouts, value: matchMedia(WIDE).matches ? "split" : "unified", onChange: () => this.#load() });
+  #view = new Segments({ label: text.files.view, names: text.files.views, value: "document", onChange: () => this.#load() });
   #about = el("p", { class: "about" });
   #body = el("div", { class: "viewer-body", tabIndex: 0, role: "region", "aria-label": text.files.content });
   #note = el("p", { class: "note", hidden: true });
   #link = el("a", { class: "button quiet", on: { click: (event) => this.#copy(event) } }, icon("link"), el("span", { "aria-live": "polite" }, text.files.link));
   #download = el("a", { class: "button quiet", download: "" }, icon("download"), el("span", {}, text.files.download));
   #close = el("button", { type: "button", class: "button quiet", "aria-label": text.close, on: { click: () => this.close() } }, icon("close"));
-  #tools = el("div", { class: "viewer-tools" }, this.#version.label, this.#against.label, this.#layoutGroup, this.#about);
+  #tools = el("div", { class: "viewer-tools" }, this.#version.label, this.#against.label, this.#layout.node, this.#view.node, this.#about);
   node = el(
     "dialog",
     { class: "viewer", "aria-labelledby": "viewer-name", on: { close: () => this.#closed() } },
@@ -109,14 +111,17 @@ export class Viewer {
   #begin(name) {
     this.#abort.abort();
     this.#draft = null;
-    setText(this.#name, visible(name));
+    this.#name.replaceChildren(pathWords(name));
     setText(this.#about, "");
     this.#link.hidden = this.#download.hidden = this.#tools.hidden = true;
-    if (!this.node.open) this.node.showModal();
+    if (this.node.open) return;
+    this.#narrow.addEventListener("change", this.#onWidth);
+    this.node.showModal();
   }
 
   #closed() {
     this.#abort.abort();
+    this.#narrow.removeEventListener("change", this.#onWidth);
     this.#draft = null;
     this.#onShow(null);
   }
@@ -148,11 +153,6 @@ export class Viewer {
     return { input, label: el("label", {}, el("span", {}, name), input) };
   }
 
-  #lay(layout) {
-    this.#layout = layout;
-    this.#load();
-  }
-
   /** Fills the two pickers, with these values chosen. */
   #offer(version, against) {
     const named = [this.#newest, version, against].map(Number).filter(Boolean);
@@ -180,6 +180,7 @@ export class Viewer {
       this.#show(...shown);
     } catch (error) {
       if (signal.aborted) return;
+      this.#download.hidden = true;
       this.#show(el("p", { class: "blank small" }, `${text.files.failed} ${error.message}`));
     }
   }
@@ -192,18 +193,26 @@ export class Viewer {
     this.#link.href = hashOf(this.#taskId, { file });
     this.#link.hidden = this.#download.hidden = this.#tools.hidden = false;
     setText(this.#link.lastChild, text.files.link);
-    this.#layoutGroup.hidden = against === "" || against === NO_FILE || imageType(this.#path) !== undefined;
-    for (const button of this.#layouts) button.setAttribute("aria-pressed", String(button.dataset.layout === this.#layout));
+    this.#layout.node.hidden = against === "" || against === NO_FILE || this.#narrow.matches || imageType(this.#path) !== undefined;
+    this.#view.node.hidden = against !== "" || !isDocument(this.#path);
     this.#onShow(file);
   }
 
   /** @returns {Promise<[Node, string]>} what is to be shown, and what is to be said below */
   async #content(version, against, signal) {
     if (imageType(this.#path)) return [await this.#pictures([against, version].filter(Boolean), signal), ""];
-    if (against) return changes(await api.fileDiff(this.#taskId, this.#path, against, version, signal), against === NO_FILE ? "unified" : this.#layout);
+    if (against) return changes(await api.fileDiff(this.#taskId, this.#path, against, version, signal), this.#layoutOf(against));
     const content = await api.fileText(this.#taskId, this.#path, version, signal);
+    if (content === "") return [el("p", { class: "blank small" }, text.files.nothing), ""];
     const hidden = content.length - SHOWN_CHARS;
-    return [reading(this.#path, content.slice(0, SHOWN_CHARS), this.#diagrams), hidden > 0 ? text.files.tooLong(hidden) : ""];
+    const shown = content.slice(0, SHOWN_CHARS);
+    const node = this.#view.value === "source" ? source(this.#path, shown) : reading(this.#path, shown, this.#diagrams);
+    return [node, hidden > 0 ? text.files.tooLong(hidden) : ""];
+  }
+
+  #layoutOf(against) {
+    if (this.#narrow.matches) return "narrow";
+    return against === NO_FILE ? "unified" : this.#layout.value;
   }
 
   async #pictures(versions, signal) {

@@ -1,13 +1,15 @@
 """Runs attempts in real child processes and reads what they send, for tests."""
 
 import asyncio
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runner.attempt import AttemptSpec, Confinement, Llm, Options
+from runner.attempt import AttemptSpec, Confinement, Llm, Options, Synced
+from runner.errors import ChildLost
 from runner.forkserver import Child
 from runner.usage import Usage
 
@@ -34,20 +36,22 @@ def spec(workspace: Path, idea: str = IDEA, llm: Llm = DEMO, used: Usage = NOTHI
 
 
 class Attempt:
-    """A child process, and the events and notes that it has sent so far."""
+    """A child process, and the events and notes that it has sent so far. What it sends counts as in the log at once."""
 
     def __init__(self, child: Child) -> None:
         self.child = child
         self.events: list[dict[str, Any]] = []
         self.notes: list[Payload] = []
-        self._read = 0
+        self._seen = 0
+        self._news = asyncio.Event()
+        self._reading = asyncio.create_task(self._read())
 
     async def next(self, event_type: str, when: Callable[[Payload], bool] = lambda payload: True) -> Payload | None:
         """The payload of the next event like this; None if the child ends without one."""
         while True:
-            while self._read < len(self.events):
-                event = self.events[self._read]
-                self._read += 1
+            while self._seen < len(self.events):
+                event = self.events[self._seen]
+                self._seen += 1
                 if event["event_type"] == event_type and when(event["payload"]):
                     payload: Payload = event["payload"]
                     return payload
@@ -67,6 +71,12 @@ class Attempt:
         while await self._more():
             pass
         return await self.child.exited
+
+    async def close(self) -> None:
+        """Hear the child no more; it notices that."""
+        self._reading.cancel()
+        await asyncio.gather(self._reading, return_exceptions=True)
+        self.child.close()
 
     def payloads(self, event_type: str) -> list[Payload]:
         return [event["payload"] for event in self.events if event["event_type"] == event_type]
@@ -93,8 +103,27 @@ class Attempt:
         return payload
 
     async def _more(self) -> bool:
+        """Wait for more; False if the child has ended, and all it has sent is there."""
+        if self._reading.done():
+            self._reading.result()
+            return False
+        self._news.clear()
         async with asyncio.timeout(DEADLINE):
-            lines = await self.child.lines()
-        for line in map(json.loads, lines):
+            await self._news.wait()
+        return True
+
+    async def _read(self) -> None:
+        try:
+            while lines := await self.child.lines():
+                for line in map(json.loads, lines):
+                    await self._take(line)
+                self._news.set()
+        finally:
+            self._news.set()
+
+    async def _take(self, line: dict[str, Any]) -> None:
+        if line.get("op") == "sync":
+            with contextlib.suppress(ChildLost):
+                await self.child.send(Synced(number=line["number"]))
+        else:
             (self.notes if "op" in line else self.events).append(line)
-        return bool(lines)

@@ -68,11 +68,13 @@ def judge(report: Report, accepted: Iterable[Accepted]) -> Verdict:
             told = f"accepted: {reason}" if reason is not None else f"fixed in {fixed}"
             lines.append(f"{package.name} {package.version}: {', '.join(names)}; {told}")
             passes = passes and reason is not None
-    skipped = [package.name for package in report.dependencies if package.skip_reason is not None]
+    skipped = [package for package in report.dependencies if package.skip_reason is not None]
     looked_up = len(report.dependencies) - len(skipped)
     lines.append(f"{looked_up} of {len(report.dependencies)} packages could be looked up.")
     if looked_up and skipped:
-        lines.append(f"Not looked up: {', '.join(skipped)}")
+        lines.append(f"Not looked up: {', '.join(package.name for package in skipped)}")
+    elif skipped:
+        lines.append(f"So nothing is known of any of them. Of the first: {skipped[0].skip_reason}")
     return Verdict(lines=lines, passes=passes)
 
 

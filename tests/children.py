@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from runner.attempt import AttemptSpec, Confinement, Llm, Note, Options
+from runner.attempt import AttemptSpec, Confinement, Llm, Note, Options, Sync
 from runner.base import Filter
 from runner.errors import ChildLost
 from runner.events import EventType, draft
@@ -59,6 +59,10 @@ class ToldChild(Child):
 
     def note(self, note: Note) -> None:
         self.write(msgspec.json.encode(note) + b"\n")
+
+    def emit_and_sync(self, event_type: EventType, payload: dict[str, Any]) -> None:
+        """Emit, and ask with the same write when that is in the log."""
+        self.write(_line(event_type, payload, None) + msgspec.json.encode(Sync(number=1)) + b"\n")
 
     def write(self, data: bytes) -> None:
         self._theirs.sendall(data)

@@ -63,7 +63,7 @@ class Budget:
         self._failure: RunFailed | None = None
 
     async def allow(self) -> None:
-        """Return once another call may be made, of which there is room to tell. Raises `Unanswered`.
+        """Return once another call may be made, and those before it are in the log. Raises `Unanswered`.
 
         Nothing is awaited between the look at the budgets and the return: another role could use them up meanwhile.
         """
@@ -72,7 +72,8 @@ class Budget:
             if self._failure is not None:
                 raise self._failure
             try:
-                await self._run.channel.drained()
+                # Were a call to overtake them, the death of the server would have them paid for again.
+                await self._run.channel.sync()
                 while (reached := self._reached()) is not None:
                     await self._ask(*reached)
             except RunFailed as failure:

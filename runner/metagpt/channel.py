@@ -1,7 +1,7 @@
 """The child's end of the pipe: events out, commands in.
 
 Sending never waits: what happens in one turn of the loop leaves in one write at its end, and what the socket does not
-take is kept and sent when it does. The start of something is written at once, since it may block the loop. `drained` is
+take is kept and sent when it does. The start of something is written at once, since it may block the loop. `sync` is
 where the team waits instead, before it asks the model for more. Tokens are many and small, so those of one call are
 gathered for a tenth of a second, but never held back behind a later event of the same role.
 """
@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from runner.attempt import Command, Note
+from runner.attempt import Command, Note, Sync, Synced, Word
 from runner.events import Draft, EventType, draft
 from runner.redact import Redactor
 
@@ -27,8 +27,6 @@ ROLE: ContextVar[str | None] = ContextVar("ROLE", default=None)
 TOKEN_WINDOW = 0.1  # seconds
 STARTS = frozenset({EventType.AGENT_START, EventType.ACTION_START})
 
-HIGH_WATER = 1024 * 1024  # bytes unsent at which `drained` begins to wait
-LOW_WATER = 256 * 1024  # and at which it goes on
 READ_SIZE = 64 * 1024
 
 _decode = msgspec.json.Decoder(Command).decode  # made before the fork
@@ -38,7 +36,7 @@ NO_SIGNAL = getattr(socket, "MSG_NOSIGNAL", 0)
 
 
 class Channel:
-    """Sends drafts to the supervisor and hands its commands to `on_command`.
+    """Sends drafts to the supervisor and hands what persons say to `on_word`.
 
     on_gone is called once the supervisor has closed its end, or has died.
     """
@@ -48,13 +46,13 @@ class Channel:
         sock: socket.socket,
         redactor: Redactor,
         *,
-        on_command: Callable[[Command], None],
+        on_word: Callable[[Word], None],
         on_gone: Callable[[], None],
     ) -> None:
         sock.setblocking(False)
         self._sock = sock
         self.redactor = redactor
-        self._on_command = on_command
+        self._on_word = on_word
         self._on_gone = on_gone
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
@@ -62,8 +60,8 @@ class Channel:
         self._unsent = bytearray()
         self._writer_comes = False
         self._closed = False
-        self._below = asyncio.Event()
-        self._below.set()
+        self._asked = 0  # for how many syncs
+        self._syncing: dict[int, asyncio.Future[None]] = {}
         self._tokens: dict[str, _Gathered] = {}  # by call id
         self._received = bytearray()
         self._loop.add_reader(sock, self._on_readable)
@@ -93,9 +91,16 @@ class Channel:
         with self._lock:
             self._send_line(msgspec.json.encode(note))
 
-    async def drained(self) -> None:
-        """Wait until the supervisor has taken most of what was sent."""
-        await self._below.wait()
+    async def sync(self) -> None:
+        """Wait until all that was sent so far is in the log."""
+        self._asked += 1
+        number, synced = self._asked, self._loop.create_future()
+        self._syncing[number] = synced
+        self.note(Sync(number=number))
+        try:
+            await synced
+        finally:
+            del self._syncing[number]
 
     def flush(self, limit: float) -> bool:
         """Send everything, blocking, for `limit` seconds at most. False if something is left."""
@@ -152,8 +157,6 @@ class Channel:
         if not self._writer_comes:
             self._writer_comes = True
             self._in_loop_soon(self._on_writable)
-        if len(self._unsent) > HIGH_WATER:
-            self._below.clear()
 
     def _write(self) -> None:
         """Give the socket what it takes without waiting."""
@@ -177,8 +180,6 @@ class Channel:
             else:
                 self._loop.remove_writer(self._sock)
                 self._writer_comes = False
-            if len(self._unsent) <= LOW_WATER:
-                self._below.set()
 
     def _in_loop_soon(self, callback: Callable[[], None]) -> None:
         if threading.get_ident() == self._loop_thread:
@@ -200,7 +201,16 @@ class Channel:
         self._received += data
         *lines, self._received = self._received.split(b"\n")
         for line in lines:
-            self._on_command(_decode(line))
+            command = _decode(line)
+            if isinstance(command, Synced):
+                self._end_syncs(command.number)
+            else:
+                self._on_word(command)
+
+    def _end_syncs(self, last: int) -> None:
+        for number, synced in self._syncing.items():
+            if number <= last and not synced.done():
+                synced.set_result(None)
 
 
 class _Gathered:

@@ -14,14 +14,13 @@ import asyncio
 import os
 import signal
 import socket
-import traceback
 from typing import Any, NoReturn
 
 from runner import environment
-from runner.attempt import HEARTBEAT_PERIOD, Alive, Answer, AttemptSpec, Command
-from runner.events import EventType, short
+from runner.attempt import HEARTBEAT_PERIOD, Answer, AttemptSpec, Word
+from runner.events import EventType
 from runner.metagpt.channel import Channel
-from runner.metagpt.failures import RoleFailed, RunFailed
+from runner.metagpt.failures import error_payload
 from runner.metagpt.naming import project_name
 from runner.metagpt.run import Run
 from runner.metagpt.team import LiveTeam
@@ -31,8 +30,6 @@ SUCCEEDED, FAILED, STOPPED = 0, 1, 128 + signal.SIGTERM
 
 STOP_PERIOD = 0.1  # seconds from one cancellation to the next
 FLUSH_LIMIT = 5.0  # seconds for the last events
-TRACEBACK_FRAMES = 6
-TRACEBACK_LIMIT = 2000  # characters
 
 
 def main(spec: AttemptSpec, sock: socket.socket) -> int:
@@ -45,7 +42,7 @@ class _Attempt:
     def __init__(self, spec: AttemptSpec, sock: socket.socket) -> None:
         self._spec = spec
         self._sock = sock
-        self._early: list[Command] = []
+        self._early: list[Word] = []
         self._team: LiveTeam | None = None
         self._stopping = False
         self._left: set[asyncio.Task[Any]] | None = None  # what outlasts the team; None while it is at work
@@ -55,7 +52,7 @@ class _Attempt:
         channel = Channel(
             self._sock,
             Redactor.of_config(self._spec.llm.config),
-            on_command=self._on_command,
+            on_word=self._on_word,
             on_gone=_end_with_supervisor,
         )
         self._run = Run(self._spec, self._spec.project or project_name(self._spec.input_prompt), channel)
@@ -81,8 +78,8 @@ class _Attempt:
             environment.settle(run.scratch)
             run.cell.enter()
             self._team = LiveTeam(run)
-            for command in self._early:
-                self._on_command(command)
+            for word in self._early:
+                self._on_word(word)
             await self._team.work()
         except asyncio.CancelledError:
             if not self._stopping:
@@ -91,7 +88,7 @@ class _Attempt:
         except Exception as error:  # the last place that can tell anybody
             if self._stopping:  # what broke because its task was cancelled
                 return STOPPED
-            run.channel.emit(EventType.ERROR, _error_payload(error, run.channel.redactor, fatal=True))
+            run.channel.emit(EventType.ERROR, error_payload(error, run.channel.redactor, fatal=True))
             return FAILED
         result = run.result()
         count = len(result["artifacts"])
@@ -111,18 +108,18 @@ class _Attempt:
             task.cancel()
         asyncio.get_running_loop().call_later(STOP_PERIOD, self._stop)
 
-    def _on_command(self, command: Command) -> None:
-        if isinstance(command, Answer):
-            self._run.questions.answer(command)
+    def _on_word(self, word: Word) -> None:
+        if isinstance(word, Answer):
+            self._run.questions.answer(word)
         elif self._team is None:
-            self._early.append(command)
+            self._early.append(word)
         else:
-            self._team.hear(command)
+            self._team.hear(word)
 
     def _on_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception") or RuntimeError(context["message"])
         channel = self._run.channel
-        channel.emit(EventType.ERROR, _error_payload(error, channel.redactor, fatal=False))
+        channel.emit(EventType.ERROR, error_payload(error, channel.redactor, fatal=False))
 
 
 async def _beat(channel: Channel) -> None:
@@ -132,24 +129,10 @@ async def _beat(channel: Channel) -> None:
     """
     while True:
         await asyncio.sleep(HEARTBEAT_PERIOD)
-        await channel.drained()
-        channel.note(Alive())
+        await channel.sync()
 
 
 def _end_with_supervisor() -> NoReturn:
     """Nobody listens, and nobody would end this process: it takes its whole group with it."""
     os.killpg(0, signal.SIGKILL)
     os._exit(FAILED)
-
-
-def _error_payload(error: BaseException, redactor: Redactor, *, fatal: bool) -> dict[str, Any]:
-    cause = error.cause if isinstance(error, RoleFailed) else error
-    message = str(error) if isinstance(error, RunFailed) else f"{type(error).__name__}: {error}"
-    # Half of a secret, which is what may be left where a text is cut, would not be recognised.
-    frames = redactor.text("".join(traceback.format_exception(cause, limit=-TRACEBACK_FRAMES, chain=False)))
-    return {
-        "message": short(message, TRACEBACK_LIMIT),
-        "error_type": type(cause).__name__,
-        "traceback": frames[-TRACEBACK_LIMIT:],
-        "fatal": fatal,
-    }

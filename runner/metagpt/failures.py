@@ -3,14 +3,23 @@
 - RunFailed
   - LlmFailed
   - MalformedAnswer
+  - Misconfigured
   - NoCode
   - OutsideWorkspace
   - RoleFailed
   - Unanswered
 """
 
+import traceback
+from collections.abc import Iterable
+from typing import Any
+
 from runner.events import short
+from runner.redact import Redactor
 from runner.speech import unanswered
+
+_FRAMES = 6
+_LIMIT = 2000  # characters, of a message and of a traceback
 
 
 class RunFailed(Exception):
@@ -25,6 +34,11 @@ class MalformedAnswer(RunFailed):
     def __init__(self, attempts: int, cause: BaseException) -> None:
         detail = short(str(cause), 300) or type(cause).__name__
         super().__init__(f"The model's answer was not in the form that was asked for, {attempts} times: {detail}")
+
+
+class Misconfigured(RunFailed):
+    def __init__(self, faults: Iterable[str]) -> None:
+        super().__init__(f"MetaGPT refuses the configuration of the model: {'; '.join(faults)}.")
 
 
 class NoCode(RunFailed):
@@ -55,3 +69,17 @@ class Unanswered(RunFailed):
 
     def __init__(self, question: str, limit: float) -> None:
         super().__init__(unanswered(question, limit))
+
+
+def error_payload(error: BaseException, redactor: Redactor, *, fatal: bool) -> dict[str, Any]:
+    """What an ERROR event tells of this."""
+    cause = error.cause if isinstance(error, RoleFailed) else error
+    message = str(error) if isinstance(error, RunFailed) else f"{type(error).__name__}: {error}"
+    # Half of a secret, which is what may be left where a text is cut, would not be recognised.
+    frames = redactor.text("".join(traceback.format_exception(cause, limit=-_FRAMES, chain=False)))
+    return {
+        "message": short(redactor.text(message), _LIMIT),
+        "error_type": type(cause).__name__,
+        "traceback": frames[-_LIMIT:],
+        "fatal": fatal,
+    }

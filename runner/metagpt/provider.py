@@ -18,6 +18,7 @@ from metagpt.configs.llm_config import LLMConfig, LLMType
 from metagpt.logs import set_llm_stream_logfunc
 from metagpt.provider.llm_provider_registry import LLM_REGISTRY
 from metagpt.provider.openai_api import OpenAILLM
+from pydantic import ValidationError
 
 from runner.attempt import model_key
 from runner.events import EventType
@@ -26,7 +27,7 @@ from runner.metagpt.budget import Budget
 from runner.metagpt.channel import ROLE
 from runner.metagpt.demo.ideas import REVISION_MARK
 from runner.metagpt.demo.provider import DemoLLM
-from runner.metagpt.failures import LlmFailed, RunFailed
+from runner.metagpt.failures import LlmFailed, Misconfigured, RunFailed
 from runner.metagpt.prices import FREE, cost, price_of
 from runner.metagpt.run import TURN, Run, milliseconds_since
 from runner.usage import add
@@ -51,11 +52,16 @@ CALL: ContextVar[Call | None] = ContextVar("CALL", default=None)
 
 
 def llm_config(run: Run) -> Any:
-    """The run's LLMConfig. The demo model poses as an OpenAI one."""
+    """The run's LLMConfig. The demo model poses as an OpenAI one. Raises `Misconfigured`."""
     config = run.spec.llm.config
     if config is None:
         return LLMConfig(api_type=LLMType.OPENAI, api_key="demo-model", model=run.spec.llm.model)
-    return LLMConfig(**config)
+    try:
+        return LLMConfig(**config)
+    except ValidationError as error:
+        # What was given is not repeated: it may be a key that is taken for a number, and not known as a secret.
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        raise Misconfigured(": ".join([*map(str, fault["loc"]), fault["msg"]]) for fault in faults) from None
 
 
 def install(run: Run, config: Any) -> None:

@@ -17,7 +17,7 @@ PAYLOAD_OVERHEAD = 200  # bytes of an event beside its message, about
 
 async def main(fd: int, count: int, rate: float, size: int) -> None:
     with socket.socket(fileno=fd) as sock:
-        channel = Channel(sock, Redactor.of_config(None), on_command=lambda _: None, on_gone=lambda: None)
+        channel = Channel(sock, Redactor.of_config(None), on_word=lambda _: None, on_gone=lambda: None)
         text = "x" * (size - PAYLOAD_OVERHEAD)
         begun = time.monotonic()
         for n in range(count):

@@ -1,13 +1,14 @@
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
 from tests.browser.pages import Errors
-from tests.support import DEADLINE, Server
+from tests.support import DEADLINE, Server, new_token
 
 ARGS = (
     "--no-sandbox",
@@ -22,6 +23,15 @@ ARGS = (
 PACE = 0.04
 
 NewPage = Callable[..., Awaitable[Page]]
+
+
+class Guarded(NamedTuple):
+    """A server that lets in who has a token, and one for it."""
+
+    server: Server
+    file: Path
+    operator: str
+
 
 expect.set_options(timeout=DEADLINE * 1000)
 
@@ -38,6 +48,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def demo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with Server(tmp_path_factory.mktemp("browser") / "data", DEMO_PACE=PACE) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+    folder = tmp_path_factory.mktemp("guarded")
+    file = folder / "tokens.json"
+    operator = new_token(file)
+    with Server(folder / "data", TOKEN_FILE=file, DEMO_PACE=PACE) as server:
+        yield Guarded(server, file, operator)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

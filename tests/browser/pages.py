@@ -201,6 +201,12 @@ class MadeUpTask:
         for socket in self._sockets:
             self._send(socket, events)
 
+    def tell(self, **changes: object) -> None:
+        """Change the task, and tell the lists that are there."""
+        self.task = {**self.task, **changes}
+        for socket in self._sockets:
+            socket.send(json.dumps({"op": "state", "task_id": TASK_ID, "state": self.task}))
+
     def _socket(self, socket: WebSocketRoute) -> None:
         self._sockets.append(socket)
         socket.on_message(lambda text: self._answer(socket, json.loads(text)))

@@ -1,6 +1,7 @@
 """Cuts, refusals and restarts: the page says how it is connected, and no event is lost or shown twice."""
 
 import json
+import re
 from pathlib import Path
 
 from playwright.async_api import WebSocketRoute, expect
@@ -54,6 +55,8 @@ async def test_an_offline_browser_says_so_and_comes_back(demo_server: Server, ne
     await page.context.set_offline(True)
     await expect_mode(page, "offline")
     await expect(page.locator(".connection-strip")).to_contain_text("This browser is offline")
+    muted = await page.locator(".replay-where").evaluate("(node) => getComputedStyle(node).color")
+    await expect(page.locator(".replay-now")).to_have_css("color", muted)  # green says that it is live
     assert await page.evaluate(_TIME_GOES_BY) == 0  # nobody knows how the run goes on
     await page.context.set_offline(False)
     await expect_mode(page, "live")
@@ -61,6 +64,27 @@ async def test_an_offline_browser_says_so_and_comes_back(demo_server: Server, ne
     assert await page.evaluate(_TIME_GOES_BY) > 0
     await expect_status(page, "SUCCEEDED")
     await expect_every_id(page)
+
+
+async def test_a_short_cut_moves_nothing(demo_server: Server, new_page: NewPage) -> None:
+    """While the page tries again for the first time it says so over what stands below, which stays where it is."""
+    page = await new_page()
+    dialled: list[WebSocketRoute] = []
+
+    def answer(socket: WebSocketRoute) -> None:
+        dialled.append(socket)
+        if len(dialled) == 1:
+            socket.send(json.dumps({"op": "hello", "epoch": EPOCH}))
+
+    await page.route_web_socket(re.compile(r"/ws$"), answer)
+    await page.goto(demo_server.url)
+    await expect_mode(page, "live")
+    before = await page.locator("h1").bounding_box()
+    await dialled[0].close(code=1012)
+    await expect_mode(page, "reconnecting")
+    await expect(page.locator(".connection-strip")).to_contain_text("The server is restarting")
+    await expect(page.locator(".connection-strip")).to_be_in_viewport(ratio=1)
+    assert await page.locator("h1").bounding_box() == before
 
 
 async def test_without_websocket_it_polls_and_says_so(demo_server: Server, new_page: NewPage) -> None:

@@ -41,16 +41,18 @@ async def test_markdown_while_it_is_written(demo_server: Server, new_page: NewPa
 
 
 async def test_a_document_and_its_diagram(demo_server: Server, new_page: NewPage) -> None:
-    """MetaGPT's JSON is shown as a document, and the mermaid in it as a picture."""
+    """MetaGPT's JSON is shown as a document, the mermaid in it as a picture, and what it took beside its name."""
     page = await new_page()
     log = [
         event(1, "ACTION_START", "ProductManager", action="WritePRD"),
         event(2, "TOKEN", "ProductManager", call="call-1", delta=f"[CONTENT]\n{PRD}\n[/CONTENT]"),
-        event(3, "ACTION_COMPLETE", "ProductManager", action="WritePRD", duration_ms=3),
+        event(3, "LLM_CALL", "ProductManager", call="call-1", prompt_tokens=900, completion_tokens=600, cost_usd=0.25),
+        event(4, "ACTION_COMPLETE", "ProductManager", action="WritePRD", duration_ms=3),
     ]
     await MadeUpTask(log).attach(page)
     await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
     card = page.locator(".card.step")
+    await expect(card.locator(".card-used")).to_have_text("1,500 tokens · $0.2500")
     await expect(card.locator(".part.short")).to_contain_text(["Languageen_us"])
     await expect(card.locator("li", has_text="Small")).to_be_visible()
     await expect(card.locator("tr").nth(1)).to_contain_text("P1May")
@@ -62,6 +64,25 @@ async def test_a_document_and_its_diagram(demo_server: Server, new_page: NewPage
 async def _top(card: Locator) -> float:
     top: float = await card.evaluate("(node) => node.getBoundingClientRect().top")
     return top
+
+
+async def test_json_is_read_along(demo_server: Server, new_page: NewPage) -> None:
+    """While it is written, line ends and quotes in MetaGPT's JSON are such, also where an escape comes in two parts;
+    what would deceive is seen.
+    """
+    parts = (r'{"Flow": "a\\b', "\\", r"nsays \"hi\"\u00", r"e9 \u202e \\", "n")
+    written = [_token(number, part) for number, part in enumerate(parts, 2)]
+    task = MadeUpTask([event(1, "ACTION_START", "Engineer", action="WriteDesign"), written[0]])
+    page = await new_page()
+    await task.attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    code = page.locator(".card.step pre code")
+    await expect(code).to_have_text(r'{"Flow": "a\b')
+    for token in written[1:]:
+        task.push(token)
+        await page.evaluate("() => new Promise(requestAnimationFrame)")
+    await expect(code).to_contain_text(r"\n")
+    assert await code.text_content() == '{"Flow": "a\\b\nsays "hi"\u00e9 \\u202e \\n'
 
 
 async def test_what_is_read_stands_still(demo_server: Server, new_page: NewPage) -> None:

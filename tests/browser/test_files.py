@@ -68,6 +68,14 @@ async def test_versions_and_what_has_changed(demo_server: Server, new_page: NewP
         await viewer.get_by_role("button", name="Unified").click()
         await expect(viewer.locator(".diff.unified td.sign[data-kind=now]").first).to_have_text("+")
         await shoot(page, "files-unified")
+        await viewer.get_by_role("button", name="Side by side").click()
+        await expect(viewer.locator(".diff.split")).to_be_visible()
+        await page.set_viewport_size({"width": 360, "height": 800})
+        await expect(viewer.locator(".diff.narrow td.sign[data-kind=now]").first).to_have_text("+")
+        await expect(viewer.get_by_role("button", name="Side by side")).to_be_hidden()
+        await shoot(page, "files-narrow")
+        await page.set_viewport_size({"width": 1440, "height": 900})
+        await expect(viewer.locator(".diff.split")).to_be_visible()
         await against.select_option("0")
         await expect(viewer.locator("td.sign[data-kind=old]")).to_have_count(0)
         await against.select_option("2")
@@ -119,6 +127,19 @@ async def test_a_file_opens_as_it_is_being_written(demo_server: Server, new_page
     await expect(viewer.get_by_label("Version")).to_have_value("1")
     task.push(event(6, "ACTION_COMPLETE", "Engineer", action="WriteCode", file="main.py", duration_ms=3))
     await expect(page.locator("button.file.draft")).to_have_count(0)
+
+
+async def test_a_document_is_read_and_seen_as_it_is_written(demo_server: Server, new_page: NewPage) -> None:
+    """JSON is shown as a document, like Markdown, and what is written there is one press away."""
+    page = await new_page()
+    await MadeUpTask([_written(1, "plan.json")]).attach(page)
+    await _serve(page, {"plan.json": '{"Goals":["Say \\"hello\\""]}'})
+    await page.goto(f"{demo_server.url}/#/tasks/{TASK_ID}/files/plan.json")
+    body = page.locator(".viewer-body")
+    await expect(body.locator("dt")).to_have_text("Goals")
+    await expect(body.locator("li")).to_have_text('Say "hello"')
+    await page.get_by_role("button", name="Source").click()
+    await expect(body.locator("code")).to_have_text('{"Goals":["Say \\"hello\\""]}')
 
 
 async def test_a_picture_is_shown(demo_server: Server, new_page: NewPage) -> None:

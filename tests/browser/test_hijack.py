@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, BrowserContext, Page
 
+from tests.browser.conftest import Guarded
 from tests.support import Server, client
 
 # What a page can try from afar. Each answers with what it has got.
@@ -19,7 +21,7 @@ LISTEN = """(url) => new Promise((resolve) => {
   socket.onopen = () => socket.send('{"op":"subscribe_tasks"}');
   socket.onclose = ({ code }) => resolve({ code, seen });
 })"""
-READ = "(url) => fetch(url).then((answer) => answer.text(), (error) => error.name)"
+READ = '(url) => fetch(url, { credentials: "include" }).then((answer) => answer.text(), (error) => error.name)'
 ACT = """async (url) => {
   for (const mode of ["cors", "no-cors"])
     await fetch(url, { method: "POST", mode, credentials: "include" }).catch(() => {});
@@ -28,6 +30,15 @@ ACT = """async (url) => {
   document.querySelector("form").submit();
   await answered;
 }"""
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def logged_in(guarded: Guarded, browser: Browser) -> AsyncIterator[BrowserContext]:
+    """A browser that holds the cookie of an operator."""
+    async with await browser.new_context() as context:
+        answer = await context.request.post(f"{guarded.server.url}/api/login", data={"token": guarded.operator})
+        assert answer.status == 200
+        yield context
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -83,3 +94,35 @@ async def test_a_name_that_points_here(demo_server: Server, browser: Browser) ->
         assert "host_refused" in await page.evaluate(READ, f"{rebound}/api/tasks")
         listened = await page.evaluate(LISTEN, f"{rebound.replace('http', 'ws')}/ws")
         assert listened == {"code": 4403, "seen": ["error"]}
+
+
+# By the name of the server itself the other page is of the same site, and the browser sends the cookie along.
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+async def test_another_page_has_no_use_of_a_login(
+    guarded: Guarded, logged_in: BrowserContext, elsewhere: str, name: str
+) -> None:
+    """Where somebody is logged in, another page of their browser neither listens, nor reads, nor acts."""
+    async with client(guarded.server, token=guarded.operator) as api:
+        task_id = await api.create("secret plans")
+        page = await logged_in.new_page()
+        await page.goto(elsewhere.replace("127.0.0.1", name))
+        for path in ("/ws", f"/api/tasks/{task_id}/events"):
+            url = guarded.server.url.replace("http", "ws") + path
+            assert await page.evaluate(LISTEN, url) == {"code": 4403, "seen": ["error"]}
+        url = f"{guarded.server.url}/api/tasks"
+        assert await page.evaluate(READ, url) == "TypeError"
+        await page.evaluate(ACT, f"{url}/{task_id}/run")
+        assert (await api.state(task_id))["status"] == "PENDING"
+
+
+async def test_a_link_from_another_site(guarded: Guarded, logged_in: BrowserContext, elsewhere: str) -> None:
+    """The cookie of a login is not sent with what another site opens, and is with what its owner does."""
+    url, page = f"{guarded.server.url}/api/tasks", await logged_in.new_page()
+    await page.goto(elsewhere.replace("127.0.0.1", "localhost"))
+    async with page.expect_navigation() as navigation:
+        await page.evaluate("(url) => void (location.href = url)", url)
+    refused = await navigation.value
+    assert refused is not None and refused.status == 401
+    await page.goto("about:blank")
+    opened = await page.goto(url)
+    assert opened is not None and opened.status == 200

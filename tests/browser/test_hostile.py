@@ -88,9 +88,11 @@ async def test_a_hostile_log_is_only_text(demo_server: Server, new_page: NewPage
 
 
 async def test_hostile_markdown_is_only_text(demo_server: Server, new_page: NewPage) -> None:
-    """Read as Markdown, markup stays text, links lead nowhere but out, images and scripts are not loaded."""
+    """Read as Markdown, markup stays text, links lead nowhere but out, images and scripts are not loaded, and no words
+    are turned round.
+    """
     page = await new_page()
-    await MadeUpTask([_said(1, MARKDOWN), _said(2, ANSI), _said(3, "[" * 50_000)]).attach(page)
+    await MadeUpTask([_said(1, MARKDOWN), _said(2, ANSI), _said(3, BIDI), _said(4, "[" * 50_000)]).attach(page)
     await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
     card = page.locator(".card.message").first
     await expect(card.locator("h3")).to_have_text("<b>Heading</b>")
@@ -99,6 +101,7 @@ async def test_hostile_markdown_is_only_text(demo_server: Server, new_page: NewP
     links = await card.locator(".prose a[href]").evaluate_all("(links) => links.map((link) => [link.href, link.rel])")
     assert links == [["https://example.com/pixel.png", "noopener noreferrer"]]
     await expect(page.locator(".card.message").nth(1)).to_contain_text("␛[31mred␛[0m␛]0;title␇")
+    await expect(page.locator(".card.message").nth(2)).to_contain_text(r"safe\u202egnp.exe")
     await expect_unharmed(page)
 
 

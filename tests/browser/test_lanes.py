@@ -33,6 +33,18 @@ _FOLD = """async (events) => {
   };
 }"""
 
+# Of a run of which these events are known: who waited for whom, from when to when.
+_WAITS = """async (events) => {
+  const { Timeline } = await import("/static/timeline.js");
+  const timeline = new Timeline();
+  for (const role of ["ProductManager", "Architect", "Engineer"]) timeline.lane(role);
+  for (const event of events) timeline.fold(event);
+  const second = (time) => time && (time - timeline.start) / 1000;
+  return [...timeline.lanes.values()].flatMap((lane) =>
+    [...lane.waits, ...timeline.openWait(lane)].map(({ role, waitsFor, from, to }) =>
+      [role, waitsFor, second(from), second(to)]));
+}"""
+
 
 def at(seconds: float, made: Json) -> Json:
     minutes, rest = divmod(seconds, 60)
@@ -81,6 +93,36 @@ async def test_a_wait_is_for_whom_it_ended_with(demo_server: Server, new_page: N
     assert 20 < folded["pauseWidth"] < 60
     assert abs(folded["backAgain"]) < 1
     assert folded["eventAtEnd"] == 15
+
+
+async def test_who_has_not_begun_waits_for_who_is_at_work(demo_server: Server, new_page: NewPage) -> None:
+    """Who has not had a turn waits for the one who is at work, or asks a person, also in a run that ends before it is
+    done; who has had one waits for nobody, but for the person who is asked.
+    """
+    events = [
+        at(0, event(1, "STATUS", status="RUNNING", attempt=1)),
+        at(1, event(2, "AGENT_START", "ProductManager")),
+        at(3, event(3, "AGENT_COMPLETE", "ProductManager")),
+        at(3, event(4, "INPUT_REQUEST", "ProductManager", request_id="1", question="?")),
+        at(3, event(5, "STATUS", status="WAITING", attempt=1)),
+        at(9, event(6, "INPUT_RESPONSE", request_id="1", answer="yes")),
+        at(9, told(7, "ProductManager", "<all>")),
+        at(9, event(8, "AGENT_START", "Architect")),
+        at(12, event(9, "STATUS", status="FAILED", attempt=1)),
+    ]
+    page = await new_page()
+    await page.goto(demo_server.url)
+    asked = ["ProductManager", "Human", 3]
+    assert await page.evaluate(_WAITS, events[:5]) == [
+        [*asked, None],
+        ["Architect", "ProductManager", 1, None],
+        ["Engineer", "ProductManager", 1, None],
+    ]
+    assert await page.evaluate(_WAITS, events) == [
+        [*asked, 9],
+        ["Architect", "ProductManager", 1, 9],
+        ["Engineer", "Architect", 1, 12],
+    ]
 
 
 async def test_ends_between_attempts_and_half_seconds_can_be_read(demo_server: Server, new_page: NewPage) -> None:
@@ -162,3 +204,44 @@ async def test_lanes_of_thousands_are_bounded(demo_server: Server, new_page: New
     await expect(page.locator(".lane[data-role=Engineer] .action[data-state=done]").first).to_be_attached()
     await expect(joined).to_have_count(0)
     assert await page.locator(".lanes .item").count() < ITEMS_MAX
+
+
+async def test_time_without_its_beginning_is_that_of_the_day(demo_server: Server, new_page: NewPage) -> None:
+    """Where the first events were deleted nobody knows when the run began, so that no time is counted from there."""
+    kinds = ("ACTION_START", "ACTION_COMPLETE")
+    kept = range(11, 31)
+    log = [at(30 + number, event(number, kinds[number % 2], "Engineer", action="WriteCode")) for number in kept]
+    task = MadeUpTask(log, status="SUCCEEDED", head=30)
+    task.expired = 10
+    page = await new_page()
+    await task.attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    await expect(page.locator(".lanes .count")).to_have_text("last 0:19")
+    ticks = await page.locator(".tick").all_text_contents()
+    assert ticks and all(re.fullmatch(r"\d\d:\d\d:\d\d", tick) for tick in ticks)
+
+
+async def test_the_wheel_zooms_about_the_pointer(demo_server: Server, new_page: NewPage) -> None:
+    """What the pointer is at stays there while the wheel zooms: much when it turns much, and little with a pinch."""
+    log = [
+        at(0, event(1, "STATUS", status="RUNNING", attempt=1)),
+        at(30, event(2, "ACTION_START", "Engineer", action="WriteCode", file="a.py")),
+        at(40, event(3, "ACTION_COMPLETE", "Engineer", action="WriteCode", file="a.py")),
+        at(100, event(4, "STATUS", status="SUCCEEDED", attempt=1)),
+    ]
+    page = await new_page()
+    await MadeUpTask(log, status="SUCCEEDED").attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    bar = page.locator(".action")
+    before = await bar.bounding_box()
+    assert before
+    await page.mouse.move(before["x"], before["y"] + 4)
+    await page.keyboard.down("Control")
+    for turn, factor in ((-10, 2**0.1), (-90, 2)):
+        await page.mouse.wheel(0, turn)
+        await page.wait_for_function(
+            "(width) => Math.abs(document.querySelector('.action').offsetWidth - width) < 2",
+            arg=before["width"] * factor,
+        )
+        zoomed = await bar.bounding_box()
+        assert zoomed and abs(zoomed["x"] - before["x"]) < 2

@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.browser.conftest import NewPage
-from tests.browser.pages import expect_status
+from tests.browser.pages import MadeUpTask, event, expect_status
 from tests.support import Server, client
 
 
@@ -36,6 +36,37 @@ async def test_the_list_counts_by_status(slow_server: Server, new_page: NewPage)
         cancelled = page.locator(".status-filter [data-status=CANCELLED]")
         await expect(cancelled).to_have_text(f"Cancelled{before['CANCELLED'] + 1}")
         await expect(running).to_have_text("Running0")
+
+
+async def test_counts_change_with_their_tasks(demo_server: Server, new_page: NewPage) -> None:
+    """A task whose status changes is counted there at once, however long the server takes to count."""
+    page = await new_page()
+    task = MadeUpTask([event(1, "STATUS", status="RUNNING", attempt=1)])
+    await task.attach(page)
+    await page.route(re.compile(r"[?&]limit=1$"), lambda route: None)
+    await page.goto(demo_server.url)
+    counts = page.locator(".status-filter button")
+    await expect(counts).to_have_text(["All1", "Running1"])
+    task.tell(status="SUCCEEDED")
+    await expect(counts).to_have_text(["All1", "Succeeded1"])
+
+
+async def test_more_of_the_list(demo_server: Server, new_page: NewPage) -> None:
+    """The next tasks are shown when asked for, and the keyboard goes on with the first of them."""
+    page = await new_page()
+    task = MadeUpTask([])
+
+    async def answer(route: Route) -> None:
+        number, cursor = (2, None) if "cursor=" in route.request.url else (1, "a-cursor")
+        shown = {**task.task, "id": f"task-{number}", "created_at": f"2026-01-0{4 - number}T12:00:00Z"}
+        await route.fulfill(json={"tasks": [shown], "next_cursor": cursor, "counts": {"RUNNING": 2}})
+
+    await page.route(re.compile(r"/api/tasks\?"), answer)
+    await page.goto(demo_server.url)
+    await page.get_by_role("button", name="Show more").press("Enter")
+    await expect(page.locator("a.row[href='/tasks/task-2']")).to_be_focused()
+    await expect(page.locator("a.row[href='/tasks/task-1']")).to_be_visible()
+    await expect(page.get_by_role("button", name="Show more")).to_be_hidden()
 
 
 async def test_a_run_of_elsewhere_is_taken_in(demo_server: Server, new_page: NewPage, tmp_path: Path) -> None:

@@ -1,31 +1,11 @@
 """The dashboard of a server that lets in who has a token."""
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
-
-import pytest
 from playwright.async_api import Page, expect
 
 from server.tokens import TokenFile, id_of
-from tests.browser.conftest import PACE, NewPage
+from tests.browser.conftest import Guarded, NewPage
 from tests.browser.pages import expect_mode, expect_status, overflow, start
-from tests.support import Server, client, new_token
-
-
-class Guarded(NamedTuple):
-    server: Server
-    file: Path
-    operator: str
-
-
-@pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
-    folder = tmp_path_factory.mktemp("guarded")
-    file = folder / "tokens.json"
-    operator = new_token(file)
-    with Server(folder / "data", TOKEN_FILE=file, DEMO_PACE=PACE) as server:
-        yield Guarded(server, file, operator)
+from tests.support import client, new_token
 
 
 async def _log_in(page: Page, token: str) -> None:

@@ -112,6 +112,25 @@ async def test_what_has_gone_wrong(demo_server: Server, new_page: NewPage, schem
     await shoot(page, f"{scheme}-10-wrong-form", FEW)
 
 
+async def test_colours_of_the_system(demo_server: Server, new_page: NewPage) -> None:
+    """Where the system gives the colours, what is told by a ground can still be told apart from what is beside it."""
+    page = await new_page(forced_colors="active")
+    await MadeUpTask([event(1, "STATUS", status="RUNNING", attempt=1)], progress=0.5).attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    pressed = ".status-filter button[aria-pressed={}]"
+    for shown, beside in (
+        (".summary .bar-fill", ".summary .bar"),
+        (pressed.format("true"), pressed.format("false")),
+        (".connection .dot", ".connection"),
+    ):
+        await expect(page.locator(beside)).to_be_visible()
+        grounds = [
+            await page.locator(selector).evaluate("(node) => getComputedStyle(node).backgroundColor")
+            for selector in (shown, beside)
+        ]
+        assert grounds[0] != grounds[1], shown
+
+
 async def test_a_phone_begins_at_the_top(demo_server: Server, new_page: NewPage) -> None:
     """What is drawn above the feed, one after the other, does not scroll a page that stands at its top."""
     async with client(demo_server) as api:

@@ -86,15 +86,18 @@ async def test_what_the_server_refuses_is_told_beside_its_field(demo_server: Ser
 
 
 async def test_stop_run_again_and_delete(slow_server: Server, new_page: NewPage) -> None:
-    """The buttons of a task do what they say, and appear when they can."""
+    """The buttons of a task do what they say, and appear when they can; the keyboard goes on from the task's head where
+    one disappears, and from the button where nothing was done.
+    """
     page = await new_page()
     await page.goto(slow_server.url)
     task_id = await start(page, "Something that takes long")
     await expect_status(page, "RUNNING")
     await expect(page.locator(".bar").first).to_have_class(re.compile("unknown"))
-    await page.get_by_role("button", name="Stop", exact=True).click()
+    await page.get_by_role("button", name="Stop", exact=True).press("Enter")
     await expect(page.locator(".notice")).to_contain_text("Stopped")
     await expect_status(page, "CANCELLED")
+    await expect(page.locator("h1")).to_be_focused()
     await expect(page.locator(".milestone[data-status=CANCELLED]")).to_be_visible()
     await expect(page.locator(".card.error")).to_have_count(0)
     await expect(page.get_by_role("button", name="Stop", exact=True)).to_be_hidden()
@@ -103,6 +106,9 @@ async def test_stop_run_again_and_delete(slow_server: Server, new_page: NewPage)
     await expect(page.locator(".attempt")).to_have_text("Attempt 2")
     await page.get_by_role("button", name="Stop", exact=True).click()
     await expect_status(page, "CANCELLED")
+    await page.get_by_role("button", name="Delete").click()
+    await page.locator("dialog").get_by_role("button", name="Cancel").press("Enter")
+    await expect(page.get_by_role("button", name="Delete")).to_be_focused()
     await page.get_by_role("button", name="Delete").click()
     await page.locator("dialog").get_by_role("button", name="Delete").click()
     await page.wait_for_url(re.compile(r"/$"))
@@ -132,7 +138,7 @@ async def test_what_went_wrong_stays_beside_what_was_pressed(demo_server: Server
 
 async def test_a_question_is_answered_and_a_message_is_sent(demo_server: Server, new_page: NewPage) -> None:
     """The team asks, a person says something, reads what they are to judge, has it revised, approves it, and the run
-    goes on to its end.
+    goes on to its end; the keyboard goes on from the task's head.
     """
     page = await new_page(viewport={"width": 1440, "height": 780})
     await page.goto(demo_server.url)
@@ -156,19 +162,25 @@ async def test_a_question_is_answered_and_a_message_is_sent(demo_server: Server,
     await expect(asked).to_have_count(2)
     await panel.get_by_role("button", name="Approve").click()
     await expect(panel).to_be_hidden()
+    await expect(page.locator("h1")).to_be_focused()
     await expect_status(page, "SUCCEEDED")
 
 
 async def test_a_finished_task_is_continued(demo_server: Server, new_page: NewPage) -> None:
-    """What a team has made is worked on by a new task, with the same options, from the page of the old one."""
+    """What a team has made is worked on by a new task, with the same options, from the page of the old one. What it
+    should do may have more lines than one.
+    """
     page = await new_page()
     await page.goto(demo_server.url)
     task_id = await start(page, "A calculator", options=["Architect"])
     await page.locator(".question-panel").get_by_role("button", name="Approve").click()
     await expect_status(page, "SUCCEEDED")
     await page.get_by_label("What the team should change or add").fill("Let it divide")
+    await page.keyboard.press("Shift+Enter")
+    await page.keyboard.type("and multiply")
     await page.keyboard.press("Enter")
     await expect(page.get_by_role("link", name="Continues a task")).to_have_attribute("href", f"/tasks/{task_id}")
+    await expect(page.locator(".idea-text")).to_have_js_property("textContent", "Let it divide\nand multiply")
     await page.locator(".question-panel").get_by_role("button", name="Approve").click()
     await expect_status(page, "SUCCEEDED")
 

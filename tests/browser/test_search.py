@@ -50,11 +50,20 @@ async def test_an_event_is_found_and_shown(demo_server: Server, new_page: NewPag
     await expect(page.locator(".finding")).to_have_count(20)
     await page.locator(".search").get_by_role("button", name="Show more").click()
     await expect(page.locator(".finding")).not_to_have_count(20)
+    await expect(page.locator(".finding").nth(20)).to_be_focused()
     await field.fill('"roman numerals" zebra')
     await expect(page.locator(".search .note")).to_have_text("Nothing was found.")
     await field.fill('"calculator that knows"')
     first = page.locator(".finding").last
     await expect(first.locator("mark")).to_have_text("calculator that knows")
+    # However much stands before it, what was found is in sight.
+    shown = await page.evaluate(
+        """async () => {
+          const { snippet } = await import("/static/snippet.js");
+          return snippet(["🐍".repeat(99), "found", "after"]).textContent;
+        }"""
+    )
+    assert shown == f"…{'🐍' * 60}foundafter"
     await first.click()
     card = page.locator(".card[aria-current]")
     await expect(card).to_contain_text("A calculator that knows Roman numerals")

@@ -30,11 +30,14 @@ def team_log() -> list[Json]:
         event(9, "LLM_CALL", architect, **spent),
         told(10, architect, "Engineer", "The design"),
         told(11, architect, "Engineer", "More of it"),
+        event(12, "RESOURCE", cpu_percent=24.0, rss_bytes=160_000_000) | {"timestamp": "2026-01-01T12:00:10Z"},
     ]
 
 
 async def test_arrows_and_figures(demo_server: Server, new_page: NewPage) -> None:
-    """An arrow counts what passed and shows it in the feed; tokens and cost are told by role and against the budget."""
+    """An arrow counts what passed and shows it in the feed; tokens and cost are told by role, against the budget, and
+    what there was at the time that the pointer is at.
+    """
     page = await new_page(viewport={"width": 1600, "height": 1000})
     spent = {"llm_calls": 1, "prompt_tokens": 700, "completion_tokens": 100, "cost_usd": 0.5}
     by_role = {"ProductManager": spent, "Architect": spent}
@@ -54,7 +57,11 @@ async def test_arrows_and_figures(demo_server: Server, new_page: NewPage) -> Non
     await expect(charts.get_by_role("meter", name="Tokens")).to_have_attribute("aria-valuetext", "1,600 of 2,000")
     await expect(charts.get_by_role("meter", name="Cost")).to_have_attribute("aria-valuenow", "25")
     await expect(charts.locator("li[data-role=Architect]")).to_contain_text("800 tokens")
-    await expect(charts.get_by_role("img", name="Memory: now 76.3 MB")).to_be_visible()
+    memory = charts.get_by_role("img", name="Memory: now 152.6 MB")
+    await memory.hover(position={"x": 3, "y": 3})
+    await expect(charts.locator(".chart-value")).to_have_text(["1,600", "$1.00", "12 %", "76.3 MB"])
+    await page.mouse.move(0, 0)
+    await expect(charts.locator(".chart-value")).to_have_text(["1,600", "$1.00", "24 %", "152.6 MB"])
 
 
 async def test_keys(demo_server: Server, new_page: NewPage) -> None:
@@ -88,8 +95,8 @@ async def test_keys(demo_server: Server, new_page: NewPage) -> None:
 
 
 async def test_a_new_attempt_begins_anew(demo_server: Server, new_page: NewPage) -> None:
-    """Cards and arrows tell of the last attempt, and say of which; what only an earlier one wrote is marked so, and a
-    run that was stopped when its team had just finished was stopped.
+    """Cards and arrows tell of the last attempt, and say of which; what only an earlier one wrote is marked so. A run
+    that was stopped when its team had just finished was stopped; who was done by then, and nobody else, is done.
     """
     said = {"content": "x", "cause_by": "", "sent_from": ""}
     written = {"version": 1, "size": 1, "sha256": ""}
@@ -130,7 +137,12 @@ async def test_a_new_attempt_begins_anew(demo_server: Server, new_page: NewPage)
     await expect(page.locator(".card.message")).to_have_count(1)
     await expect(page.locator("button.file", has=page.locator(".file-former:visible"))).to_contain_text(["old.md"])
     await expect_status(page, "RUNNING")
-    task.push(event(15, "STATUS", status="CANCELLED", attempt=2))
+    task.push(
+        event(15, "AGENT_START", "Architect"),
+        event(16, "AGENT_COMPLETE", "Architect", summary="The second design"),
+        event(17, "AGENT_START", "Engineer"),
+        event(18, "STATUS", status="CANCELLED", attempt=2),
+    )
     await expect_status(page, "CANCELLED")
-    await expect(page.locator(".agent[data-state=done]")).to_have_count(0)
+    await expect(page.locator(".agent[data-state=done]")).to_contain_text(["The second design"])
     await expect(page.locator(".task")).not_to_contain_text("has finished")

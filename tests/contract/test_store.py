@@ -1,6 +1,7 @@
 """What every Store keeps to. To have another one tested, add how it is opened to `OPENERS`."""
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, closing
@@ -19,6 +20,7 @@ from runner.states import Status
 from runner.store import SqliteStore
 from runner.task import Question
 from runner.usage import Raised, Tally, Usage
+from tests.damage import damaged_database
 from tests.logs import ids, make_commit, make_task, messages
 
 Opener = Callable[[Path], Awaitable[Store]]
@@ -269,6 +271,19 @@ async def test_what_a_search_finds(store: Store) -> None:
         assert "".join(found.snippet) == texts[found.event_id - 1]
 
 
+async def test_a_search_in_documents(store: Store) -> None:
+    """Of the JSON that roles hand on, what people read is found and shown, without what JSON writes around it; what
+    only looks like it is a text like any other."""
+    inner = json.dumps({"Goals": ['Say "hello"', "Grow\nRevision: shrink"], "Unclear": None, "Small": True})
+    texts = [json.dumps({"docs": {"a.json": {"content": inner}}}), '{"Revision of what was cut']
+    await store.append([make_commit(await store.create_task(make_task(), key=None, fingerprint=""), texts)])
+    findings = await store.search_events("task", query="revision", limit=10, before=None)
+    assert ["".join(finding.snippet) for finding in findings.found] == [
+        '{"Revision of what was cut',
+        'docs:\na.json:\ncontent:\nGoals:\nSay "hello"\nGrow\nRevision: shrink\nSmall: true',
+    ]
+
+
 async def test_no_query_is_bad(store: Store) -> None:
     """Whatever a person types is looked for, and never query syntax."""
     await store.append([make_commit(await store.create_task(make_task(), key=None, fingerprint=""), ["zzz"])])
@@ -336,14 +351,15 @@ async def test_what_is_deleted_and_not_purged(store: Store) -> None:
 
 async def test_a_search_for_tasks(store: Store) -> None:
     """Tasks are found by title, prompt and what came of them, with a snippet of where."""
-    result = {"project": "p", "artifacts": [{"path": "p/ledger.py"}], "messages": [{"content": "A plan for badgers"}]}
+    said = '{"Plan":"For badgers"}'
+    result = {"project": "p", "artifacts": [{"path": "p/ledger.py"}], "messages": [{"content": said}]}
     for name, prompt in (("a", "count badgers"), ("b", "something"), ("c", "nothing")):
         await store.create_task(make_task(name, title=f"Task {name}", input_prompt=prompt), key=None, fingerprint="")
     ended = make_commit(await store.get_task("b"), ["x"], status=Status.SUCCEEDED, final_result=result)
     await store.append([ended])
     page = await store.list_tasks(statuses=frozenset(), query="badg", limit=1, cursor=None)
     assert [task.id for task in page.tasks] == ["b"] and page.next_cursor is not None
-    assert "".join(page.snippets["b"]).endswith("A plan for badgers") and page.snippets["b"][1] == "badgers"
+    assert "".join(page.snippets["b"]).endswith("Plan: For badgers") and page.snippets["b"][1] == "badgers"
     assert await _list(store, "badg", 1, page.next_cursor) == ["a"]
     assert await _list(store, "ledger", 9, None, Status.SUCCEEDED) == ["b"]
     assert await _list(store, "ledger", 9, None, Status.FAILED) == []
@@ -594,7 +610,7 @@ async def _refused(path: Path) -> DatabaseUnusable:
     """The error of a file that cannot be used; the file, and what lies beside it, is left as it was."""
     before = {file.name: file.read_bytes() for file in path.parent.iterdir()}
     with pytest.raises(DatabaseUnusable) as refusal:
-        await SqliteStore.open(path)
+        await (await SqliteStore.open(path)).aclose()
     assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == before
     assert str(path) in str(refusal.value)
     return refusal.value
@@ -672,3 +688,10 @@ async def test_the_integrity_of_the_file(tmp_path: Path) -> None:
         assert database.execute("SELECT count(*) FROM events").fetchone() == (100,)
         database.execute("INSERT INTO task_texts (task_texts) VALUES ('integrity-check')")
         assert database.execute("SELECT count(*) FROM task_texts").fetchone() == (2,)
+
+
+async def test_a_damaged_database(tmp_path: Path) -> None:
+    """A database with garbage in the middle is refused, untouched, and says what was found."""
+    path = tmp_path / "tasks.db"
+    await damaged_database(path)
+    assert "btree" in str(await _refused(path))

@@ -34,14 +34,22 @@ async def test_files_are_served_as_they_were_written(api: Api) -> None:
 
 
 async def test_a_download_does_not_run_in_our_origin(api: Api) -> None:
-    """A file is there to be kept: a browser neither shows it, nor guesses its type, nor runs anything of it."""
+    """What holds a model's words is there to be kept: a browser neither shows it, nor guesses its type, nor runs it."""
     task_id = await api.finished()
     path = next(path for path in await _artifacts(api, task_id) if path.endswith("/main.py"))
-    headers = (await api.http.get(f"/api/tasks/{task_id}/artifacts/{path}")).headers
-    assert headers["content-type"] == "text/x-python; charset=utf-8"
-    assert headers["content-disposition"] == "attachment; filename*=UTF-8''main.py"
-    assert headers["x-content-type-options"] == "nosniff"
-    assert "sandbox" in headers.get_list("content-security-policy")
+    files = {
+        f"artifacts/{path}": ("text/x-python; charset=utf-8", "main.py"),
+        f"artifacts/{path}/diff?from=1&to=1": ("text/x-diff; charset=utf-8", "main.py-1-1.diff"),
+        "artifacts.zip": ("application/zip", f"{task_id}.zip"),
+        "export.jsonl": ("application/jsonl", f"{task_id}.jsonl"),
+        "export.html": ("text/html; charset=utf-8", f"{task_id}.html"),
+    }
+    for file, (media_type, name) in files.items():
+        headers = (await api.http.get(f"/api/tasks/{task_id}/{file}")).headers
+        assert headers["content-type"] == media_type
+        assert headers["content-disposition"] == f"attachment; filename*=UTF-8''{name}"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "sandbox" in headers.get_list("content-security-policy"), file
 
 
 async def test_a_part_of_a_file(api: Api) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import psutil
@@ -148,8 +147,9 @@ async def test_a_server_killed_while_a_run_is_stopping(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_the_end_of_the_server(tmp_path: Path, number: signal.Signals) -> None:
-    """Ctrl-C, or SIGTERM, ends the server within 5 s, also with viewers, a long poll and a frozen child; the runs
-    go on at the next start."""
+    """Ctrl-C, or SIGTERM, ends the server, also with viewers and a child that is frozen for ever; the runs go on at the
+    next start.
+    """
     with Server(tmp_path / "data", DEMO_PACE=100) as server:
         async with client(server) as api:
             task_id, frozen = await api.started("hangman"), await api.started("snake")
@@ -159,11 +159,9 @@ async def test_the_end_of_the_server(tmp_path: Path, number: signal.Signals) -> 
             children[-1].send_signal(signal.SIGSTOP)
             async with watch_task(server, task_id) as watcher:
                 await watcher.until("caught_up")
-                began = time.monotonic()
                 server.process.send_signal(number)
                 assert await watcher.to_close() == 1012
                 await until(server.process.poll, lambda code: code is not None)
-                assert time.monotonic() - began < 5
         await gone([forks, *children])
         assert server.process.returncode == 0
         assert server.log == ""
@@ -177,16 +175,14 @@ async def test_the_end_of_the_server(tmp_path: Path, number: signal.Signals) -> 
 
 
 async def test_ctrl_c_with_a_long_poll(tmp_path: Path) -> None:
-    """An open long poll does not hold the server's end back for longer than 5 s."""
+    """The server's end does not wait for a long poll to end by itself."""
     with Server(tmp_path / "data") as server:
         async with client(server) as api:
             task_id = await api.create()
         async with open_request(server, "GET", f"/api/tasks/{task_id}/events?wait=30"):
             await until(lambda: _connections(server), lambda count: count > 0)
-            began = time.monotonic()
             server.process.send_signal(signal.SIGINT)
-            await until(server.process.poll, lambda code: code is not None)
-            assert time.monotonic() - began < 5
+            await until(server.process.poll, lambda code: code is not None)  # it gives up before the poll does
 
 
 def _connections(server: Server) -> int:

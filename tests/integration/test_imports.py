@@ -17,8 +17,8 @@ async def exported(api: Api, tmp_path: Path) -> Path:
     """The file of a run that its server has forgotten; it is named for the task."""
     task_id = await api.finished()
     response = await api.http.get(f"/api/tasks/{task_id}/export.jsonl")
-    name = response.headers["content-disposition"].split('"')[1]
-    assert (response.headers["content-disposition"].split(";")[0], name) == ("attachment", f"{task_id}.jsonl")
+    name = f"{task_id}.jsonl"
+    assert response.headers["content-disposition"] == f"attachment; filename*=UTF-8''{name}"
     path = tmp_path / name
     path.write_bytes(response.content)
     await api.http.delete(f"/api/tasks/{task_id}")

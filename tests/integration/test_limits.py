@@ -12,9 +12,13 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
+from runner.errors import LogFileError, TasksFull
+from runner.limits import RunLimits
 from runner.metagpt.demo.answers import answer as demo_answer
+from runner.task import NewTask
+from tests.children import told_supervisor
 from tests.openai_server import API_KEY, MODEL, OpenAiServer
-from tests.support import DEADLINE, TERMINAL, Server, client, until, watch
+from tests.support import DEADLINE, TERMINAL, Json, Server, client, until, watch
 
 CONNECTIONS = 8
 BODY = 5000  # bytes
@@ -246,14 +250,22 @@ async def test_a_long_upload(impatient: Server) -> None:
         await api.http.delete(f"/api/tasks/{task_id}")
 
         async def slowly() -> AsyncIterator[bytes]:
-            for _ in range(6):
-                await asyncio.sleep(0.25)
+            for _ in range(14):
+                await asyncio.sleep(0.05)
                 yield b" " * BODY
             yield content
 
         headers = {"Content-Type": "application/jsonl"}
         assert (await api.http.post("/api/tasks/import", content=slowly(), headers=headers)).status_code == 201
         await api.http.delete(f"/api/tasks/{task_id}")
+
+
+async def test_a_long_upload_that_is_refused(impatient: Server) -> None:
+    """What goes on coming once it was refused is given up as any other request is."""
+    head = b"POST /api/tasks/import HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9999\r\n\r\n"
+    async with _connection(impatient) as (reader, writer), _dripping(writer, head):
+        assert b" 415 " in await reader.readuntil(b"\r\n")
+        await _until_closed(reader)
 
 
 @pytest.mark.parametrize("sent", [b"", b"\r\n"])
@@ -269,15 +281,24 @@ async def test_a_flood_of_requests(tmp_path: Path) -> None:
     """A client that asks faster than it may, also for WebSockets, is told when to come again, and is served then."""
     with Server(tmp_path / "data", REQUEST_RATE=1) as server:
         async with httpx.AsyncClient(base_url=server.url) as http:
-            responses = await asyncio.gather(*(http.get("/api/tasks") for _ in range(20)))
-            assert {response.status_code for response in responses} == {200, 429}
-            refused = next(response for response in responses if response.status_code == 429)
-            assert refused.json()["code"] == "too_many_requests"
-            async with watch(server) as watcher:
-                assert await watcher.to_close() == 1013
-            assert [frame["code"] for frame in watcher.frames] == ["too_many_requests"]
-            await asyncio.sleep(int(refused.headers["retry-after"]))
-            assert (await http.get("/api/tasks")).status_code == 200
+
+            async def flood() -> Json:
+                """What a WebSocket is told first after many requests at once."""
+                responses = await asyncio.gather(*(http.get("/api/tasks") for _ in range(20)))
+                refused = [response.json()["code"] for response in responses if response.status_code == 429]
+                assert set(refused) == {"too_many_requests"}
+                async with watch(server) as watcher:
+                    frame = await watcher.receive()
+                    assert frame["op"] == "hello" or await watcher.to_close() == 1013
+                return frame
+
+            async def is_served() -> bool:
+                response = await http.get("/api/tasks")
+                await asyncio.sleep(int(response.headers.get("retry-after", 0)))
+                return response.status_code == 200
+
+            assert (await until(flood, lambda frame: frame["op"] != "hello"))["code"] == "too_many_requests"
+            await until(is_served)
 
 
 async def test_frames_that_come_too_fast(tmp_path: Path) -> None:
@@ -377,3 +398,25 @@ async def test_tasks_in_all(tmp_path: Path) -> None:
             assert len(tasks) == TASKS
             await api.http.delete(f"/api/tasks/{tasks[0]['id']}")
             await api.create()
+
+
+async def test_an_import_has_a_place_from_its_start(tmp_path: Path) -> None:
+    """A log that is on its way counts as a task, until it turns out to be none: many at once are no way around it."""
+    begun, come = asyncio.Event(), asyncio.Event()
+
+    async def coming() -> AsyncIterator[bytes]:
+        begun.set()
+        await come.wait()
+        yield b"no log"
+
+    async with told_supervisor(tmp_path, limits=RunLimits(grace=0.2, tasks=1)) as (supervisor, _):
+        importing = asyncio.create_task(supervisor.import_log(coming()))
+        await begun.wait()
+        with pytest.raises(TasksFull):
+            await supervisor.create_task(NewTask(input_prompt="x"))
+        with pytest.raises(TasksFull):
+            await supervisor.import_log(coming())
+        come.set()
+        with pytest.raises(LogFileError):
+            await importing
+        await supervisor.create_task(NewTask(input_prompt="x"))

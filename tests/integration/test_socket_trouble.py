@@ -17,10 +17,12 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from runner.attempt import Llm
 from runner.base import Filter, Page
 from runner.states import Status
 from runner.store import SqliteStore
 from runner.task import NewTask
+from server.app import create_app
 from server.bounds import PIECE_BYTES, WRITE_BUFFER
 from server.hub import Hub
 from server.sockets import Session
@@ -92,6 +94,28 @@ class StalledPeer:
         if message["type"] != "websocket.accept":
             await self._cut.wait()
             raise OSError("the peer is gone")
+
+
+@pytest.mark.parametrize("query", [b"", b"since_event_id=7"])
+async def test_a_peer_that_has_left_before_it_is_refused(tmp_path: Path, query: bytes) -> None:
+    """Who has asked for what there is not, and has left before the answer, is no error of ours."""
+    async with told_supervisor(tmp_path) as (supervisor, _):
+        task = await supervisor.create_task(NewTask(input_prompt="x"))
+        told: list[str] = []
+
+        async def receive() -> Message:
+            return {"type": "websocket.connect"}
+
+        async def send(message: Message) -> None:
+            told.append(message["type"])
+            if message["type"] != "websocket.accept":
+                raise OSError("the peer is gone")
+
+        path = f"/api/tasks/{task.id if query else 'unknown'}/events"
+        scope = {"type": "websocket", "scheme": "ws", "path": path, "query_string": query}
+        scope |= {"headers": [(b"host", b"localhost")], "client": ("127.0.0.1", 1)}
+        await create_app(supervisor, llm=Llm(), gate=loopback_gate())(scope, receive, send)
+        assert told == ["websocket.accept", "websocket.send"]
 
 
 async def test_a_stalled_peer_that_is_cut_off(tmp_path: Path) -> None:

@@ -1,11 +1,14 @@
 """What is made of a look at known vulnerabilities, and of the lock that it looks at."""
 
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 
-from tests.audit import ROOT, Accepted, Report, accepted, judge
+from tests.audit import ROOT, Accepted, Report, accepted, judge, main
 
 FOUND = {"id": "PYSEC-1", "aliases": ["CVE-1"], "fix_versions": ["1.1"]}
 
@@ -34,6 +37,43 @@ def test_what_was_not_looked_up_is_told() -> None:
     """A package that the service does not know is not taken for a sound one."""
     verdict = judge(report({"name": "a", "skip_reason": "not found"}, {"name": "b", "vulns": []}), [])
     assert verdict.lines == ["1 of 2 packages could be looked up.", "Not looked up: a"]
+
+
+def test_where_nothing_was_looked_up_the_reason_is_told() -> None:
+    """Where the service knows of no package at all, nobody takes that for good news, nor is it a failure."""
+    verdict = judge(report({"name": "a", "skip_reason": "not found"}, {"name": "b", "skip_reason": "not found"}), [])
+    assert verdict.passes
+    assert verdict.lines == [
+        "0 of 2 packages could be looked up.",
+        "So nothing is known of any of them. Of the first: not found",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("says", "status", "told"),
+    [
+        ('echo \'{"dependencies": [{"name": "a", "vulns": [{"id": "PYSEC-0"}]}]}\'; exit 1', 1, "a : PYSEC-0"),
+        ('echo \'{"dependencies": [{"name": "a", "vulns": []}]}\'', 0, "1 of 1 packages could be looked up"),
+        ("echo no route to the service >&2; exit 1", 0, "Nothing could be looked up: no route to the service"),
+        ("exit 1", 0, "Nothing could be looked up: it said nothing"),
+    ],
+    ids=["found", "nothing found", "no answer", "silence"],
+)
+def test_what_fails(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    says: str,
+    status: int,
+    told: str,
+) -> None:
+    """What is found fails, and nothing else does; whatever pip-audit has said instead of an answer is told."""
+    program = tmp_path / "pip-audit"
+    program.write_text(f"#!/bin/sh\n{says}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "argv", ["audit", str(program)])
+    assert main() == status
+    assert told in capsys.readouterr().out
 
 
 def test_the_accepted_ones_can_be_read() -> None:

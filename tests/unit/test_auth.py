@@ -2,6 +2,7 @@
 
 import hmac
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,12 @@ def test_a_login_ends(auth: TokenAuth, token: str, monkeypatch: pytest.MonkeyPat
     assert not auth.holds(passed)
     with pytest.raises(NotAuthenticated):
         auth.recognise(authorization=None, cookie=login.cookie)
+
+
+def test_a_login_ends_with_its_token(tmp_path: Path) -> None:
+    """A browser is told to forget the cookie of a token when that expires."""
+    token, _ = TokenFile(tmp_path / "tokens.json").create(AccessRole.VIEWER, timedelta(hours=1))
+    assert 0 < TokenAuth(TokenFile(tmp_path / "tokens.json")).log_in(token).max_age <= 3600
 
 
 @pytest.mark.parametrize("by_cookie", [True, False])

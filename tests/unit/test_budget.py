@@ -11,10 +11,9 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from runner.attempt import Answer, Checkpoint, answered_key
-from runner.events import EventType
+from runner.attempt import Answer, Checkpoint, Synced, answered_key
 from runner.metagpt.budget import Budget
-from runner.metagpt.channel import HIGH_WATER, Channel
+from runner.metagpt.channel import Channel
 from runner.metagpt.failures import Unanswered
 from runner.metagpt.run import Run
 from runner.redact import Redactor
@@ -24,15 +23,22 @@ from tests.support import DEADLINE
 
 
 class Desk:
-    """A run that has used something, and the person who is asked about it."""
+    """A run that has used something, the person who is asked about it, and the log.
+
+    takes: set while the log takes what comes; waited_for: set once it does not, and the run waits for that.
+    """
 
     def __init__(self, workspace: Path) -> None:
         self._workspace = workspace
         self._theirs, self._ours = socket.socketpair()
         self._theirs.setblocking(False)
-        self._channel = Channel(self._ours, Redactor([]), on_command=lambda command: None, on_gone=lambda: None)
-        self.lines: list[dict[str, Any]] = []
-        self._rest = b""
+        self._channel = Channel(self._ours, Redactor([]), on_word=lambda word: None, on_gone=lambda: None)
+        self.takes = asyncio.Event()
+        self.takes.set()
+        self.waited_for = asyncio.Event()
+        self._lines: list[dict[str, Any]] = []
+        self._questions: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._reading = asyncio.create_task(self._read())
 
     def budget(
         self, *, unpriced: str | None = None, used: Usage, checkpoint: Checkpoint | None = None, **options: Any
@@ -44,16 +50,8 @@ class Desk:
 
     async def asked(self) -> dict[str, Any]:
         """The payload of the next question."""
-        while True:
-            async with asyncio.timeout(DEADLINE):
-                received = await asyncio.get_running_loop().sock_recv(self._theirs, 1 << 20)
-            *whole, self._rest = (self._rest + received).split(b"\n")
-            lines = [json.loads(line) for line in whole]
-            self.lines += lines
-            for line in lines:
-                if line.get("event_type") == "INPUT_REQUEST":
-                    payload: dict[str, Any] = line["payload"]
-                    return payload
+        async with asyncio.timeout(DEADLINE):
+            return await self._questions.get()
 
     async def answer(self, *answers: str) -> list[str]:
         """Answer the next questions; the questions."""
@@ -66,15 +64,26 @@ class Desk:
 
     async def told(self) -> list[dict[str, Any]]:
         """All that the run has sent."""
-        await asyncio.sleep(0)
-        while True:
-            try:
-                received = self._theirs.recv(1 << 20)
-            except BlockingIOError:
-                return self.lines
-            self.lines += [json.loads(line) for line in received.splitlines()]
+        await self._channel.sync()
+        return self._lines
+
+    async def _read(self) -> None:
+        loop, rest = asyncio.get_running_loop(), b""
+        while received := await loop.sock_recv(self._theirs, 1 << 20):
+            *whole, rest = (rest + received).split(b"\n")
+            for line in map(json.loads, whole):
+                if line.get("op") == "sync":
+                    if not self.takes.is_set():
+                        self.waited_for.set()
+                    await self.takes.wait()
+                    await loop.sock_sendall(self._theirs, msgspec.json.encode(Synced(number=line["number"])) + b"\n")
+                    continue
+                self._lines.append(line)
+                if line.get("event_type") == "INPUT_REQUEST":
+                    self._questions.put_nowait(line["payload"])
 
     def close(self) -> None:
+        self._reading.cancel()
         self._channel.close()
         self._ours.close()
         self._theirs.close()
@@ -97,15 +106,19 @@ async def test_below_the_budgets(desk: Desk) -> None:
     assert await desk.told() == []
 
 
-async def test_what_is_used_up_while_there_is_no_room_to_tell(desk: Desk) -> None:
-    """Who has waited until the log takes more is not let through a budget that another role has reached meanwhile."""
+async def test_a_log_that_takes_nothing(desk: Desk) -> None:
+    """No call is begun before those before it are in the log; nor is it let through a budget that another role has
+    reached meanwhile.
+    """
     budget = desk.budget(used=used(0, 999), budget_tokens=1000)
-    desk.run.channel.emit(EventType.LOG, {"message": "x" * (2 * HIGH_WATER)})
+    desk.takes.clear()
     allowing = asyncio.create_task(budget.allow())
-    await asyncio.sleep(0)
-    desk.run.usage = used(0, 1000)
-    assert "1,000 tokens" in (await desk.asked())["question"]
+    async with asyncio.timeout(DEADLINE):
+        await desk.waited_for.wait()
     assert not allowing.done()
+    desk.run.usage = used(0, 1000)
+    desk.takes.set()
+    assert "1,000 tokens" in (await desk.asked())["question"]
     allowing.cancel()
 
 

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from runner.attempt import Alive, BudgetRaised, OpenQuestion
+from runner.attempt import BudgetRaised, OpenQuestion, Sync
 from runner.base import Commit, Load, Place
 from runner.errors import AlreadyAnswered, Conflict
 from runner.events import EventType, hence, now
@@ -433,12 +433,29 @@ async def test_a_child_that_is_alive(tmp_path: Path) -> None:
     async with told_supervisor(tmp_path, limits=RunLimits(grace=0.2, silence=0.2)) as (supervisor, forks):
         stage = Stage(supervisor, forks)
         child = await stage.child()
-        for _ in range(30):
-            child.note(Alive())
+        for number in range(30):
+            child.note(Sync(number=number))
             await asyncio.sleep(0.02)
         child.finish()
         assert (await stage.end()).status is Status.SUCCEEDED
         assert await stage.kinds() == ["STATUS", "STATUS", "RESULT", "STATUS"]
+
+
+async def test_what_is_in_the_log(tmp_path: Path) -> None:
+    """A child that asks is told that what it has said is in the log once it is, and not before."""
+    gate = Gate()
+    async with told_supervisor(tmp_path, kind=gate.store()) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        child = await stage.child()
+        await stage.until(Status.RUNNING)
+        gate.open.clear()
+        child.emit_and_sync(EventType.LOG, {"message": "before"})
+        await gate.reached.wait()
+        early, _, _ = select.select([child._theirs], [], [], 0)
+        gate.open.set()
+        assert await child.received() == {"op": "synced", "number": 1} and not early
+        child.finish()
+        await stage.end()
 
 
 async def test_the_time_limit(stage: Stage) -> None:
@@ -636,14 +653,14 @@ async def test_losses_of_a_run_that_comes_further(stage: Stage) -> None:
 
 async def test_the_time_limit_while_a_person_is_asked(stage: Stage) -> None:
     """The time of a run stands still while a person is asked, and goes on after the answer."""
-    child = await stage.child(timeout_s=0.4)
+    child = await stage.child(timeout_s=1)
     child.emit(EventType.INPUT_REQUEST, QUESTION)
     await stage.until(Status.WAITING)
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(1.1)
     assert (await stage.task()).status is Status.WAITING
     await stage.supervisor.answer(stage.task_id, "r1", "approve")
     assert (await stage.task()).status is Status.RUNNING
-    assert (await stage.end()).reason == "The time limit of 0.4 s was reached."
+    assert (await stage.end()).reason == "The time limit of 1 s was reached."
 
 
 async def test_what_earlier_attempts_have_used(stage: Stage) -> None:

@@ -71,7 +71,27 @@ def test_revoking(tmp_path: Path) -> None:
         file.revoke(first.id)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"{}", b'[{"id": "x"}]', b"\xff"])
+def test_what_was_left_behind(tmp_path: Path) -> None:
+    """What lies where the new file is written, for everybody to write, does not become the file."""
+    file, left = tmp_path / "tokens.json", tmp_path / "tokens.json.new"
+    left.touch()
+    left.chmod(0o666)
+    TokenFile(file).create(AccessRole.VIEWER, None)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def _kept(**changed: str) -> bytes:
+    token = {"id": "x", "role": "viewer", "sha256": "0" * 64, "created_at": "2026-01-01T00:00:00Z", "expires_at": None}
+    return json.dumps([token | changed]).encode()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"{", b"{}", b'[{"id": "x"}]', b"\xff"),
+        *(_kept(role="admin"), _kept(sha256="\xe4" * 64), _kept(expires_at="2027-01-01T00:00:00")),
+    ],
+)
 def test_a_file_that_is_none(tmp_path: Path, content: bytes) -> None:
     """A file that holds something else is refused by its name, and left as it is."""
     file = tmp_path / "tokens.json"

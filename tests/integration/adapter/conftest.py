@@ -36,7 +36,7 @@ async def start(fork_server: ForkServer, workspace: Path) -> AsyncIterator[Start
     yield start
     for attempt in attempts:
         attempt.child.signal(signal.SIGKILL)
-        attempt.child.close()
+        await attempt.close()
 
 
 @pytest.fixture

@@ -3,11 +3,12 @@
 import json
 import os
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
 
-from runner import landlock, seccomp
+from runner import landlock, mounts, seccomp
 from runner.attempt import Llm
 from runner.metagpt import limits
 from runner.metagpt.demo.answers import answer as demo_answer
@@ -17,7 +18,8 @@ from tests.openai_server import OpenAiServer
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.skipif(
-        landlock.abi() < landlock.SCOPE_ABI or not seccomp.available(), reason="this kernel cannot confine programs"
+        landlock.abi() < landlock.SCOPE_ABI or not seccomp.available() or not mounts.available(),
+        reason="this system cannot confine programs",
     ),
 ]
 
@@ -29,6 +31,9 @@ outside, data, server = {outside!r}, {data!r}, {server}
 victim, secret, parent = f"{{outside}}/victim", f"{{data}}/secret", os.getppid()
 os.symlink(outside, "way-out")
 open("mine", "w").close()
+os.chmod("mine", 0o750)
+os.utime("mine", (1, 1))
+readable = os.open(os.__file__, os.O_RDONLY)
 
 
 def ptrace(pid):
@@ -48,6 +53,12 @@ attacks = {{
     "empty": lambda: os.truncate(victim, 0),
     "remove": lambda: os.unlink(victim),
     "remove a folder": lambda: os.rmdir(f"{{outside}}/empty"),
+    "mode": lambda: os.chmod(victim, 0o666),
+    "mode by a link": lambda: os.chmod("way-out/victim", 0o666),
+    "mode of what can be read": lambda: os.fchmod(readable, os.fstat(readable).st_mode),
+    "owner": lambda: os.chown(victim, os.getuid(), os.getgid()),
+    "times": lambda: os.utime(victim, (1, 1)),
+    "attributes": lambda: os.setxattr(victim, "user.attribute", b"x"),
     "make a folder": lambda: os.mkdir(f"{{outside}}/folder"),
     "make a link": lambda: os.symlink("/", f"{{outside}}/link"),
     "make a pipe": lambda: os.mkfifo("pipe"),
@@ -101,8 +112,11 @@ for name, attack in attacks.items():
         results[name] = "done"
     except OSError as error:
         results[name] = errno.errorcode[error.errno]
-rights = [line.split() for line in open("/proc/self/status") if line.startswith(("Cap", "NoNewPrivs"))]
-print(json.dumps({{"attacks": results, "variables": sorted(os.environ), "rights": rights}}))
+rights = [line.split() for line in open("/proc/self/status") if line.startswith({rights})]
+mine = os.stat("mine")
+print(json.dumps({{
+    "attacks": results, "variables": sorted(os.environ), "rights": rights, "mine": [mine.st_mode, mine.st_mtime]
+}}))
 ```"""
 
 # Takes all it can get, of one thing after another.
@@ -129,8 +143,8 @@ while True:
         time.sleep(300)
 ```"""
 
-DENIED = {"EACCES", "EPERM", "EXDEV"}
-RIGHTS = {"CapInh:": 0, "CapPrm:": 0, "CapEff:": 0, "CapBnd:": 0, "CapAmb:": 0, "NoNewPrivs:": 1}
+DENIED = {"EACCES", "EPERM", "EXDEV", "EROFS"}
+RIGHTS = {"CapInh:": 0, "CapPrm:": 0, "CapEff:": 0, "CapAmb:": 0, "NoNewPrivs:": 1}
 
 
 def qa_writes(script: str) -> OpenAiServer:
@@ -143,12 +157,15 @@ def qa_writes(script: str) -> OpenAiServer:
 async def test_a_program_gets_nowhere(start: Start, tmp_path: Path, workspace: Path) -> None:
     """A generated program can neither write, read, look nor talk outside of its workspace, and finds no key."""
     (tmp_path / "victim").write_text("untouched")
+    made = (tmp_path / "victim").stat()
     (tmp_path / "empty").mkdir()
     shutil.copy(shutil.which("true") or "", tmp_path / "program")
     (workspace.parent / "secret").parent.mkdir(parents=True)
     (workspace.parent / "secret").write_text("of another task")
     before = sorted(os.listdir(tmp_path))
-    script = ATTACKER.format(outside=str(tmp_path), data=str(workspace.parent), server=os.getpid())
+    script = ATTACKER.format(
+        outside=str(tmp_path), data=str(workspace.parent), server=os.getpid(), rights=tuple(RIGHTS)
+    )
     with qa_writes(script) as server:
         attempt = await start(llm=Llm(config=server.config()), run_tests=True)
         ran = await attempt.until("ACTION_COMPLETE", lambda payload: payload["action"] == "RunCode")
@@ -159,8 +176,14 @@ async def test_a_program_gets_nowhere(start: Start, tmp_path: Path, workspace: P
     assert got_somewhere in ({}, {"read keys of the system": "ENOENT"})  # not every system has this folder
     assert {name: int(value, 16) for name, value in told["rights"]} == RIGHTS
     assert not [name for name in told["variables"] if "KEY" in name or name.startswith("METAGPT_LIVE_LLM")]
+    assert told["mine"] == [stat.S_IFREG | 0o750, 1]
     assert (tmp_path / "victim").read_text() == "untouched"
+    assert _but_reading((tmp_path / "victim").stat()) == _but_reading(made)
     assert sorted(os.listdir(tmp_path)) == before
+
+
+def _but_reading(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_mode, found.st_uid, found.st_gid, found.st_mtime_ns, found.st_ctime_ns
 
 
 async def test_a_program_cannot_take_the_machine(start: Start) -> None:

@@ -197,10 +197,8 @@ async def test_a_silent_endpoint_times_out(start: Start, server: OpenAiServer) -
     """A call is given up after the configured time, and tried again."""
     server.script.append(Hang())
     attempt = await start(llm=Llm(config=server.config(timeout=1)))
-    began = time.monotonic()
     failed = await attempt.until("LLM_CALL")
     assert failed["error"] == f"The LLM endpoint {server.url} did not answer within 1 s."
-    assert time.monotonic() - began < 3
     assert await attempt.end() == 0
 
 
@@ -295,12 +293,17 @@ async def test_the_key_is_in_no_event(start: Start, server: OpenAiServer) -> Non
     assert "[redacted]" in attempt.fatal["message"]
 
 
-async def test_a_wrong_configuration_is_an_error_without_the_key(start: Start, server: OpenAiServer) -> None:
-    """A configuration that MetaGPT refuses ends the run with a fatal error, which does not show the key."""
-    attempt = await start(llm=Llm(config=server.config(api_type="no-such-provider")))
+@pytest.mark.parametrize(
+    ("field", "value"), [("api_type", "no-such-provider"), ("api_key", 987654321987654321), ("proxy", [API_KEY * 5])]
+)
+async def test_a_wrong_configuration_is_an_error_without_the_key(
+    start: Start, server: OpenAiServer, field: str, value: object
+) -> None:
+    """A configuration that MetaGPT refuses ends the run with an error that names the field, and shows no key of it."""
+    attempt = await start(llm=Llm(config=server.config(**{field: value})))
     assert await attempt.end() == 1
-    assert "no-such-provider" in attempt.fatal["message"]
-    assert API_KEY not in str(attempt.events)
+    assert attempt.fatal["message"].startswith(f"MetaGPT refuses the configuration of the model: {field}: ")
+    assert not [part for part in (API_KEY[:12], "987654321") if part in str(attempt.events)]
 
 
 async def test_a_provider_that_is_not_installed_is_named(start: Start, server: OpenAiServer) -> None:

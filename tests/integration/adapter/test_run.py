@@ -235,7 +235,7 @@ async def test_ends_with_its_supervisor(start: Start, server: OpenAiServer) -> N
     server.script.append(Hang())
     attempt = await start(llm=Llm(config=server.config()))
     await asyncio.to_thread(server.asked.wait)
-    attempt.child.close()
+    await attempt.close()
     assert await attempt.child.exited == -signal.SIGKILL
 
 
