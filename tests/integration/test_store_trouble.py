@@ -165,6 +165,26 @@ async def test_what_is_not_written_when_the_server_ends(trouble: Trouble) -> Non
     assert [type(outcome) for outcome in outcomes] == [StorageUnavailable, StorageUnavailable]
 
 
+class Refusing(SqliteStore):
+    """A store that cannot write, and counts how often it was to."""
+
+    asked = 0
+
+    async def append(self, commits: Sequence[Commit]) -> list[bool]:
+        self.asked += 1
+        raise sqlite3.OperationalError("database is locked")
+
+
+async def test_an_end_that_waits_for_a_lock_once(tmp_path: Path) -> None:
+    """A server that ends has the events of all its runs wait for a lock together, not one after another."""
+    async with aclosing(await Refusing.open(tmp_path / "tasks.db")) as store, recorder.Recorder(store) as writer:
+        writer.hurry()
+        done = [writer.append(make_task(task_id), [])[1] for task_id in ("one", "another")]
+        outcomes = await asyncio.gather(*done, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [StorageUnavailable, StorageUnavailable]
+    assert store.asked == 1
+
+
 class Choosy(SqliteStore):
     """A store that cannot write some words."""
 
