@@ -205,7 +205,7 @@ class Supervisor:
             await self._store.delete_task(task_id)
         self._recorder.announce(Deleted(task_id))
         await asyncio.to_thread(discard, self._folder / task_id)
-        await self._purge()
+        await self._store.purge()
 
     async def expire(self, before: str) -> list[str]:
         """Delete the events, not the tasks, of runs that ended before a time (RFC 3339 UTC); of these the task ids."""
@@ -320,7 +320,7 @@ class Supervisor:
         """
         for task_id in await self._deleted():
             await asyncio.to_thread(discard, self._folder / task_id)
-        await self._purge()
+        await self._store.purge()
         for folder in unfinished:
             try:
                 await self._store.get_task(folder.name)
@@ -335,12 +335,6 @@ class Supervisor:
         except sqlite3.Error as error:
             _log.error("what was deleted, and is there still, could not be found out (%s); the next start will", error)
             return []
-
-    async def _purge(self) -> None:
-        try:
-            await self._store.purge()
-        except sqlite3.Error as error:  # they are deleted all the same, and found by nobody
-            _log.error("what deleted tasks take could not be freed (%s); the next start will", error)
 
     async def resume_queue(self) -> None:
         """Go on with the tasks that the last server left queued."""
