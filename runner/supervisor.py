@@ -6,10 +6,10 @@ import logging
 import secrets
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 from structlog.contextvars import bound_contextvars
@@ -60,6 +60,8 @@ _IMPORTED = "The task was imported: it shows a run of another server, and cannot
 _NOT_WRITTEN = "Nothing is left of this run, but its end could not be written. The next start of the server will do so."
 
 _log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 
 class Supervisor:
@@ -158,10 +160,13 @@ class Supervisor:
             created_at=now(),
             continues=new.continues,
         )
+        return await _whole(self._create(task, key, fingerprint))
+
+    async def _create(self, task: Task, key: str | None, fingerprint: str) -> Task:
         kept = None
         try:
-            if new.continues is not None:
-                task = await self._continued(task, new.continues)
+            if task.continues is not None:
+                task = await self._continued(task, task.continues)
             async with self._creation:
                 await self._check_room()
                 kept = await self._store.create_task(task, key=key, fingerprint=fingerprint)
@@ -197,6 +202,9 @@ class Supervisor:
         return await self._store.list_tasks(statuses=statuses, query=query, limit=limit, cursor=cursor)
 
     async def delete_task(self, task_id: str) -> None:
+        await _whole(self._delete(task_id))
+
+    async def _delete(self, task_id: str) -> None:
         await self._check_writable(task_id)
         async with self._admission:
             run = await self._dispatcher.active_run_of(task_id)
@@ -401,3 +409,8 @@ class Supervisor:
             on_waiting=self._dispatcher.reseat,
             keeping=self._keeping,
         )
+
+
+async def _whole(work: Coroutine[Any, Any, _T]) -> _T:
+    """The outcome of what goes on to its end also when whoever has asked for it waits no more."""
+    return await asyncio.shield(asyncio.create_task(work))

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from runner import database, recorder
-from runner.base import Change, Commit, Filter
+from runner.base import Change, Commit, Deleted, Filter
 from runner.errors import Conflict, StorageUnavailable
 from runner.events import EventType
 from runner.states import TERMINAL, Status
@@ -163,6 +163,31 @@ async def test_what_is_not_written_when_the_server_ends(trouble: Trouble) -> Non
         await trouble.supervisor.aclose()
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [StorageUnavailable, StorageUnavailable]
+
+
+async def test_what_is_written_for_somebody_who_goes(tmp_path: Path) -> None:
+    """All others hear of a task that was made, or deleted, for somebody who waits for that no more."""
+    waiting: list[asyncio.Task[Any]] = []
+
+    class Abandoned(SqliteStore):
+        async def create_task(self, task: Task, *, key: str | None, fingerprint: str) -> Task:
+            waiting[-1].cancel()
+            return await super().create_task(task, key=key, fingerprint=fingerprint)
+
+        async def delete_task(self, task_id: str) -> None:
+            waiting[-1].cancel()
+            await super().delete_task(task_id)
+
+    async with told_supervisor(tmp_path, kind=Abandoned) as (supervisor, _):
+        heard: list[Change] = []
+        supervisor.watch(heard.append)
+        waiting.append(asyncio.create_task(supervisor.create_task(NewTask(input_prompt="x"))))
+        made = await until(lambda: heard[-1:])
+        assert isinstance(made[0], Commit)
+        waiting.append(asyncio.create_task(supervisor.delete_task(made[0].task.id)))
+        assert await until(lambda: heard[1:]) == [Deleted(made[0].task.id)]
+        await asyncio.wait(waiting)
+        assert all(one.cancelled() for one in waiting)
 
 
 class Refusing(SqliteStore):
