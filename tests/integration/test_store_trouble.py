@@ -235,6 +235,23 @@ async def test_an_event_that_cannot_be_written(tmp_path: Path) -> None:
         assert ends(await first.log()) == [(1, "FAILED")]
 
 
+async def test_a_task_that_cannot_be_queued(tmp_path: Path) -> None:
+    """Whoever starts it is told; it does not wait in the queue, and can be started later."""
+
+    class Closed(Choosy):
+        words: tuple[bytes, ...] = (b"QUEUED",)
+
+    async with told_supervisor(tmp_path, kind=Closed) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        with pytest.raises(sqlite3.IntegrityError):
+            await stage.start()
+        assert supervisor.load().queued == 0
+        Closed.words = ()
+        await supervisor.start_task(stage.task_id)
+        (await forks.child()).finish()
+        assert (await stage.end()).status is Status.SUCCEEDED
+
+
 class Endless(Choosy):
     """A store that cannot write how a run ends."""
 
