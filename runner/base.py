@@ -214,7 +214,8 @@ class Store(Protocol):
     async def import_task(self, task: Task, start: Digest, batches: AsyncIterator[Sequence[Placed]]) -> None:
         """Keep a task that has ended elsewhere, with its events: all, or none if the iterator raises.
 
-        start: the running hash before the first of them. What is left of one that was not kept is `purge`'s to free.
+        start: the running hash before the first of them. What is left of one that was not kept is `purge`'s to free,
+        and in nobody's way meanwhile.
         Raises `TaskExists`.
         """
 
@@ -236,7 +237,9 @@ class Store(Protocol):
         """The ids that deleted tasks had, as long as `purge` has not freed what they take."""
 
     async def purge(self) -> None:
-        """Free what deleted tasks take, step by step."""
+        """Free what deleted tasks take, and imports that were given up, step by step; what cannot be freed now is left
+        for the next time, as it is found by nobody.
+        """
 
     async def append(self, commits: Sequence[Commit]) -> list[bool]:
         """Append to logs in one transaction, and say of each commit whether it was taken.

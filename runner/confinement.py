@@ -19,6 +19,7 @@ import os
 import resource
 import shutil
 import ssl
+import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
@@ -67,7 +68,7 @@ class Cell:
     def enter(self) -> None:
         """Hold in this process, which must have no other threads yet, and all that it starts from now on."""
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # the key is in its memory
-        if mounts.available():
+        if has_mounts():
             mounts.enter(self._workspace)
         if self._prctl is not None:
             self._prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
@@ -89,9 +90,18 @@ class Cell:
 
 def prepare() -> None:
     """Find out what takes milliseconds: before the forks that need it."""
-    mounts.available()
+    has_mounts()
     for allow_network in (False, True):
         _needed(allow_network)
+
+
+@functools.cache
+def has_mounts() -> bool:
+    """Whether this system gives a process of this user mounts of its own; another process tries it out, once."""
+    if sys.platform != "linux":
+        return False
+    command = [sys.executable, "-I", "-S", mounts.__file__, os.path.dirname(mounts.__file__)]
+    return subprocess.run(command, capture_output=True).returncode == 0
 
 
 def weaknesses(confinement: Confinement) -> list[str]:
@@ -106,7 +116,7 @@ def weaknesses(confinement: Confinement) -> list[str]:
         found.append("The programs that a run starts can empty files of yours: to stop that needs Linux 6.2.")
     if version < landlock.SCOPE_ABI:
         found.append("The programs that a run starts can end other programs of yours: to stop that needs Linux 6.12.")
-    if not mounts.available():
+    if not has_mounts():
         found.append(
             "The programs that a run starts can change the mode, the owner and the times of your files: to stop that "
             "needs Linux 5.12, and namespaces that this user may make."
@@ -115,7 +125,7 @@ def weaknesses(confinement: Confinement) -> list[str]:
         needed = "to stop that needs seccomp, of Linux on x86-64, arm64 or riscv64."
         found.append(
             "The programs that a run starts can take memory that is not counted, use what the system keeps for other "
-            f"programs of yours, and multiply faster than they are ended: {needed}"
+            f"programs of yours, change the limits of those, and multiply faster than they are ended: {needed}"
         )
         if not confinement.allow_network:
             found.append(f"The programs that a run starts have the network, though it is not allowed: {needed}")

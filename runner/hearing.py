@@ -9,12 +9,13 @@ from runner.attempt import Note
 from runner.errors import ChildLost
 from runner.events import EventType
 from runner.files import Artifact
+from runner.payloads import PAYLOADS, partial
+from runner.task import Question
 
 # Only the supervisor may say these; from a child they would be lies about the task.
 _SUPERVISORS_OWN = frozenset({EventType.STATUS, EventType.RESOURCE, EventType.INPUT_RESPONSE})
 
 _NOTE_START = b'{"op":'  # an event starts with its timestamp
-_BRACE = ord("{")
 
 
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -31,13 +32,37 @@ class _Made(msgspec.Struct, frozen=True):
     artifacts: list[Artifact] = []
 
 
-class _Result(msgspec.Struct, frozen=True):
+# An excerpt, which names the `whole`, is the supervisor's to make.
+class _Artifact(Artifact, frozen=True, kw_only=True):
+    message: str = ""
+    whole: None = None
+
+
+class _InputRequest(Question, frozen=True, kw_only=True):
+    message: str = ""
+    whole: None = None
+
+
+class _Result(msgspec.Struct, frozen=True, kw_only=True):
     """Of the payload of a RESULT, what leads to files."""
 
     final_result: _Made
+    message: str = ""
+    whole: None = None
 
 
 Heard = tuple[bytes, Line]
+
+# What is there is of the type that its readers rely on; of these three, nothing of it may be missing.
+_STRICT = {
+    EventType.ARTIFACT: _Artifact,
+    EventType.INPUT_REQUEST: _InputRequest,
+    EventType.RESULT: _Result,
+}
+_check_payload = {
+    event_type: msgspec.json.Decoder(_STRICT.get(event_type) or partial(kind)).decode
+    for event_type, kind in PAYLOADS.items()
+}
 
 decode_artifact = msgspec.json.Decoder(Artifact).decode
 decode_result = msgspec.json.Decoder(_Result).decode
@@ -63,7 +88,7 @@ def heard(lines: Iterable[bytes]) -> list[Heard]:
     """The lines of a child as events. Raises `ChildLost` for what is none."""
     try:
         return [(line, _event(line)) for line in lines]
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise _not_understood(error) from error
 
 
@@ -72,8 +97,10 @@ def _event(line: bytes) -> Line:
     event = _decode_line(line)
     if event.event_type in _SUPERVISORS_OWN:
         raise msgspec.ValidationError(f"It sent an event of type {event.event_type}")
-    if memoryview(event.payload)[0] != _BRACE:
-        raise msgspec.ValidationError("Expected `object` - at `$.payload`")
+    try:
+        _check_payload[event.event_type](event.payload)
+    except msgspec.ValidationError as error:
+        raise msgspec.ValidationError(f"{event.event_type}: {error}") from error
     return event
 
 

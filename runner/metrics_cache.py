@@ -6,9 +6,9 @@ import msgspec
 
 from runner.base import Filter, Store
 from runner.measures import TaskMetrics
+from runner.metrics import read_metrics
 from runner.states import TERMINAL
 from runner.task import Task
-from runner.timeline import read_metrics
 
 _MOST = 100
 

@@ -7,15 +7,12 @@ them, like all else, while in the one folder they change as they should.
 
 So the process gets mounts of its own (mount_namespaces(7)), which takes rights that only root has; anybody else has
 them in a user namespace of their own, where the system allows that. It must be tried out: some make the namespace, and
-give no rights in it.
+give no rights in it. For that this file is also a program, and imports little, so that it takes a few milliseconds.
 """
 
 import ctypes
-import functools
 import os
-import subprocess
 import sys
-from pathlib import Path
 
 _MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE = 442, -100, 0x8000  # the same on every architecture
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
@@ -23,6 +20,8 @@ _BIND_WITH_ALL_BELOW = 0x1000 | 0x4000  # MS_BIND, MS_REC
 _PRIVATE = 1 << 18  # MS_PRIVATE: what is mounted in one namespace does not appear in the other
 _READ_ONLY = 1  # MOUNT_ATTR_RDONLY
 _CAPABILITY_VERSION = 0x20080522  # _LINUX_CAPABILITY_VERSION_3
+
+Folder = str | os.PathLike[str]
 
 
 class _MountAttr(ctypes.Structure):
@@ -34,16 +33,7 @@ class _MountAttr(ctypes.Structure):
     )
 
 
-@functools.cache
-def available() -> bool:
-    """Whether this system lets this user do it; another process tries it out, once."""
-    if sys.platform != "linux":
-        return False
-    command = [sys.executable, "-I", "-S", __file__, str(Path(__file__).parent)]
-    return subprocess.run(command, capture_output=True).returncode == 0
-
-
-def enter(folder: Path) -> None:
+def enter(folder: Folder) -> None:
     """Keep this process, which must have no other threads yet, and all that it starts, to one folder.
 
     folder: without symbolic links in its path. Raises `OSError`; then the process is good for nothing any more.
@@ -63,10 +53,11 @@ def _be_root_here(libc: ctypes.CDLL) -> None:
     user, group = os.geteuid(), os.getegid()
     _done(libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS))
     for file, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
-        Path("/proc/self", file).write_text(text)
+        with open(f"/proc/self/{file}", "w") as written:
+            written.write(text)
 
 
-def _mount(libc: ctypes.CDLL, folder: Path) -> None:
+def _mount(libc: ctypes.CDLL, folder: Folder) -> None:
     """Make all mounts read-only but one of the folder."""
     name = os.fsencode(folder)
     _change(libc, b"/", _MountAttr(set=_READ_ONLY, propagation=_PRIVATE))
@@ -87,4 +78,4 @@ def _done(result: int) -> None:
 
 
 if __name__ == "__main__":
-    enter(Path(sys.argv[1]))
+    enter(sys.argv[1])

@@ -1,4 +1,4 @@
-"""What readers rely on in the payloads of events: looked at in a log that comes from elsewhere, not in our own.
+"""What readers rely on in the payloads of events: looked at in a log from elsewhere, and in what a run tells.
 
 A payload may hold more than this.
 """
@@ -155,3 +155,10 @@ PAYLOADS: Mapping[EventType, type[msgspec.Struct]] = MappingProxyType(
         EventType.RESULT: _Result,
     }
 )
+
+
+def partial(kind: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """A payload in which anything may be missing, and what is there is of the same type; it is no excerpt."""
+    fields = {field.name: field.type for field in msgspec.structs.fields(kind)} | {"whole": None}
+    types = [(name, type | msgspec.UnsetType, msgspec.UNSET) for name, type in fields.items()]
+    return msgspec.defstruct(kind.__name__, types)

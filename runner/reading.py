@@ -11,12 +11,14 @@ _PAGE = 1000  # events
 _PAGE_BYTES = 4 * 1024 * 1024
 
 
-async def pages(store: Store, task_id: str, wanted: Filter, *, through: int | None = None) -> AsyncIterator[Page]:
+async def pages(
+    store: Store, task_id: str, wanted: Filter, *, after: int = 0, through: int | None = None
+) -> AsyncIterator[Page]:
     """The pages of a log as far as it is when the last of them is read. Raises `TaskNotFound`.
 
-    through: no page that begins after this event.
+    after: only what follows on this event. through: no page that begins after this event.
     """
-    cursor, head = 0, 1
+    cursor, head = after, after + 1
     while cursor < head and (through is None or cursor < through):
         page = await store.read_events(task_id, after=cursor, limit=_PAGE, size=_PAGE_BYTES, filter=wanted)
         cursor, head = page.cursor, page.head

@@ -104,7 +104,8 @@ class Recorder:
         try:
             taken = await self._append(commits)
         except Exception as error:
-            if len(commits) > 1:  # one of them may be at fault, and the others are not to fail with it
+            # One of them may be at fault, and the others are not to fail with it.
+            if len(commits) > 1 and not isinstance(error, StorageUnavailable):
                 for one in commits:
                     await self._commit([awaited for awaited in batch if awaited[0].task.id == one.task.id])
                 return

@@ -211,6 +211,12 @@ HIDE_TASK = (
     "UPDATE tasks SET id = 'deleted-' || seq || '-' || id WHERE seq = ?",
 )
 
+# Of an import that was given up, and that nobody has purged yet.
+FREE_ID = """
+    UPDATE tasks SET id = 'deleted-' || seq || '-' || id
+    WHERE id = ? AND seq NOT IN (SELECT task_seq FROM task_states)
+"""
+
 LIST_HIDDEN_TASKS = "SELECT seq, id FROM tasks WHERE seq NOT IN (SELECT task_seq FROM task_states)"
 
 LIST_DELETED_IDS = """

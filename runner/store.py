@@ -173,12 +173,17 @@ class SqliteStore:
         return await self._reader.transaction(_deleted)
 
     async def purge(self) -> None:
-        for seq, task_id in await self._reader.transaction(_hidden):
-            if task_id in self._importing:
-                continue
-            while await self._writer.transaction(partial(log.purge, seq)):
-                self._wal.grown(commits=1, size=0)
-            await self._writer.transaction(partial(_delete, seq))
+        try:
+            for seq, task_id in await self._reader.transaction(_hidden):
+                if task_id not in self._importing:
+                    await self._purge(seq)
+        except sqlite3.Error as error:
+            _log.error("what deleted tasks take could not be freed (%s); the next purge will", error)
+
+    async def _purge(self, seq: int) -> None:
+        while await self._writer.transaction(partial(log.purge, seq)):
+            self._wal.grown(commits=1, size=0)
+        await self._writer.transaction(partial(_delete, seq))
 
     async def append(self, commits: Sequence[Commit]) -> list[bool]:
         moved: dict[str, _End] = {}
@@ -287,6 +292,7 @@ def _create(task: Task, key: str | None, fingerprint: str, connection: sqlite3.C
 def _reserve(task: Task, start: Digest, connection: sqlite3.Connection) -> tuple[log.Position, bytes]:
     """Keep a task, hidden, whose log begins after an event. Returns where it is, and its running hash."""
     digest = bytes.fromhex(start.sha256)
+    connection.execute(sql.FREE_ID, (task.id,))
     try:
         seq = connection.execute(sql.INSERT_TASK, _fixed(task)).lastrowid
     except sqlite3.IntegrityError:

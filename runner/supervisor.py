@@ -6,10 +6,10 @@ import logging
 import secrets
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 from structlog.contextvars import bound_contextvars
@@ -52,7 +52,7 @@ from runner.run import Run
 from runner.states import ACTIVE, IN_ATTEMPT, Status, Trigger, follow
 from runner.stats import RunnerStats
 from runner.task import NewTask, Task, derived_title
-from runner.timeline import read_timeline
+from runner.timeline import Timelines
 from runner.workspace import NotCopied, discard, keep_base
 
 _ALL = 1_000_000  # tasks
@@ -60,6 +60,8 @@ _IMPORTED = "The task was imported: it shows a run of another server, and cannot
 _NOT_WRITTEN = "Nothing is left of this run, but its end could not be written. The next start of the server will do so."
 
 _log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 
 class Supervisor:
@@ -99,6 +101,7 @@ class Supervisor:
         self._creation = asyncio.Lock()
         self._imports = 0  # that are under way
         self._metrics = MetricsCache(store)
+        self._timelines = Timelines(store)
         self._dispatcher = Dispatcher(queue=queue, places=places, new_run=self._new_run)
         self._admission = asyncio.Lock()
 
@@ -157,10 +160,13 @@ class Supervisor:
             created_at=now(),
             continues=new.continues,
         )
+        return await _whole(self._create(task, key, fingerprint))
+
+    async def _create(self, task: Task, key: str | None, fingerprint: str) -> Task:
         kept = None
         try:
-            if new.continues is not None:
-                task = await self._continued(task, new.continues)
+            if task.continues is not None:
+                task = await self._continued(task, task.continues)
             async with self._creation:
                 await self._check_room()
                 kept = await self._store.create_task(task, key=key, fingerprint=fingerprint)
@@ -196,6 +202,9 @@ class Supervisor:
         return await self._store.list_tasks(statuses=statuses, query=query, limit=limit, cursor=cursor)
 
     async def delete_task(self, task_id: str) -> None:
+        await _whole(self._delete(task_id))
+
+    async def _delete(self, task_id: str) -> None:
         await self._check_writable(task_id)
         async with self._admission:
             run = await self._dispatcher.active_run_of(task_id)
@@ -204,7 +213,7 @@ class Supervisor:
             await self._store.delete_task(task_id)
         self._recorder.announce(Deleted(task_id))
         await asyncio.to_thread(discard, self._folder / task_id)
-        await self._purge()
+        await self._store.purge()
 
     async def expire(self, before: str) -> list[str]:
         """Delete the events, not the tasks, of runs that ended before a time (RFC 3339 UTC); of these the task ids."""
@@ -277,7 +286,7 @@ class Supervisor:
         return await self._artifacts(task_id).archive()
 
     async def get_task_timeline(self, task_id: str, *, after: int, limit: int) -> Timeline:
-        return await read_timeline(self._store, task_id, after=after, limit=limit)
+        return await self._timelines.read(task_id, after=after, limit=limit)
 
     async def get_task_metrics(self, task_id: str, *, through: int | None = None) -> TaskMetrics:
         return await self._metrics.read(task_id, through=through)
@@ -319,7 +328,7 @@ class Supervisor:
         """
         for task_id in await self._deleted():
             await asyncio.to_thread(discard, self._folder / task_id)
-        await self._purge()
+        await self._store.purge()
         for folder in unfinished:
             try:
                 await self._store.get_task(folder.name)
@@ -334,12 +343,6 @@ class Supervisor:
         except sqlite3.Error as error:
             _log.error("what was deleted, and is there still, could not be found out (%s); the next start will", error)
             return []
-
-    async def _purge(self) -> None:
-        try:
-            await self._store.purge()
-        except sqlite3.Error as error:  # they are deleted all the same, and found by nobody
-            _log.error("what deleted tasks take could not be freed (%s); the next start will", error)
 
     async def resume_queue(self) -> None:
         """Go on with the tasks that the last server left queued."""
@@ -406,3 +409,8 @@ class Supervisor:
             on_waiting=self._dispatcher.reseat,
             keeping=self._keeping,
         )
+
+
+async def _whole(work: Coroutine[Any, Any, _T]) -> _T:
+    """The outcome of what goes on to its end also when whoever has asked for it waits no more."""
+    return await asyncio.shield(asyncio.create_task(work))

@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import time
+from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -20,6 +21,7 @@ from server.tokens import AccessRole, Token, TokenFile, TokensUnusable, id_of
 
 COOKIE = "metagpt_live"
 LOGIN_LIFETIME = 7 * 86_400  # seconds
+LOGINS = 1000  # of a token at the same time; one more ends the oldest
 _BEARER = "bearer "
 
 _log = logging.getLogger(__name__)
@@ -99,7 +101,7 @@ class TokenAuth:
     def __init__(self, file: TokenFile) -> None:
         self._file = file
         self._key = secrets.token_bytes(32)
-        self._ended: dict[str, float] = {}  # cookies that were logged out, and when they would have ended by themselves
+        self._logins: defaultdict[str, dict[str, None]] = defaultdict(dict)  # by token, cookies, the oldest first
         self._version = _version(file)
         self._tokens = _by_id(file)
 
@@ -136,15 +138,17 @@ class TokenAuth:
         until = int(now + LOGIN_LIFETIME if expires is None else min(now + LOGIN_LIFETIME, expires.timestamp()))
         login = f"{passed.token_id}.{until}.{secrets.token_hex(8)}"  # random, to end this login and no other
         cookie = f"{login}.{self._signature(login)}"
+        logins = self._logins[passed.token_id]
+        logins[cookie] = None
+        if len(logins) > LOGINS:
+            del logins[next(iter(logins))]
         return Login(passed=msgspec.structs.replace(passed, cookie=cookie), cookie=cookie, max_age=until - int(now))
 
     def log_out(self, passed: Pass) -> None:
-        if passed.cookie is not None:
-            self._ended[passed.cookie] = _end_of(passed.cookie)
+        if passed.token_id is not None and passed.cookie is not None:
+            self._logins[passed.token_id].pop(passed.cookie, None)
 
     def refresh(self) -> None:
-        now = time.time()
-        self._ended = {cookie: end for cookie, end in self._ended.items() if now < end}
         version = _version(self._file)
         if version == self._version:
             return
@@ -169,18 +173,15 @@ class TokenAuth:
         return Pass(role=known.role, token_id=known.id, cookie=cookie)
 
     def _is_current(self, cookie: str) -> bool:
-        return cookie not in self._ended and time.time() < _end_of(cookie)
+        """Whether a cookie that we have signed still lets somebody in, if its token does."""
+        token_id, until, *_ = cookie.split(".")
+        return cookie in self._logins[token_id] and time.time() < float(until)
 
     def _signature(self, login: str) -> str:
         return hmac.new(self._key, login.encode(), hashlib.sha256).hexdigest()
 
 
 _ANYBODY = Pass(role=AccessRole.OPERATOR)
-
-
-def _end_of(cookie: str) -> float:
-    """When a cookie that we have signed ends, in Unix time."""
-    return float(cookie.split(".")[1])
 
 
 def _by_id(file: TokenFile) -> dict[str, Token]:

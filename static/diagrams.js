@@ -99,6 +99,8 @@ function put(picture, { svg, width, height, words }, source) {
   }
   const kind = /^\s*([A-Za-z][\w-]*)/m.exec(source)?.[1] ?? "";
   const image = el("img", { alt: text.diagram.alt(kind), width, height, src: `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}` });
+  // It is made as narrow as its box, as long as it can be read then.
+  image.style.setProperty("--width", `${width}px`);
   picture.replaceChildren(el("div", { class: "diagram-scroll", tabIndex: 0, role: "group", "aria-label": text.diagram.alt(kind) }, image));
 }
 

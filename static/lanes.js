@@ -145,7 +145,8 @@ export class Lanes {
     const timeline = this.#timeline;
     const { seen } = this.#measured;
     if (!this.#model || timeline.start === null || seen <= 0) return;
-    const isGoingOn = ACTIVE.has(timeline.status) && this.#model.asOf === null && this.#model.completedAt === null;
+    const { status, asOf, completedAt } = this.#model;
+    const isGoingOn = ACTIVE.has(timeline.status) && ACTIVE.has(status) && asOf === null && completedAt === null;
     const end = isGoingOn ? Math.max(timeline.end, serverNow()) : timeline.end;
     const width = Math.round(seen * this.#zoom);
     const scale = new Timescale({ start: timeline.keptFrom ?? timeline.start, end, pauses: timeline.pauses(), width });

@@ -322,7 +322,7 @@ export const text = {
     times: (speed) => `${speed}×`,
     at: (at, head) => `${at.toLocaleString("en")} of ${count(head, "event", "events")}`,
     live: "Live",
-    end: "Latest",
+    end: "The end",
   },
 
   feed: {

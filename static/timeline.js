@@ -36,6 +36,7 @@ export class Timeline {
   keptFrom = null;
   version = 0;
 
+  /** Null: not known, in a log that is not read from its start. */
   #attempt = 0;
   /** Whether the attempt has begun, and nothing was heard of its team yet. */
   #isSettingUp = false;
@@ -55,6 +56,7 @@ export class Timeline {
     this.start ??= at;
     this.end = Math.max(this.end ?? at, at);
     this.#sample(at, event.event_id);
+    if (!this.task.bands.length && event.event_type !== "STATUS") this.#presume(event, at);
     const fold = FOLDS[event.event_type];
     if (!fold) return;
     fold(this, event, at);
@@ -112,10 +114,16 @@ export class Timeline {
   }
 
   begin(attempt, at) {
+    this.goOn(attempt);
     if (attempt === this.#attempt) return;
     this.#attempt = attempt;
     this.endAttempt(at);
     this.#isSettingUp = true;
+  }
+
+  /** A status other than QUEUED is of the attempt that is under way. */
+  goOn(attempt) {
+    this.#attempt ??= attempt;
   }
 
   /** The team is there: who does not work from now on waits. */
@@ -133,12 +141,19 @@ export class Timeline {
 
   /** What is still open will not go on. */
   endAttempt(at) {
+    this.#attempt ??= 0;
     for (const lane of this.lanes.values()) {
       for (const span of lane.open) Object.assign(span, { to: at, state: "interrupted" });
       if (lane.turn) lane.turn.to = at;
       if (lane.asking) lane.asking.to = at;
       Object.assign(lane, { open: [], turn: null, asking: null, inbox: null, idleSince: null, hasWorked: false });
     }
+  }
+
+  /** The log is not read from its start, and where something happens the team is at work. */
+  #presume(event, at) {
+    this.#attempt = null;
+    this.put(this.task.bands, { key: event.event_id, kind: "status", role: null, status: "RUNNING", attempt: null, words: null, from: at, to: null });
   }
 
   #sample(at, id) {
@@ -181,14 +196,17 @@ const FOLDS = {
     if (status === "FAILED" || status === "CANCELLED") timeline.breakOff(event.event_id, at);
     if (TERMINAL.has(status) || status === "QUEUED") timeline.endAttempt(at);
     else if (status === "RUNNING") timeline.begin(attempt, at);
+    else timeline.goOn(attempt);
   },
 
   AGENT_START(timeline, event, at) {
     timeline.gather(at);
     const lane = timeline.lane(event.agent_role);
     const { inbox, idleSince } = lane;
+    // What a role tells itself it has at once: nobody knows what kept it from that.
+    const waitsFor = inbox && inbox.sender !== lane.role ? inbox.sender : null;
     if (idleSince !== null && at > idleSince)
-      timeline.put(lane.waits, { key: event.event_id, kind: "wait", role: lane.role, waitsFor: inbox?.sender ?? null, from: idleSince, to: at });
+      timeline.put(lane.waits, { key: event.event_id, kind: "wait", role: lane.role, waitsFor, from: idleSince, to: at });
     if (inbox) timeline.put(timeline.links, { key: inbox.key, sender: inbox.sender, role: lane.role, from: inbox.at, to: at });
     lane.turn = timeline.put(lane.turns, { key: event.event_id, kind: "turn", role: lane.role, from: at, to: null });
     lane.inbox = lane.idleSince = null;

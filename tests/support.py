@@ -209,6 +209,8 @@ class Description:
         status = response.status_code
         assert str(status) in described["responses"], f"{method} {path} answers {status}: {response.text[:300]}"
         self.seen.add((method, described["operationId"], status))
+        headers = described["responses"][str(status)].get("headers", {})
+        assert ("Retry-After" in headers) == ("retry-after" in response.headers), f"{method} {path} answers {status}"
         content = described["responses"][str(status)].get("content")
         if content is None:
             assert not response.content

@@ -97,7 +97,7 @@ async def test_a_wait_is_for_whom_it_ended_with(demo_server: Server, new_page: N
 
 async def test_who_has_not_begun_waits_for_who_is_at_work(demo_server: Server, new_page: NewPage) -> None:
     """Who has not had a turn waits for the one who is at work, or asks a person, also in a run that ends before it is
-    done; who has had one waits for nobody, but for the person who is asked.
+    done; who has had one waits for nobody, but for the person who is asked. Nobody waits for themselves.
     """
     events = [
         at(0, event(1, "STATUS", status="RUNNING", attempt=1)),
@@ -108,7 +108,10 @@ async def test_who_has_not_begun_waits_for_who_is_at_work(demo_server: Server, n
         at(9, event(6, "INPUT_RESPONSE", request_id="1", answer="yes")),
         at(9, told(7, "ProductManager", "<all>")),
         at(9, event(8, "AGENT_START", "Architect")),
-        at(12, event(9, "STATUS", status="FAILED", attempt=1)),
+        at(10, event(9, "AGENT_COMPLETE", "Architect")),
+        at(10, told(10, "Architect", "Architect")),
+        at(11, event(11, "AGENT_START", "Architect")),
+        at(12, event(12, "STATUS", status="FAILED", attempt=1)),
     ]
     page = await new_page()
     await page.goto(demo_server.url)
@@ -121,8 +124,33 @@ async def test_who_has_not_begun_waits_for_who_is_at_work(demo_server: Server, n
     assert await page.evaluate(_WAITS, events) == [
         [*asked, 9],
         ["Architect", "ProductManager", 1, 9],
+        ["Architect", None, 10, 11],
         ["Engineer", "Architect", 1, 12],
     ]
+
+
+async def test_a_log_without_its_beginning_is_of_a_team_at_work(demo_server: Server, new_page: NewPage) -> None:
+    """Where the first events are not read, the team was at work, and what it began then goes on after an answer."""
+    page = await new_page()
+    await page.goto(demo_server.url)
+    events = [
+        at(1, event(51, "ACTION_START", "Engineer", action="WriteCode", file="a.py")),
+        at(2, event(52, "INPUT_REQUEST", "Engineer", request_id="1", question="?")),
+        at(2, event(53, "STATUS", status="WAITING", attempt=3)),
+        at(3, event(54, "INPUT_RESPONSE", request_id="1", answer="yes")),
+        at(3, event(55, "STATUS", status="RUNNING", attempt=3)),
+        at(4, event(56, "ACTION_COMPLETE", "Engineer", action="WriteCode", file="a.py")),
+    ]
+    found = await page.evaluate(
+        """async (events) => {
+          const { Timeline } = await import("/static/timeline.js");
+          const timeline = new Timeline();
+          for (const event of events) timeline.fold(event);
+          return [timeline.task.bands.map(({ status }) => status), timeline.lane("Engineer").actions[0].state];
+        }""",
+        events,
+    )
+    assert found == [["RUNNING", "WAITING", "RUNNING"], "done"]
 
 
 async def test_ends_between_attempts_and_half_seconds_can_be_read(demo_server: Server, new_page: NewPage) -> None:

@@ -460,15 +460,15 @@ async def test_an_import_that_begins_late(store: Store) -> None:
 
 
 async def test_an_import_that_fails(store: Store) -> None:
-    """Of an import that fails on the way nobody sees anything, and its id is free once it is purged."""
+    """Of an import that fails on the way nobody sees anything, and its id is free, also before it is purged."""
     commit = make_commit(make_task(), ["one", "two"], status=Status.SUCCEEDED, completed_at=now())
     with pytest.raises(ZeroDivisionError):
         await store.import_task(commit.task, NOTHING_BEFORE, _batches(commit.events, error=ZeroDivisionError()))
     assert await _list(store) == []
-    await store.purge()
     await store.import_task(commit.task, NOTHING_BEFORE, _batches(commit.events))
     with pytest.raises(TaskExists):
         await store.import_task(commit.task, NOTHING_BEFORE, _batches(commit.events))
+    await store.purge()
     assert messages((await _read(store)).events) == ["one", "two"]
 
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from starlette.types import Message
 from starlette.websockets import WebSocket
@@ -24,11 +25,13 @@ from runner.store import SqliteStore
 from runner.task import NewTask
 from server.app import create_app
 from server.bounds import PIECE_BYTES, WRITE_BUFFER
+from server.entry import open_gate
 from server.hub import Hub
 from server.sockets import Session
 from server.stream import StreamProtocol
+from server.tokens import AccessRole, TokenFile
 from tests.children import told_supervisor
-from tests.loopback import loopback_gate
+from tests.loopback import LIMITS, LOOPBACK, loopback_gate
 from tests.support import DEADLINE, until
 from tests.world import SOCKET_BUFFER, World, running
 
@@ -134,6 +137,29 @@ async def test_a_stalled_peer_that_is_cut_off(tmp_path: Path) -> None:
             await serving
         hub.unwatch(topic, _ignore)
         assert topic.idle
+
+
+@pytest.mark.parametrize("path", ["/ws", "/api/tasks/x/events"])
+async def test_a_peer_that_does_not_say_who_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """Where tokens are needed, a connection over which none comes is closed after a while, and told nothing."""
+    monkeypatch.setattr("server.sockets.AUTH_TIMEOUT", 0.01)
+    file = TokenFile(tmp_path / "tokens.json")
+    file.create(AccessRole.VIEWER, None)
+    gate = open_gate(msgspec.structs.replace(LOOPBACK, token_file=file.path), LIMITS, is_loopback=True)
+    coming: list[Message] = [{"type": "websocket.connect"}]
+    told: list[tuple[str, int | None]] = []
+
+    async def receive() -> Message:
+        return coming.pop() if coming else await asyncio.Future()
+
+    async def send(message: Message) -> None:
+        told.append((message["type"], message.get("code")))
+
+    scope = {"type": "websocket", "scheme": "ws", "path": path, "query_string": b"", "client": ("127.0.0.1", 1)}
+    scope |= {"headers": [(b"host", b"localhost")]}
+    async with told_supervisor(tmp_path) as (supervisor, _):
+        await asyncio.wait_for(create_app(supervisor, llm=Llm(), gate=gate)(scope, receive, send), DEADLINE)
+    assert told == [("websocket.accept", None), ("websocket.close", 4401)]
 
 
 def _ignore() -> None:

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from runner import database, recorder
-from runner.base import Change, Commit, Filter
+from runner.base import Change, Commit, Deleted, Filter
 from runner.errors import Conflict, StorageUnavailable
 from runner.events import EventType
 from runner.states import TERMINAL, Status
@@ -165,6 +165,51 @@ async def test_what_is_not_written_when_the_server_ends(trouble: Trouble) -> Non
     assert [type(outcome) for outcome in outcomes] == [StorageUnavailable, StorageUnavailable]
 
 
+async def test_what_is_written_for_somebody_who_goes(tmp_path: Path) -> None:
+    """All others hear of a task that was made, or deleted, for somebody who waits for that no more."""
+    waiting: list[asyncio.Task[Any]] = []
+
+    class Abandoned(SqliteStore):
+        async def create_task(self, task: Task, *, key: str | None, fingerprint: str) -> Task:
+            waiting[-1].cancel()
+            return await super().create_task(task, key=key, fingerprint=fingerprint)
+
+        async def delete_task(self, task_id: str) -> None:
+            waiting[-1].cancel()
+            await super().delete_task(task_id)
+
+    async with told_supervisor(tmp_path, kind=Abandoned) as (supervisor, _):
+        heard: list[Change] = []
+        supervisor.watch(heard.append)
+        waiting.append(asyncio.create_task(supervisor.create_task(NewTask(input_prompt="x"))))
+        made = await until(lambda: heard[-1:])
+        assert isinstance(made[0], Commit)
+        waiting.append(asyncio.create_task(supervisor.delete_task(made[0].task.id)))
+        assert await until(lambda: heard[1:]) == [Deleted(made[0].task.id)]
+        await asyncio.wait(waiting)
+        assert all(one.cancelled() for one in waiting)
+
+
+class Refusing(SqliteStore):
+    """A store that cannot write, and counts how often it was to."""
+
+    asked = 0
+
+    async def append(self, commits: Sequence[Commit]) -> list[bool]:
+        self.asked += 1
+        raise sqlite3.OperationalError("database is locked")
+
+
+async def test_an_end_that_waits_for_a_lock_once(tmp_path: Path) -> None:
+    """A server that ends has the events of all its runs wait for a lock together, not one after another."""
+    async with aclosing(await Refusing.open(tmp_path / "tasks.db")) as store, recorder.Recorder(store) as writer:
+        writer.hurry()
+        done = [writer.append(make_task(task_id), [])[1] for task_id in ("one", "another")]
+        outcomes = await asyncio.gather(*done, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [StorageUnavailable, StorageUnavailable]
+    assert store.asked == 1
+
+
 class Choosy(SqliteStore):
     """A store that cannot write some words."""
 
@@ -188,6 +233,23 @@ async def test_an_event_that_cannot_be_written(tmp_path: Path) -> None:
         task = await first.end()
         assert (task.status, task.reason) == (Status.FAILED, "this cannot be written")
         assert ends(await first.log()) == [(1, "FAILED")]
+
+
+async def test_a_task_that_cannot_be_queued(tmp_path: Path) -> None:
+    """Whoever starts it is told; it does not wait in the queue, and can be started later."""
+
+    class Closed(Choosy):
+        words: tuple[bytes, ...] = (b"QUEUED",)
+
+    async with told_supervisor(tmp_path, kind=Closed) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        with pytest.raises(sqlite3.IntegrityError):
+            await stage.start()
+        assert supervisor.load().queued == 0
+        Closed.words = ()
+        await supervisor.start_task(stage.task_id)
+        (await forks.child()).finish()
+        assert (await stage.end()).status is Status.SUCCEEDED
 
 
 class Endless(Choosy):

@@ -86,4 +86,4 @@ def test_the_lock() -> None:
     lock = (ROOT / "requirements.lock").read_text()
     packages = re.sub(r"\\\n\s*", "", re.sub(r"^# dev\n", "", lock, flags=re.MULTILINE)).splitlines()
     for package in packages:
-        assert re.fullmatch(r"[a-z0-9.-]+==[^ ;]+( ; [^/]+?)? ?(--hash=sha256:[0-9a-f]{64} ?)+", package), package
+        assert re.fullmatch(r"[a-z0-9.-]+==[^ ;]+( ; [^/:-]+?)? ?(--hash=sha256:[0-9a-f]{64} ?)+", package), package

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from server.auth import LOGIN_LIFETIME, NotAuthenticated, TokenAuth
+from server.auth import LOGIN_LIFETIME, LOGINS, NotAuthenticated, TokenAuth
 from server.tokens import AccessRole, TokenFile
 
 
@@ -37,6 +37,13 @@ def test_a_login_ends_with_its_token(tmp_path: Path) -> None:
     """A browser is told to forget the cookie of a token when that expires."""
     token, _ = TokenFile(tmp_path / "tokens.json").create(AccessRole.VIEWER, timedelta(hours=1))
     assert 0 < TokenAuth(TokenFile(tmp_path / "tokens.json")).log_in(token).max_age <= 3600
+
+
+def test_so_many_logins_of_a_token(tmp_path: Path, auth: TokenAuth, token: str) -> None:
+    """Who logs in without end takes no more memory: the oldest logins of that token end, and of no other."""
+    other = auth.log_in(TokenFile(tmp_path / "tokens.json").create(AccessRole.VIEWER, None)[0])
+    logins = [auth.log_in(token) for _ in range(LOGINS + 1)]
+    assert [auth.holds(login.passed) for login in (other, *logins[:2], logins[-1])] == [True, False, True, True]
 
 
 @pytest.mark.parametrize("by_cookie", [True, False])

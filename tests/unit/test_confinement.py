@@ -16,7 +16,7 @@ from runner.attempt import Confinement
 UNGUARDED = """
 import asyncio, os, sys
 from pathlib import Path
-from runner import environment, mounts
+from runner import confinement, environment
 from runner.attempt import Confinement
 from runner.confinement import Cell
 from runner.metagpt import preload
@@ -27,7 +27,7 @@ from metagpt.utils.file_repository import FileRepository
 from metagpt.utils.git_repository import GitRepository
 
 environment.settle(workspace / ".scratch")
-mounts.available = lambda: False
+confinement.has_mounts = lambda: False
 Cell(workspace, Confinement(hidden=str(workspace.parent))).enter()
 repository = GitRepository(local_path=workspace / "project", auto_init=True)
 files = FileRepository(git_repo=repository)
@@ -191,7 +191,7 @@ def test_what_is_hidden_among_what_is_readable(tmp_path: Path) -> None:
 def test_what_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A system that cannot confine programs says so; where the network is allowed, there is nothing to say of it."""
     monkeypatch.setattr("runner.landlock.abi", lambda: 0)
-    monkeypatch.setattr("runner.mounts.available", lambda: False)
+    monkeypatch.setattr("runner.confinement.has_mounts", lambda: False)
     monkeypatch.setattr("runner.seccomp.available", lambda: False)
     told = confinement.weaknesses(Confinement(hidden="/data"))
     words = ("read and write", "end other", "the mode", "multiply", "network")

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing, closing
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,9 +12,9 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from runner import logfile
+from runner import database, logfile
 from runner.base import Digest, Filter, Placed, Store
-from runner.errors import LogFileError, TaskNotFound
+from runner.errors import LogFileError, StorageUnavailable, TaskNotFound
 from runner.events import EventType, draft, now
 from runner.logfile import export_log, import_log
 from runner.recorder import Recorder, entry
@@ -71,6 +73,26 @@ async def test_there_and_back(store: SqliteStore, tmp_path: Path) -> None:
         assert page.events == content.splitlines()[1:]
     assert await elsewhere.digest(TASK_ID, task.head) == await store.digest(TASK_ID, task.head)
     await elsewhere.aclose()
+
+
+async def test_an_import_that_cannot_be_written(
+    store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose import another program's lock has ended is told so, and can try it again afterwards."""
+    monkeypatch.setattr(database, "_BUSY", 0.02)
+    await _write(store, SAYINGS)
+    header, events = (await _export(store)).split(b"\n", 1)
+    async with aclosing(await SqliteStore.open(tmp_path / "elsewhere.db")) as elsewhere:
+        with closing(sqlite3.connect(tmp_path / "elsewhere.db", isolation_level=None)) as other:
+
+            async def chunks() -> AsyncIterator[bytes]:
+                yield header + b"\n"
+                other.execute("BEGIN IMMEDIATE")
+                yield events
+
+            with pytest.raises(StorageUnavailable):
+                await import_log(elsewhere, chunks())
+        assert (await import_log(elsewhere, _in_pieces(header + b"\n" + events))).id == TASK_ID
 
 
 async def test_a_long_log_comes_in_chunks(store: SqliteStore) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import mounts
+from runner.confinement import has_mounts
 
 # Keeps to the folder in which it is; root that has lost most of its rights takes the way of all others.
 KEEPS = """
@@ -36,7 +36,7 @@ print(rights() & ~before, os.getuid() == uid)
 """
 
 
-@pytest.mark.skipif(not mounts.available(), reason="this system gives nobody mounts of their own")
+@pytest.mark.skipif(not has_mounts(), reason="this system gives nobody mounts of their own")
 @pytest.mark.parametrize("rights", ["all", "few"])
 def test_modes_outside(tmp_path: Path, rights: str) -> None:
     """With mounts of its own a process changes the mode of what is in its folder, nothing else, and gains no right."""

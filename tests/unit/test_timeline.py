@@ -1,14 +1,18 @@
 """Spans of work and what they come to, as a log tells of them."""
 
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 import pytest_asyncio
 
+from runner import reading
 from runner.base import Filter, Page
 from runner.events import Draft, EventType, now
+from runner.measures import Span
 from runner.states import Status
 from runner.store import SqliteStore
 from runner.usage import Tally
@@ -66,6 +70,25 @@ async def test_spans(stage: Stage) -> None:
     assert (timeline.first_event_id, timeline.head, timeline.next_since_event_id) == (1, head, None)
 
 
+def _finish_after(child: ToldChild, *, turns: int) -> None:
+    for turn in range(turns):
+        say(child, turn, EventType.AGENT_START, turn=f"Engineer-{turn}")
+        say(child, turn, EventType.AGENT_COMPLETE)
+    child.finish()
+
+
+async def _in_pages(stage: Stage, limit: int) -> list[Span]:
+    """All spans, read in pages of so many."""
+    found: list[Span] = []
+    after: int | None = 0
+    while after is not None:
+        page = await stage.supervisor.get_task_timeline(stage.task_id, after=after, limit=limit)
+        assert 0 < len(page.spans) <= limit
+        found += page.spans
+        after = page.next_since_event_id
+    return found
+
+
 async def test_spans_in_pages(stage: Stage) -> None:
     """Page after page, every span comes once, also one that ends after many that began later."""
     child = await stage.child()
@@ -76,18 +99,69 @@ async def test_spans_in_pages(stage: Stage) -> None:
     say(child, 20, EventType.AGENT_COMPLETE, turn="Engineer-1")
     child.finish()
     await stage.end()
-    found, after = [], 0
-    while True:
-        page = await stage.supervisor.get_task_timeline(stage.task_id, after=after, limit=2)
-        assert 0 < len(page.spans) <= 2
-        found += page.spans
-        if page.next_since_event_id is None:
-            break
-        after = page.next_since_event_id
+    found = await _in_pages(stage, 2)
     assert [(span.kind, span.file, span.outcome) for span in found] == [
         ("turn", None, "done"),
         *(("action", str(number), "done") for number in range(3)),
     ]
+
+
+async def test_pages_of_any_size(stage: Stage) -> None:
+    """However long its pages are, a timeline is the same, also where roles overlap, and over attempts."""
+    child = await stage.child()
+    for attempt in (1, 2):
+        for turn in range(4):
+            say(child, turn, EventType.AGENT_START, turn=f"Engineer-{turn}")
+            say(child, turn, EventType.ACTION_START, action="WriteCode")
+            say(child, turn, EventType.AGENT_START, role="Architect", turn=f"Architect-{turn}")
+            say(child, turn, EventType.ACTION_COMPLETE, action="WriteCode")
+            say(child, turn, EventType.AGENT_COMPLETE)
+            say(child, turn, EventType.ACTION_START, role="Architect", action="WriteDesign")
+        if attempt == 1:
+            child.exit(-signal.SIGKILL)
+            child = await stage.forks.child()
+    child.finish()
+    await stage.end()
+    whole = await stage.supervisor.get_task_timeline(stage.task_id, after=0, limit=1000)
+    assert len(whole.spans) == 2 * 4 * 4
+    for limit in (1, 2, 3, 5, 31):
+        assert await _in_pages(stage, limit) == whole.spans
+        page = await stage.supervisor.get_task_timeline(stage.task_id, after=0, limit=limit)
+        assert (page.attempts, page.head) == (whole.attempts, whole.head)
+
+
+async def test_a_page_costs_what_it_shows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads a timeline page after page has its log read about once, whatever the number of pages."""
+    monkeypatch.setattr(reading, "_PAGE", 4)
+    read = 0
+
+    class Counted(SqliteStore):
+        async def read_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
+            nonlocal read
+            page = await super().read_events(task_id, after=after, limit=limit, size=size, filter=filter)
+            read += len(page.events)
+            return page
+
+    async with told_supervisor(tmp_path, kind=Counted) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        child = await stage.child()
+        _finish_after(child, turns=50)
+        head = (await stage.end()).head
+        read = 0
+        assert len(await _in_pages(stage, 4)) == 50
+        assert read < 3 * head  # a page also reads the last status, and so far that it knows that there is more
+
+
+async def test_a_timeline_that_retention_deletes(stage: Stage) -> None:
+    """A page that begins where the last one ended tells of no events that were deleted since."""
+    child = await stage.child()
+    _finish_after(child, turns=3)
+    head = (await stage.end()).head
+    after = (await stage.supervisor.get_task_timeline(stage.task_id, after=0, limit=1)).next_since_event_id
+    assert after is not None
+    await stage.supervisor.expire(now())
+    left = await stage.supervisor.get_task_timeline(stage.task_id, after=after, limit=1)
+    assert (left.first_event_id, left.spans, left.attempts, left.next_since_event_id) == (head + 1, [], [], None)
 
 
 async def test_metrics(stage: Stage) -> None:

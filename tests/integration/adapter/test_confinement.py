@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from runner import landlock, mounts, seccomp
+from runner import landlock, seccomp
 from runner.attempt import Llm
+from runner.confinement import has_mounts
 from runner.metagpt import limits
 from runner.metagpt.demo.answers import answer as demo_answer
 from tests.integration.adapter.conftest import Start
@@ -18,14 +19,14 @@ from tests.openai_server import OpenAiServer
 pytestmark = [
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.skipif(
-        landlock.abi() < landlock.SCOPE_ABI or not seccomp.available() or not mounts.available(),
+        landlock.abi() < landlock.SCOPE_ABI or not seccomp.available() or not has_mounts(),
         reason="this system cannot confine programs",
     ),
 ]
 
 # Tries one thing after another, and prints for each how it failed, or that it did not.
 ATTACKER = """```python
-import ctypes, errno, fcntl, json, os, platform, signal, socket, stat
+import ctypes, errno, fcntl, json, os, platform, resource, signal, socket, stat
 
 outside, data, server = {outside!r}, {data!r}, {server}
 victim, secret, parent = f"{{outside}}/victim", f"{{data}}/secret", os.getppid()
@@ -33,6 +34,11 @@ os.symlink(outside, "way-out")
 open("mine", "w").close()
 os.chmod("mine", 0o750)
 os.utime("mine", (1, 1))
+os.nice(1)
+socket.socketpair()
+os.sched_setaffinity(0, os.sched_getaffinity(0))
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+resource.prlimit(os.getpid(), resource.RLIMIT_CORE)
 readable = os.open(os.__file__, os.O_RDONLY)
 
 
@@ -76,8 +82,16 @@ attacks = {{
     "trace the run": lambda: ptrace(parent),
     "signal the run": lambda: os.kill(parent, 0),
     "signal the server": lambda: os.kill(server, 0),
+    "limit the server": lambda: resource.prlimit(server, resource.RLIMIT_CORE, (0, 0)),
+    "slow the run": lambda: os.setpriority(os.PRIO_PROCESS, parent, os.getpriority(os.PRIO_PROCESS, parent)),
+    "slow the user": lambda: os.setpriority(os.PRIO_USER, 0, 0),
+    "move the run": lambda: os.sched_setaffinity(parent, os.sched_getaffinity(parent)),
+    "watch others": lambda: call(number("inotify_init1"), 0),
+    "watch all": lambda: call(number("fanotify_init"), 0x200, 0),
     "internet socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM),
     "local socket": lambda: socket.socket(socket.AF_UNIX),
+    "one of a pair": lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM),
+    "one that is raw": lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_RAW | socket.SOCK_CLOEXEC),
     "ring of calls": lambda: call(425, 1, ctypes.create_string_buffer(120)),
     "another table of calls": lambda: call(0x40000000 + 39),
     "memory in no process": lambda: os.memfd_create("memory"),
@@ -90,8 +104,10 @@ attacks = {{
 
 CLONE_NEWUSER = 0x10000000
 NUMBERS = {{
-    "x86_64": {{"shmget": 29, "msgget": 68, "keyctl": 250, "unshare": 272, "clone": 56}},
-    "generic": {{"shmget": 194, "msgget": 186, "keyctl": 219, "unshare": 97, "clone": 220}},
+    "x86_64": {{"shmget": 29, "msgget": 68, "keyctl": 250, "unshare": 272, "clone": 56,
+               "inotify_init1": 294, "fanotify_init": 300}},
+    "generic": {{"shmget": 194, "msgget": 186, "keyctl": 219, "unshare": 97, "clone": 220,
+                "inotify_init1": 26, "fanotify_init": 262}},
 }}
 
 
