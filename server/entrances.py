@@ -4,10 +4,11 @@ They stand in front of Starlette: its middleware and routing would stay on the s
 """
 
 import re
+from contextlib import suppress
 
 import msgspec
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from runner.base import Runner
 from server.gate import Gate, address_of
@@ -30,8 +31,11 @@ class Entrances:
         self._runner = runner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        websocket = WebSocket(scope, receive, send)
-        connections, address = self._gate.clients.connections, address_of(scope)
+        with suppress(WebSocketDisconnect):  # who has left needs no answer
+            await self._count(WebSocket(scope, receive, send))
+
+    async def _count(self, websocket: WebSocket) -> None:
+        connections, address = self._gate.clients.connections, address_of(websocket.scope)
         if not connections.enter(address):
             message = f"A client has at most {connections.limit} connections."
             await reject(websocket, CloseCode.TRY_AGAIN_LATER, "too_many_connections", message)
