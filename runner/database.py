@@ -5,7 +5,6 @@ statements of one caller come those of others. Here a whole transaction is one v
 between, all its reads see one state of the database, and a caller who is cancelled leaves nothing half done.
 """
 
-import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -16,8 +15,6 @@ import aiosqlite
 import msgspec
 
 from runner.errors import DatabaseDamaged
-
-_log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -31,10 +28,11 @@ _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 class Database(aiosqlite.Connection):
     """Make one with `open_database`; close it with `close`.
 
-    Its methods raise `DatabaseDamaged` when they meet what was never written so; that is logged, too.
+    Its methods raise `DatabaseDamaged` when they meet what was never written so. on_damage: is told before.
     """
 
     path: Path
+    on_damage: Callable[[Exception], None] | None = None
     begin = "BEGIN"
 
     async def transaction(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
@@ -49,7 +47,8 @@ class Database(aiosqlite.Connection):
         except (sqlite3.Error, msgspec.DecodeError, UnicodeDecodeError) as error:
             if not _is_damage(error):
                 raise
-            _log.error("the database %s is damaged (%s)", self.path, error)
+            if self.on_damage is not None:
+                self.on_damage(error)
             raise DatabaseDamaged(self.path, str(error)) from error
 
 

@@ -94,6 +94,8 @@ class SqliteStore:
         self, writer: Database, reader: Database, wal: Wal, search: Search, epoch: str, stack: AsyncExitStack
     ) -> None:
         """stack: closes them."""
+        for database in (writer, reader):
+            database.on_damage = partial(_log.error, "the database %s is damaged (%s)", database.path)
         self._writer = writer
         self._reader = reader
         self._search = search
