@@ -7,7 +7,8 @@
  * those of producing.py:
  *   new PROGRESS_FILE CONNECTIONS     all connections from now on belong to one log, which begins at 1
  *   publish MODE SIZE SECONDS RATE WINDOW
- *                                     MODE single or tick: one event per frame; burst: 64; paced: RATE events/s
+ *                                     MODE single or tick: one event per frame; burst or bursts: 64; paced: RATE
+ *                                     events/s
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -90,7 +91,7 @@ static void publish_batch(size_t batch, size_t size) {
 }
 
 static void publish(const char *mode, size_t size, double seconds, double rate, uint64_t window) {
-    size_t batch = strcmp(mode, "burst") ? 1 : BURST;
+    size_t batch = strncmp(mode, "burst", 5) ? 1 : BURST;
     int paced = !strcmp(mode, "paced");
     uint64_t begin = now_ns(), end = begin + (uint64_t)(seconds * 1e9), before = published, t;
     while ((t = now_ns()) < end) {

@@ -64,7 +64,7 @@ class Limit:
 
     def _publish(self, mode: str, size: int, seconds: float, rate: float, window: int) -> None:
         before, begin = self._published, time.monotonic_ns()
-        batch = BURST if mode == "burst" else 1
+        batch = BURST if mode.startswith("burst") else 1
         while (now := time.monotonic_ns()) < begin + seconds * 1e9:
             if mode == "paced":
                 self._send(int((now - begin) / 1e9 * rate) - (self._published - before), size)

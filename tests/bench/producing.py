@@ -8,7 +8,7 @@ Commands, a line each on stdin; each is answered with one JSON object (fanout_li
     sample begin | sample end       measure the longest time between two turns of the event loop
 
 Modes: `single`, one event, the next one when the loop has nothing left to do for it; `tick`, one event in every turn of
-the loop; `burst`, 64 events at once, then as `single`; `paced`, RATE events a second.
+the loop; `burst` and `bursts`, the same with 64 events at once; `paced`, RATE events a second.
 
 The client counts what it has received in PROGRESS_FILE, which it maps: unless it is paced, a producer stays at most
 WINDOW events ahead, so that no figure is that of a buffer which is only being filled.
@@ -139,12 +139,12 @@ class Producer:
             await asyncio.sleep(PACE_STEP)
 
     async def _press(self, mode: str, size: int, end: int, window: int) -> None:
-        batch = BURST if mode == "burst" else 1
+        batch = BURST if mode.startswith("burst") else 1
         while time.monotonic_ns() < end:
             while (self._published - window) * self._connections > self._progress[0]:  # noqa: ASYNC110, a mapped file
                 await asyncio.sleep(0.0002)
             await self._send(batch, size)
-            await (asyncio.sleep(0) if mode == "tick" else self._server.settle())
+            await (asyncio.sleep(0) if mode in ("tick", "bursts") else self._server.settle())
 
     async def _send(self, count: int, size: int) -> None:
         first = self._published + 1
