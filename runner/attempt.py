@@ -13,7 +13,7 @@ from runner.files import Artifact
 from runner.usage import Usage
 
 SPEC_SIZE_BYTES = 4
-HEARTBEAT_PERIOD = 1.0  # seconds between two `Sync`, at the most
+HEARTBEAT_PERIOD = 1.0  # seconds after which a process shows again that it is alive
 
 ANSWER_TIMEOUT = 86_400.0  # seconds: who starts a team in the evening may answer the next day
 

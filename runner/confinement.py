@@ -22,6 +22,7 @@ import ssl
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -100,8 +101,10 @@ def has_mounts() -> bool:
     """Whether this system gives a process of this user mounts of its own; another process tries it out, once."""
     if sys.platform != "linux":
         return False
-    command = [sys.executable, "-I", "-S", mounts.__file__, os.path.dirname(mounts.__file__)]
-    return subprocess.run(command, capture_output=True).returncode == 0
+    # A folder that can be written in, as a run's: what is on a read-only mount stays so for who is not root.
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-I", "-S", mounts.__file__, os.path.realpath(folder)]
+        return subprocess.run(command, capture_output=True, text=True).stdout == mounts.ENTERED
 
 
 def weaknesses(confinement: Confinement) -> list[str]:

@@ -23,6 +23,7 @@ _BUSY = 5.0  # seconds to wait for a lock that another process holds
 
 _PRIMARY = 0xFF  # the bits of an error code that are not its details
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_NOT_DECODED = "Could not decode to UTF-8"  # an OperationalError without a code
 
 
 class Database(aiosqlite.Connection):
@@ -65,7 +66,7 @@ async def open_database(path: Path, *, writes: bool) -> Database:
 
 def _is_damage(error: Exception) -> bool:
     """Whether this is the file's fault; what cannot be decoded was not written so."""
-    if isinstance(error, sqlite3.Error):
+    if isinstance(error, sqlite3.Error) and not str(error).startswith(_NOT_DECODED):
         return getattr(error, "sqlite_errorcode", 0) & _PRIMARY in _DAMAGE
     return True
 

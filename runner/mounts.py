@@ -14,6 +14,9 @@ import ctypes
 import os
 import sys
 
+ENTERED = "entered"
+"""What this module prints as a program, which is given a folder, once it could enter."""
+
 _MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE = 442, -100, 0x8000  # the same on every architecture
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x00020000, 0x10000000
 _BIND_WITH_ALL_BELOW = 0x1000 | 0x4000  # MS_BIND, MS_REC
@@ -79,3 +82,4 @@ def _done(result: int) -> None:
 
 if __name__ == "__main__":
     enter(sys.argv[1])
+    print(ENTERED, end="")

@@ -259,7 +259,7 @@ class Run:
                 with contextlib.suppress(ChildLost):
                     await child.send(self._unsent[0])
                 self._unsent.pop(0)
-            while lines := await self._hear(child):
+            while lines := await self._listen(child.lines()):
                 if events := heard(self._heed(lines)):
                     events = await self._keeping.keep(events)
                     if self.task.head + len(events) > self._limits.events:
@@ -271,10 +271,11 @@ class Run:
             for watch in watching:
                 watch.cancel()
 
-    async def _hear(self, child: Child) -> list[bytes]:
+    async def _listen(self, waiting: Coroutine[Any, Any, _T]) -> _T:
+        """Wait for the child, which may not be silent for too long meanwhile."""
         self._silence.begin()
         try:
-            return await child.lines()
+            return await waiting
         finally:
             self._silence.end()
 
@@ -320,7 +321,7 @@ class Run:
         if self._sync_asked is not None:
             synced, self._sync_asked = Synced(number=self._sync_asked), None
             with contextlib.suppress(ChildLost):
-                await child.send(synced)
+                await self._listen(child.send(synced))
 
     def _absorb(self, events: Iterable[Heard]) -> Committed:
         """Put the child's events into the log."""

@@ -51,10 +51,11 @@ class Timelines:
             if page.complete:
                 break
         attempts = page.spans.copy()
-        async for read in pages(self._store, task_id, Filter(frozenset({EventType.STATUS})), after=cursor):
-            for event in decoded(read):
-                attempts.take(event)
-            head = read.head
+        if page.complete:  # or all was read already, and what has come since would fit no span
+            async for read in pages(self._store, task_id, Filter(frozenset({EventType.STATUS})), after=cursor):
+                for event in decoded(read):
+                    attempts.take(event)
+                head = read.head
         if page.next is not None and page.end is not None:
             self._remember(_place(task, page.next), _Start(page.end, page.next, first))
         return Timeline(

@@ -108,8 +108,8 @@ export class Board {
 
   destroy() {
     this.#isGone = true;
-    const { feed, lanes, replay } = this.#parts;
-    for (const part of [feed, lanes, replay, this.#diagrams]) part.destroy();
+    const { feed, lanes, replay, files } = this.#parts;
+    for (const part of [feed, lanes, replay, files.viewer, this.#diagrams]) part.destroy();
   }
 
   /** The task has changed: draws it with the next frame. */

@@ -58,22 +58,26 @@ export function pathWords(path, props = {}) {
 /** They turn round what is written in any script, which no text needs. */
 const BIDI_OVERRIDES = /[\u202d\u202e]/g;
 const BIDI_CONTROLS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+/** They are not seen, so that two names could look alike; those that join letters are left, which some scripts need. */
+const INVISIBLES = /[\u00ad\u200b\u2028\u2029\u2060-\u2064\ufeff\u{e0000}-\u{e007f}]/gu;
 /** Of a terminal, beside tab and line ends. */
 const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g;
+const EIGHT_BIT_CONTROLS = /[\u0080-\u009f]/g;
 
-/** Control characters made visible, those of text direction too, for paths, names and code, where they serve only to deceive. */
+/** Control characters made visible, those of text direction and what is not seen too, for paths, names and code, where they serve only to deceive. */
 export function visible(value) {
-  return printable(value).replace(BIDI_CONTROLS, escaped);
+  return printable(value).replace(BIDI_CONTROLS, escaped).replace(INVISIBLES, escaped);
 }
 
 /** The control characters of terminals made visible, ESC as ␛, and those that write any script backwards. */
 export function printable(value) {
   return value
     .replace(CONTROLS, (control) => String.fromCharCode(control === "\u007f" ? 0x2421 : 0x2400 + control.charCodeAt(0)))
+    .replace(EIGHT_BIT_CONTROLS, escaped)
     .replace(BIDI_OVERRIDES, escaped);
 }
 
-const escaped = (control) => `\\u${control.charCodeAt(0).toString(16).padStart(4, "0")}`;
+const escaped = (control) => `\\u${control.codePointAt(0).toString(16).padStart(4, "0")}`;
 
 /**
  * Brings the children of `parent` to the order of `nodes`, moving as few as possible.

@@ -44,7 +44,7 @@ export function clockMoment(at) {
 }
 
 function fraction(ms) {
-  const rest = Math.round(ms % 1000);
+  const rest = Math.floor(ms % 1000);
   return rest ? (rest / 1000).toFixed(3).slice(1).replace(/0+$/, "") : "";
 }
 

@@ -31,6 +31,7 @@ export class TaskList {
   #list = el("ul", { class: "task-list", "aria-busy": "true" });
   #blank = el("div", { class: "blank" });
   #more = el("button", { type: "button", class: "button quiet more", hidden: true, on: { click: () => once(this.#more, () => this.#loadMore()) } }, text.list.more);
+  #error = el("p", { class: "field-error", role: "alert" });
   node = el(
     "nav",
     { class: "list", "aria-label": text.list.heading },
@@ -40,6 +41,7 @@ export class TaskList {
     this.#blank,
     this.#list,
     this.#more,
+    this.#error,
   );
 
   constructor() {
@@ -118,13 +120,20 @@ export class TaskList {
 
   async #loadMore() {
     const request = this.#request;
-    const page = await api.tasks({ ...this.#query(), limit: PAGE, cursor: this.#next });
+    setText(this.#error, "");
+    let page;
+    try {
+      page = await api.tasks({ ...this.#query(), limit: PAGE, cursor: this.#next });
+    } catch (error) {
+      return setText(this.#error, error.message);
+    }
     if (request !== this.#request) return;
+    const readsOn = document.activeElement === this.#more;
     const more = page.tasks.filter(({ id }) => !this.#rows.has(id));
     for (const task of more) this.#put(task);
     this.#next = page.next_cursor;
     this.#draw();
-    this.#rows.get(more[0]?.id)?.node.firstElementChild.focus(); // from where one reads on
+    if (readsOn) this.#rows.get(more[0]?.id)?.node.firstElementChild.focus();
   }
 
   #query() {

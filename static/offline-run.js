@@ -53,10 +53,11 @@ export class OfflineRun {
     let begun = performance.now();
     for (const events of this.#after(since)) {
       handlers.events(events, this.#task.head);
-      if (performance.now() - begun < BUSY_MS) continue;
-      await new Promise((resolve) => setTimeout(resolve));
+      if (performance.now() - begun >= BUSY_MS) {
+        await new Promise((resolve) => setTimeout(resolve));
+        begun = performance.now();
+      }
       if (signal.aborted) return;
-      begun = performance.now();
     }
     handlers.caughtUp();
   }

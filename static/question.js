@@ -94,11 +94,13 @@ export class Question {
 
   async #answer(answer) {
     if (this.#isAnswered) return;
+    const asked = this.#shown;
     this.#answered(true);
     setText(this.#error, "");
     try {
-      await api.answer(this.#taskId, this.#shown, answer);
+      await api.answer(this.#taskId, asked, answer);
     } catch (error) {
+      if (this.#shown !== asked) return;
       setText(this.#error, error.message);
       this.#answered(false);
     }

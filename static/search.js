@@ -64,8 +64,9 @@ export class Search {
       const { results, next_before: next } = await api.search(this.#taskId, { q: query, limit: PAGE, before }, signal);
       const earlier = before ? [...this.#list.children] : [];
       const rows = [...earlier, ...results.map((result) => this.#row(result))];
+      const readsOn = document.activeElement === this.#more;
       this.#show(rows, next, text.search.found(rows.length, next !== null));
-      if (before) rows[earlier.length]?.firstElementChild.focus(); // from where one reads on
+      if (readsOn) rows[earlier.length]?.firstElementChild.focus();
     } catch (error) {
       if (signal.aborted) return;
       if (error.code !== "search_unfinished") return this.#show([], null, error.message);

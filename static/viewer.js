@@ -32,7 +32,7 @@ export class Viewer {
   /** The step that writes what is shown. @type {number | null} */
   #draft = null;
   #narrow = matchMedia(NARROW);
-  #onWidth = () => this.#load();
+  #onWidth = () => this.#draft === null && this.#load();
   #name = el("h2", { dir: "ltr", id: "viewer-name" });
   #version = this.#select(text.files.versionLabel);
   #against = this.#select(text.files.compare);
@@ -119,9 +119,14 @@ export class Viewer {
     this.node.showModal();
   }
 
-  #closed() {
+  /** Stops what goes on: the page shows another task. */
+  destroy() {
     this.#abort.abort();
     this.#narrow.removeEventListener("change", this.#onWidth);
+  }
+
+  #closed() {
+    this.destroy();
     this.#draft = null;
     this.#onShow(null);
   }

@@ -76,6 +76,7 @@ class Budget:
                 await self._run.channel.sync()
                 while (reached := self._reached()) is not None:
                     await self._ask(*reached)
+                    await self._run.channel.sync()
             except RunFailed as failure:
                 self._failure = failure  # for the other roles, which would ask again before they are cancelled
                 raise

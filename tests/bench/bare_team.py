@@ -19,7 +19,10 @@ import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
-from runner.attempt import AttemptSpec, Confinement, Llm, Options
+import msgspec
+
+from runner.attempt import AttemptSpec, Confinement, Llm, Options, Sync, Synced
+from runner.hearing import heard_note, is_note
 from runner.metagpt import preload
 
 IDEA = "Write a 2048 game"
@@ -49,10 +52,14 @@ def _time(hooked: bool, workspace: Path) -> dict[str, Any]:
         ours.close()
         _become_team(hooked, workspace, theirs)
     theirs.close()
-    lines = 0
+    lines, rest = 0, b""
     with ours:  # the supervisor's part: to read, at once
         while data := ours.recv(READ_SIZE):
-            lines += data.count(b"\n")
+            *whole, rest = (rest + data).split(b"\n")
+            lines += len(whole)
+            for note in map(heard_note, filter(is_note, whole)):
+                if isinstance(note, Sync):
+                    ours.sendall(msgspec.json.encode(Synced(number=note.number)) + b"\n")
     _, status = os.waitpid(pid, 0)
     wall = time.perf_counter() - begun
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

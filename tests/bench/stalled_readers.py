@@ -22,8 +22,9 @@ class Case(NamedTuple):
     seconds: float  # with stalled readers
 
 
-# Both write more than MEMORY_ALLOWED in a full round, or nothing would be shown by staying below it.
-CASES = (Case(100, 50, 1024, 2000, 12), Case(1000, 100, 16_384, 60, 24))
+# Both write more than MEMORY_ALLOWED in a full round, or nothing would be shown by staying below it; and who takes
+# nothing for the 20 s that it has to answer a ping is let go.
+CASES = (Case(100, 50, 1024, 2000, 12), Case(1000, 100, 16_384, 72, 18))
 QUICK, FREE = 3.0, 6.0  # seconds, of a quick round, and of a round in which nobody stalls
 
 

@@ -1,10 +1,16 @@
 """How an answer's bytes come, whatever was asked."""
 
 import asyncio
+import contextlib
+import socket
 from pathlib import Path
 
 import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
 
+from server.clients import Clients
+from server.intake import intake
 from tests.support import DEADLINE
 from tests.world import World, running
 
@@ -39,3 +45,27 @@ async def test_what_is_said_before_the_body_is_sent(tmp_path: Path, expect: str)
     assert answer.startswith(b"HTTP/1.1 201 ")
     assert answer.count(b"HTTP/1.1") == 1
     assert answer.endswith(b"}")
+
+
+async def test_a_body_that_breaks_before_it_begins() -> None:
+    """The head that was sent already reaches the client: an answer that is cut short, not none at all."""
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+        raise OSError("what was to be read is gone")
+
+    protocol = intake(Clients(connections=1, rate=0), timeout=DEADLINE)
+    config = uvicorn.Config(app, http=protocol, lifespan="off", log_config=None, log_level="critical")  # type: ignore[arg-type]
+    server = uvicorn.Server(config)
+    server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        async with asyncio.timeout(DEADLINE):
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            answer = await reader.read()
+            writer.close()
+            server.should_exit = True
+            await serving
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b"\r\n\r\n")

@@ -9,6 +9,8 @@ import pytest_asyncio
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from runner.database import open_database
+from runner.errors import DatabaseDamaged
 from server.protocol import CloseCode
 from tests.damage import COMMITS, damaged_database
 from tests.world import World, running
@@ -47,3 +49,13 @@ async def test_a_damaged_log_that_is_watched(world: World, caplog: pytest.LogCap
     assert closed.value.rcvd is not None and closed.value.rcvd.code == CloseCode.TRY_AGAIN_LATER
     assert '"code":"database_damaged"' in str(frames[-1])
     assert [record.exc_info for record in caplog.records if record.exc_info] == []
+
+
+async def test_a_text_that_is_none(tmp_path: Path) -> None:
+    """Bytes that are no text, where the database should have one, are damage, not a lack of room to write."""
+    database = await open_database(tmp_path / "some.db", writes=True)
+    try:
+        with pytest.raises(DatabaseDamaged):
+            await database.transaction(lambda connection: connection.execute("SELECT CAST(x'ff' AS TEXT)").fetchone())
+    finally:
+        await database.close()

@@ -1,7 +1,7 @@
 """Spans of work and what they come to, as a log tells of them."""
 
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from runner.states import Status
 from runner.store import SqliteStore
 from runner.usage import Tally
 from tests.children import Stage, ToldChild, told_supervisor
+from tests.support import until
 
 ROLE = "Engineer"
 CALL: dict[str, Any] = {"model": "m", "prompt_tokens": 5, "completion_tokens": 2, "cost_usd": 0.5, "duration_ms": 40}
@@ -150,6 +151,36 @@ async def test_a_page_costs_what_it_shows(tmp_path: Path, monkeypatch: pytest.Mo
         read = 0
         assert len(await _in_pages(stage, 4)) == 50
         assert read < 3 * head  # a page also reads the last status, and so far that it knows that there is more
+
+
+async def test_a_run_that_ends_while_its_timeline_is_read(tmp_path: Path) -> None:
+    """A timeline tells of one moment: not of the end of an attempt whose spans it has read as open."""
+
+    class Interrupted(SqliteStore):
+        meanwhile: Callable[[], Awaitable[object]] | None = None
+
+        async def read_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
+            page = await super().read_events(task_id, after=after, limit=limit, size=size, filter=filter)
+            meanwhile, Interrupted.meanwhile = Interrupted.meanwhile, None
+            if meanwhile is not None:
+                await meanwhile()
+            return page
+
+    async with told_supervisor(tmp_path, kind=Interrupted) as (supervisor, forks):
+        stage = Stage(supervisor, forks)
+        child = await stage.child()
+        say(child, 0, EventType.AGENT_START, turn="Engineer-1")
+        await until(stage.kinds, lambda kinds: "AGENT_START" in kinds)
+        head = (await stage.task()).head
+
+        async def end() -> None:
+            child.exit(1)
+            await stage.end()
+
+        Interrupted.meanwhile = end
+        timeline = await supervisor.get_task_timeline(stage.task_id, after=0, limit=10)
+        assert (timeline.head, timeline.spans[0].outcome, len(timeline.attempts)) == (head, None, 1)
+        assert timeline.attempts[0].status == Status.RUNNING
 
 
 async def test_a_timeline_that_retention_deletes(stage: Stage) -> None:
