@@ -21,6 +21,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from runner import confinement
 from runner.attempt import AttemptSpec, Confinement, Llm, Options, Sync, Synced
 from runner.hearing import heard_note, is_note
 from runner.metagpt import preload
@@ -33,7 +34,12 @@ READ_SIZE = 256 * 1024
 def main(folder: Path) -> None:
     preload.load(folder / "scratch")
     import runner.metagpt.child  # noqa: F401, shared by the children
+    from runner.metagpt import hooks
+    from runner.metagpt.demo.archetypes import archetypes
 
+    confinement.prepare()
+    hooks.prepare()
+    archetypes()
     gc.collect()
     gc.freeze()
     _say({"ready": True})

@@ -29,7 +29,7 @@ DIAGRAM = (
     '  A --> B["b"]\n  click A "javascript:parent.attacked=14" _self\n  click B call alert(15)'
 )
 ANSI = "\x1b[31mred\x1b[0m\x1b]0;title\x07\x00"
-BIDI = "safe\u202egnp.exe\u2066 \u2069"
+BIDI = "safe\u202egnp.exe\u200b\u2066 \u2069"
 LONG_LINE = "x" * 1_000_000
 
 
@@ -155,7 +155,7 @@ async def test_bidi_controls_in_names_are_made_visible(demo_server: Server, new_
     page = await new_page()
     await MadeUpTask(hostile_log(), title=BIDI).attach(page)
     await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
-    await expect(page.locator(".task-title")).to_contain_text(r"safe\u202egnp.exe\u2066")
+    await expect(page.locator(".task-title")).to_contain_text(r"safe\u202egnp.exe\u200b\u2066")
     await expect(page.locator(".file:not(.draft) .file-name")).to_contain_text(r"safe\u202egnp.exe")
 
 
