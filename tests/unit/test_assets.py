@@ -111,3 +111,18 @@ async def test_a_changed_file_is_seen_at_once(client: httpx.AsyncClient, tmp_pat
     assert (await client.get("/static/parts/page.js", headers=asked)).status_code == 304
     (tmp_path / "parts" / "page.js").write_text("export const answer = 43;\n")
     assert (await client.get("/static/parts/page.js", headers=asked)).text == "export const answer = 43;\n"
+
+
+@pytest.mark.parametrize("start", ["", "0123456789abcdef/"], ids=["as it is", "in a version"])
+@pytest.mark.parametrize(
+    "way", ["%2e%2e/secret", "..%2fsecret", "parts/%2e%2e/%2e%2e/secret", "%2f{folder}%2fsecret", "link"]
+)
+async def test_what_lies_beside_the_files(client: httpx.AsyncClient, tmp_path: Path, start: str, way: str) -> None:
+    """No address leads out of the folder, whichever way; what is in it is there."""
+    secret = tmp_path.parent / "secret"
+    secret.write_text("secret")
+    (tmp_path / "link").symlink_to(secret)
+    found, other = [
+        await client.get(f"/static/{start}{name}") for name in ("app.js", way.format(folder=str(tmp_path.parent)[1:]))
+    ]
+    assert (found.status_code, other.status_code) == (200, 404)
