@@ -1,5 +1,7 @@
 """Readers that stop reading: what the others notice of it, what it costs in memory, and what arrives afterwards."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -56,6 +58,18 @@ def measure(quick: bool) -> Report:
     return report
 
 
+@contextmanager
+def _watched(case: Case) -> Iterator[Subscribers]:
+    """A server, warm, and all of its readers."""
+    with (
+        temporary_folder() as folder,
+        production(Path(folder)) as server,
+        Subscribers(server, case.connections, receive_buffer=RECEIVE_BUFFER) as watching,
+    ):
+        watching.round("paced", size=case.size, seconds=1, rate=case.rate)
+        yield watching
+
+
 def _measure_case(report: Report, case: Case, quick: bool) -> None:
     free: list[Round] = []
     beside: list[Round] = []
@@ -63,19 +77,14 @@ def _measure_case(report: Report, case: Case, quick: bool) -> None:
     catch_up: list[float] = []
     everything: list[Received] = []
     seconds = QUICK if quick else case.seconds
-    with (
-        temporary_folder() as folder,
-        production(Path(folder)) as server,
-        Subscribers(server, case.connections, receive_buffer=RECEIVE_BUFFER) as watching,
-    ):
-        watching.round("paced", size=case.size, seconds=1, rate=case.rate)
+    with _watched(case) as watching:
         for _ in range(1 if quick else 3):
             free.append(watching.round("paced", size=case.size, seconds=seconds, rate=case.rate, sample=1))
-            before = server.rss()
+            before = watching.server.rss()
             watching.client.tell("stall", case.stalled)
             made = watching.round("paced", size=case.size, seconds=seconds, rate=case.rate, sample=1)
             beside.append(made)
-            grown.append(server.rss() - before)
+            grown.append(watching.server.rss() - before)
             watching.client.ask("begin", 0)
             watching.client.tell("unstall")
             received = watching.until(made.last_id, limit=CATCH_UP_LIMIT)
@@ -110,12 +119,7 @@ def _measure_paced(report: Report, case: Case, quick: bool) -> None:
     free: list[Received] = []
     beside: list[Received] = []
     everything: list[Received] = []
-    with (
-        temporary_folder() as folder,
-        production(Path(folder)) as server,
-        Subscribers(server, case.connections, receive_buffer=RECEIVE_BUFFER) as watching,
-    ):
-        watching.round("paced", size=case.size, seconds=1, rate=case.rate)
+    with _watched(case) as watching:
         for _ in range(1 if quick else 3):
             made = watching.round("paced", size=case.size, seconds=case.seconds, rate=case.rate, sample=1)
             free.append(made.received)
