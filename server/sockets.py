@@ -56,12 +56,10 @@ class Session:
         "_subscriptions",
         "_websocket",
         "_without",
-        "write",
     )
 
     def __init__(self, websocket: WebSocket, gate: Gate, passed: Pass | None, hub: Hub, runner: Runner) -> None:
         direct: DirectStream | None = websocket.scope.get("extensions", {}).get(EXTENSION)
-        self.write = _refuse_write if direct is None else direct.write
         self._stream: DirectStream | AsgiStream = direct or AsgiStream(websocket)
         self._websocket = websocket
         self._gate = gate
@@ -251,7 +249,7 @@ class Session:
             self._reply(protocol.Error(code="too_many_subscriptions", message=message, task_id=wanted.task_id))
             return
         subscription = self._subscriptions[wanted.task_id] = Subscription(
-            self._hub, wanted, write=self.write, frame_bytes=self._stream.frame_bytes, wake=self.wake
+            self._hub, wanted, outlet=self._stream.outlet, wake=self.wake
         )
         self.wake(subscription)
 
@@ -383,7 +381,3 @@ async def reject(websocket: WebSocket, closing: CloseCode, code: str, message: s
     error = protocol.encode(protocol.Error(code=code, message=message))
     await websocket.send({"type": "websocket.send", "text": error.payload.decode()})
     await websocket.close(closing, message[:100])
-
-
-def _refuse_write(_: bytes) -> None:
-    raise RuntimeError("Only a direct stream has live subscriptions.")

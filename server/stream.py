@@ -1,14 +1,16 @@
 """Writing to WebSocket connections at the speed of the socket.
 
 ASGI sends one message at a time, through a coroutine, and frames it anew for every connection. `StreamProtocol` is
-uvicorn's own WebSocket protocol that also lends the application its transport, through the ASGI scope's `extensions`:
-the hub then writes the same framed bytes to every connection. Handshake, ping and close stay uvicorn's. Under another
-server the extension is missing, and everything goes through ASGI, slower, with the same meaning.
+uvicorn's own WebSocket protocol that also lends the application its connection, through the ASGI scope's `extensions`:
+the hub then writes the same framed bytes to every one. Handshake, ping and close stay uvicorn's. Under another server
+the extension is missing, and everything goes through ASGI, slower, with the same meaning.
 """
 
+import asyncio
+import os
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from uvicorn._types import ASGISendEvent
@@ -17,6 +19,7 @@ from websockets.frames import Frame as ReceivedFrame
 from websockets.http11 import Request, Response
 
 from server.bounds import FRAME_BYTES, TLS_FRAME_BYTES, WRITE_BUFFER
+from server.feed import Outlet
 from server.peers import Peer
 from server.protocol import CloseCode, Frame
 
@@ -27,8 +30,8 @@ class Stream(Protocol):
     """Where a session's frames go."""
 
     @property
-    def frame_bytes(self) -> int:
-        """Of the largest frame of events that it is to be sent, or a single event."""
+    def outlet(self) -> Outlet:
+        """Where frames of events go. Only that of a `DirectStream` can be written to."""
 
     @property
     def slow(self) -> bool:
@@ -64,7 +67,6 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         self.conn.send_response = send  # type: ignore[method-assign]
         super().handle_connect(event)
         if self.response.status_code == 101:
-            self.transport.set_write_buffer_limits(high=WRITE_BUFFER)
             self.stream = DirectStream(self)
             # The application starts in the next turn of the loop, and finds it in its scope.
             scope = cast(dict[str, Any], self.scope)
@@ -154,16 +156,24 @@ class StreamProtocol(WebSocketsSansIOProtocol):
 
 
 class DirectStream:
-    """A `Stream` over the transport itself."""
+    """A `Stream` over the transport itself, or over its socket where nothing is encrypted.
 
-    __slots__ = ("_protocol", "frame_bytes", "on_hold", "write")
+    There the transport counts as slow as soon as it holds a single byte. So what is written to the socket, while it is
+    not, comes behind all that the transport was given.
+    """
+
+    __slots__ = ("_protocol", "on_hold", "outlet")
 
     def __init__(self, protocol: StreamProtocol) -> None:
+        transport = protocol.transport
+        encrypted = transport.get_extra_info("sslcontext") is not None
+        high = WRITE_BUFFER if encrypted else 0
+        transport.set_write_buffer_limits(high=high)
+        if transport.get_write_buffer_size() > high:  # of which the protocol that was here before was told
+            protocol.writable.clear()
         self._protocol = protocol
-        encrypted = protocol.transport.get_extra_info("sslcontext") is not None
-        self.frame_bytes = TLS_FRAME_BYTES if encrypted else FRAME_BYTES
-        self.write: Callable[[bytes], None] = protocol.transport.write
-        """Writes framed bytes at once. Not to be called between `on_hold` and the next `send`."""
+        self.outlet = _through(transport) if encrypted else _beside(transport)
+        """Not to be written to between `on_hold` and the end of the next `drained`."""
         self.on_hold: Callable[[], None] = _ignore
         """Called when the connection gets slow, or closes."""
 
@@ -177,10 +187,11 @@ class DirectStream:
 
     async def send(self, frame: Frame) -> None:
         await self.drained()
-        self.write(frame.wire)
+        self._protocol.transport.write(frame.wire)
 
     async def drained(self) -> None:
-        await self._protocol.writable.wait()
+        while self.slow:  # it may be so again before it is this one's turn
+            await self._protocol.writable.wait()
         if self.gone:
             raise WebSocketDisconnect
 
@@ -191,7 +202,7 @@ class AsgiStream:
     slow = False  # ASGI's `send` waits by itself
 
     def __init__(self, websocket: WebSocket) -> None:
-        self.frame_bytes = FRAME_BYTES
+        self.outlet = Outlet(_refuse, None, _refuse, FRAME_BYTES)
         self._websocket = websocket
 
     @property
@@ -205,6 +216,24 @@ class AsgiStream:
 
     async def drained(self) -> None:
         return  # ASGI's `send` waits by itself
+
+
+def _beside(transport: asyncio.Transport) -> Outlet:
+    """The socket of a transport: the transport is asked only when that does not take everything."""
+    return Outlet(os.write, transport.get_extra_info("socket").fileno(), transport.write, FRAME_BYTES)
+
+
+def _through(transport: asyncio.Transport) -> Outlet:
+    return Outlet(_write_through, transport, transport.write, TLS_FRAME_BYTES)
+
+
+def _write_through(transport: asyncio.Transport, data: bytes) -> int:
+    transport.write(data)
+    return len(data)
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise RuntimeError("Only a direct stream has live subscriptions.")
 
 
 def _ignore() -> None:

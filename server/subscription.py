@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from runner.errors import TaskNotFound
 from server import protocol
 from server.bounds import PIECE_BYTES, QUIET_EVENTS
+from server.feed import Outlet
 from server.hub import Hub, larger
 from server.protocol import Frame
 from server.topic import Position, Topic
@@ -13,8 +14,7 @@ from server.topic import Position, Topic
 class Subscription:
     """A cursor into one log, as one connection follows it. A `topic.Member` while it is live.
 
-    write: writes framed bytes to the connection at once. frame_bytes: of the largest frame of events that it is to be
-    sent, or a single event. wake: called, with this, when there is something to read.
+    outlet: where its frames go while it is live. wake: called, with this, when there is something to read.
     """
 
     __slots__ = (
@@ -25,11 +25,10 @@ class Subscription:
         "_wake",
         "cursor",
         "filter",
-        "frame_bytes",
         "live",
+        "outlet",
         "task_id",
         "topic",
-        "write",
     )
 
     def __init__(
@@ -37,16 +36,14 @@ class Subscription:
         hub: Hub,
         wanted: protocol.Subscribe,
         *,
-        write: Callable[[bytes], None],
-        frame_bytes: int,
+        outlet: Outlet,
         wake: Callable[["Subscription"], None],
     ) -> None:
         self.task_id = wanted.task_id
         self.cursor = wanted.since_event_id
         self.filter = wanted.filter
         self.live = False
-        self.write = write
-        self.frame_bytes = frame_bytes
+        self.outlet = outlet
         self._wake = wake
         self._size = PIECE_BYTES  # of the next page
         self._told: int | None = None  # event_id up to which, about, the client has been told that it has everything
@@ -57,19 +54,19 @@ class Subscription:
     @property
     def done(self) -> bool:
         """Whether the end of the log was told."""
-        return self._ended_at == self.cursor
+        return self._ended_at == self.topic.cursor(self)
 
     def retire(self) -> None:
         self._wake(self)
 
     def leave(self) -> None:
         """Do not be live any more."""
-        self.topic.leave(self, self.filter)
+        self.topic.leave(self)
 
     def join(self) -> bool:
         """Be live, if it stands at the head; whether it does."""
         self._size = PIECE_BYTES
-        return self.topic.join(self, self.filter)
+        return self.topic.join(self)
 
     def close(self) -> None:
         self.leave()
@@ -81,11 +78,11 @@ class Subscription:
         None when it stands at the head and has said so. Raises `TaskNotFound`, `CursorAhead`.
         """
         page = await self._hub.read_framed(
-            self.task_id, after=self.cursor, size=self._size, most=self.frame_bytes, filter=self.filter
+            self.task_id, after=self.cursor, size=self._size, most=self.outlet.frame_bytes, filter=self.filter
         )
         self._check()
         self.cursor = page.cursor
-        self._size = larger(self._size, self.frame_bytes)
+        self._size = larger(self._size, self.outlet.frame_bytes)
         if page.frames:
             if self._told is not None:
                 self._told = self.cursor

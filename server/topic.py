@@ -7,21 +7,20 @@ queue.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Protocol
 
 import msgspec
 
 from runner.base import Commit, Filter, Page, Placed
 from runner.states import TERMINAL, Status
-from server.bounds import FRAME_BYTES, FRAME_EVENTS, QUIET_EVENTS, RING_BYTES
+from server.bounds import FRAME_EVENTS, QUIET_EVENTS, RING_BYTES
+from server.feed import STEP, Feed, Member, Write
 from server.protocol import CaughtUp, encode, encode_events
 from server.pump import WAKING, Pump
 
-STEP = 8  # connections written to in one step of the pump
-
 Doorbell = Callable[[], None]
+_Kind = tuple[Filter, Write, int]  # what the members of a feed have in common; the last: bytes of a frame
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -35,51 +34,6 @@ class Position(msgspec.Struct, frozen=True):
         return self.status in TERMINAL
 
 
-class Member(Protocol):
-    """A subscription, as its topic sees it while it is live."""
-
-    live: bool
-    cursor: int
-    """event_id up to which everything was sent."""
-    write: Callable[[bytes], None]
-    frame_bytes: int
-    """Of the largest frame of events that it is to be sent, or a single event."""
-
-    def retire(self) -> None:
-        """It is lagging, and has something to read: the doorbell of a lagging subscription."""
-
-
-class Feed:
-    """The live subscriptions of a topic that have the same filter.
-
-    position: event_id up to which they were served; told: up to which, about, they have been told so.
-    """
-
-    def __init__(self, filter: Filter, position: int) -> None:
-        self.filter = filter
-        self.position = position
-        self.told = position
-        self._members: dict[Member, None] = {}
-        self._snapshot: tuple[Member, ...] | None = ()
-
-    def __len__(self) -> int:
-        return len(self._members)
-
-    def add(self, member: Member) -> None:
-        self._members[member] = None
-        self._snapshot = None
-
-    def discard(self, member: Member) -> None:
-        self._members.pop(member, None)
-        self._snapshot = None
-
-    def members(self) -> tuple[Member, ...]:
-        """Those of this moment; it is safe to change the feed while going through them."""
-        if self._snapshot is None:
-            self._snapshot = tuple(self._members)
-        return self._snapshot
-
-
 class Topic:
     """pump: what writes to its live subscriptions."""
 
@@ -88,7 +42,7 @@ class Topic:
         self.position: Position | None = None
         self.deleted = False
         self._doorbells: dict[Doorbell, None] = {}
-        self._feeds: dict[Filter, Feed] = {}
+        self._feeds: dict[_Kind, Feed] = {}
         self._ring: deque[Placed] = deque()
         self.size = 0  # bytes of the ring
         self._pump = pump
@@ -106,29 +60,33 @@ class Topic:
     def unwatch(self, doorbell: Doorbell) -> None:
         self._doorbells.pop(doorbell, None)
 
-    def join(self, member: Member, filter: Filter) -> bool:
+    def join(self, member: Member) -> bool:
         """Make a subscription live if its cursor is at the head; whether it was."""
         if self.deleted or (self.position is not None and self.position.head != member.cursor):
             return False
-        feed = self._feeds.get(filter)
+        kind = _kind(member)
+        feed = self._feeds.get(kind)
         if feed is None:
-            feed = self._feeds[filter] = Feed(filter, member.cursor)
+            feed = self._feeds[kind] = Feed(*kind, member.cursor)
         elif feed.position > member.cursor:  # without a position: others have read further in the store
             return False
-        member.live = True
         feed.add(member)
         self.unwatch(member.retire)
         return True
 
-    def leave(self, member: Member, filter: Filter) -> None:
+    def leave(self, member: Member) -> None:
         """Make a subscription lagging, if it is live."""
         if member.live:
-            member.live = False
             self.watch(member.retire)
-            feed = self._feeds[filter]
-            feed.discard(member)
+            kind = _kind(member)
+            feed = self._feeds[kind]
+            feed.remove(member)
             if not feed:
-                del self._feeds[filter]
+                del self._feeds[kind]
+
+    def cursor(self, member: Member) -> int:
+        """event_id up to which everything was sent to a subscription."""
+        return self._feeds[_kind(member)].cursor(member) if member.live else member.cursor
 
     def take(self, commit: Commit) -> None:
         """Take what was committed into the ring, and let everyone know."""
@@ -202,35 +160,19 @@ class Topic:
             if not (end := self.position).ended:
                 return
             for feed in tuple(self._feeds.values()):
-                yield from self._retire(feed)
+                yield from self._retire(feed.members())
             if self.position is end:
                 return
 
     def _advance(self, feed: Feed, head: int) -> Iterator[int]:
-        page = self.page(after=feed.position, limit=FRAME_EVENTS, size=FRAME_BYTES, filter=feed.filter)
+        page = self.page(after=feed.position, limit=FRAME_EVENTS, size=feed.frame_bytes, filter=feed.filter)
+        feed.advance(head if page is None else page.cursor)
         if page is None:  # more has come at once than the ring holds
-            feed.position = head  # where those stand who join meanwhile
-            yield from self._retire(feed)
-        else:
-            yield from self._write(feed, page)
-
-    def _write(self, feed: Feed, page: Page) -> Iterator[int]:
-        after, feed.position = feed.position, page.cursor
-        wire = self._wire(feed, page)
-        size = len(page.body) if page.count > 1 else 0  # a single event has no choice
-        members = feed.members()
-        for number, member in enumerate(members, 1):
-            # Some have left since, and some have joined at a later event: after this page, or within it.
-            if member.live and member.cursor == after and size <= member.frame_bytes:
-                member.cursor = page.cursor
-                if wire:
-                    member.write(wire)
-            elif member.live and member.cursor < page.cursor:
-                self.leave(member, feed.filter)
-                member.retire()
-            if number % STEP == 0:
-                yield STEP
-        yield len(members) % STEP + 1
+            yield from self._retire(feed.members())
+        elif wire := self._wire(feed, page):
+            yield from feed.serve(wire)
+        yield from self._retire(feed.settle())
+        yield 1
 
     def _wire(self, feed: Feed, page: Page) -> bytes:
         if page.count:
@@ -242,10 +184,10 @@ class Topic:
         feed.told = page.cursor
         return frame.wire
 
-    def _retire(self, feed: Feed) -> Iterator[int]:
-        for number, member in enumerate(feed.members(), 1):
+    def _retire(self, members: Sequence[Member]) -> Iterator[int]:
+        for number, member in enumerate(members, 1):
             if member.live:
-                self.leave(member, feed.filter)
+                self.leave(member)
                 member.retire()
             if number % STEP == 0:
                 yield STEP * WAKING
@@ -254,7 +196,7 @@ class Topic:
         """Have everyone find out by themselves that there is nothing to follow any more."""
         lagging = tuple(self._doorbells)
         for feed in tuple(self._feeds.values()):
-            yield from self._retire(feed)
+            yield from self._retire(feed.members())
         for number, doorbell in enumerate(lagging, 1):
             doorbell()
             if number % STEP == 0:
@@ -262,5 +204,9 @@ class Topic:
 
     def _retire_at_once(self) -> None:
         for feed in tuple(self._feeds.values()):
-            for _ in self._retire(feed):
+            for _ in self._retire(feed.members()):
                 pass
+
+
+def _kind(member: Member) -> _Kind:
+    return member.filter, member.outlet.write, member.outlet.frame_bytes

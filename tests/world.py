@@ -70,11 +70,14 @@ class World:
         protocol: type[asyncio.Protocol] | str = StreamProtocol,
         store: type[SqliteStore] = SqliteStore,
         stall: float = STALL_TIMEOUT,
+        certificate: Path | None = None,
     ) -> None:
+        """certificate: of a server that speaks TLS; its key lies beside it."""
         self._data = data
         self._open = store.open
         self._protocol = protocol
         self._stall = stall
+        self._certificate = certificate
         self.up = asyncio.Event()
         self.epoch = ""
         self.http = httpx.AsyncClient(timeout=DEADLINE, trust_env=False)
@@ -104,6 +107,8 @@ class World:
             ws_per_message_deflate=False,
             log_config=None,
             log_level="critical",
+            ssl_certfile=self._certificate,
+            ssl_keyfile=self._certificate and self._certificate.with_name("key.pem"),
         )
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)

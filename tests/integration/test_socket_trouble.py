@@ -5,8 +5,10 @@ import base64
 import contextlib
 import json
 import os
+import re
 import socket
 import sqlite3
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -28,12 +30,14 @@ from server.bounds import PIECE_BYTES, WRITE_BUFFER
 from server.entry import open_gate
 from server.hub import Hub
 from server.sockets import Session
-from server.stream import StreamProtocol
+from server.stream import DirectStream, StreamProtocol
 from server.tokens import AccessRole, TokenFile
 from tests.children import told_supervisor
 from tests.loopback import LIMITS, LOOPBACK, loopback_gate
 from tests.support import DEADLINE, until
 from tests.world import SOCKET_BUFFER, World, running
+
+CERTIFICATE = Path(__file__).parents[1] / "tls" / "cert.pem"
 
 PINGS = 150  # more than a session keeps replies for
 
@@ -201,13 +205,36 @@ async def _half_gone(world: World, last_frame: bytes) -> AsyncIterator[None]:
 @contextlib.asynccontextmanager
 async def _slow_peer(world: World) -> AsyncIterator[socket.socket]:
     """A peer that follows a log, and for which the kernel holds next to nothing."""
-    loop, slow = asyncio.get_running_loop(), socket.socket()
+    async with _narrow_socket(world) as slow:
+        await asyncio.get_running_loop().sock_sendall(slow, _handshake(f"/api/tasks/{world.log.task.id}/events"))
+        yield slow
+
+
+@contextlib.asynccontextmanager
+async def _narrow_socket(world: World) -> AsyncIterator[socket.socket]:
+    """A connection for which the kernel holds next to nothing."""
+    slow = socket.socket()
     slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER)
     slow.setblocking(False)
     with slow:
-        await loop.sock_connect(slow, ("127.0.0.1", world.port))
-        await loop.sock_sendall(slow, _handshake(f"/api/tasks/{world.log.task.id}/events"))
+        await asyncio.get_running_loop().sock_connect(slow, ("127.0.0.1", world.port))
         yield slow
+
+
+@contextlib.asynccontextmanager
+async def _slow_tls_peer(world: World) -> AsyncIterator[None]:
+    """The same over TLS."""
+    trust = ssl.create_default_context(cafile=CERTIFICATE)
+
+    def greet(slow: socket.socket) -> ssl.SSLSocket:
+        slow.setblocking(True)
+        secured = trust.wrap_socket(slow, server_hostname="localhost")
+        secured.sendall(_handshake(f"/api/tasks/{world.log.task.id}/events"))
+        return secured
+
+    async with _narrow_socket(world) as slow:
+        with await asyncio.to_thread(greet, slow):
+            yield
 
 
 class HastyProtocol(StreamProtocol):
@@ -240,10 +267,12 @@ async def test_pings_of_a_peer_that_does_not_read(tmp_path: Path) -> None:
 
 
 async def test_a_peer_that_does_not_read_the_end(tmp_path: Path) -> None:
-    """A peer that reads nothing is let go when we have closed the connection, with what it was still to be sent."""
-    async with running(World(tmp_path, HastyProtocol)) as world:
+    """A peer that reads nothing is let go when we have closed the connection, with what it was still to be sent: over
+    TLS, where that can be more than the end.
+    """
+    async with running(World(tmp_path, HastyProtocol, certificate=CERTIFICATE)) as world:
         await world.append(world.log, 20, 10, padding=2000, status=Status.SUCCEEDED)
-        async with _slow_peer(world):
+        async with _slow_tls_peer(world):
             await until(lambda: world.connections)
             await until(lambda: not world.connections)
 
@@ -305,6 +334,69 @@ async def test_a_peer_that_closes_and_reads_on(tmp_path: Path) -> None:
             slow.send(CLOSE)
             received = await _sip(slow)
         assert len(received) > PIECE_BYTES // 2 and received.endswith(b"\x88\x00")
+
+
+async def test_a_peer_that_stops_and_goes(tmp_path: Path) -> None:
+    """Events and answers to pings come whole, and the events in order, however often a peer at the head stalls."""
+    async with running(World(tmp_path)) as world:
+        async with (
+            _narrow_socket(world) as slow,
+            connect(f"ws://{world.address}/api/tasks/{world.log.task.id}/events", sock=slow, max_queue=1) as peer,
+        ):
+            seen: list[int] = []
+            while len(seen) < 3000:
+                if len(seen) == len(world.log.drafts):  # it has read all, and so is live soon, and stops
+                    for _ in range(30):
+                        await world.append(world.log, 1, 10, padding=300)
+                    await peer.ping()
+                async with asyncio.timeout(DEADLINE):
+                    frame = json.loads(await peer.recv())
+                seen += [event["event_id"] for event in frame.get("events", ())]
+        assert seen == list(range(1, len(seen) + 1))
+        metrics = (await world.http.get(f"http://{world.address}/metrics")).text
+    (held_back,) = re.findall(r"^metagpt_live_slow_consumers_total (\d+)", metrics, re.MULTILINE)
+    assert int(held_back) > 10
+
+
+async def test_a_stream_behind_an_answer(tmp_path: Path) -> None:
+    """Nothing is written beside a transport that still holds a part of the answer to the request before."""
+    async with running(World(tmp_path)) as world:
+        await world.append(world.log, 300, 10, padding=20_000)
+        async with _stalled(world):
+            (protocol,) = world.connections
+            assert isinstance(protocol, StreamProtocol)
+            protocol.writable.set()  # as of a protocol that was not there when its transport got slow
+            assert DirectStream(protocol).slow
+
+
+async def test_a_connection_that_is_slow_again(tmp_path: Path) -> None:
+    """Whoever waits until a connection takes more waits on if that has passed before it is their turn."""
+    async with running(World(tmp_path)) as world:
+        await world.append(world.log, 300, 10, padding=20_000)
+        async with _stalled(world):
+            (protocol,) = world.connections
+            assert isinstance(protocol, StreamProtocol)
+            waiting = asyncio.create_task(DirectStream(protocol).drained())
+            await asyncio.sleep(0)
+            protocol.resume_writing()
+            protocol.pause_writing()
+            done, _ = await asyncio.wait({waiting}, timeout=0.05)
+            assert not done
+            protocol.resume_writing()
+            await asyncio.wait_for(waiting, DEADLINE)
+
+
+async def test_a_stream_over_a_little(tmp_path: Path) -> None:
+    """Over TLS, a transport that holds a little is not waited for: it would not say when it is rid of that."""
+    async with running(World(tmp_path, certificate=CERTIFICATE)) as world:
+        await world.append(world.log, 50, 10, padding=2000)  # more than the transport below takes
+        async with _slow_tls_peer(world):
+            await until(lambda: world.connections)
+            while not any(one.transport.get_write_buffer_size() for one in world.connections):
+                await world.append(world.log, 1, 10)
+            (protocol,) = world.connections
+            assert isinstance(protocol, StreamProtocol)
+            assert not DirectStream(protocol).slow
 
 
 async def test_a_peer_that_reads_nothing(tmp_path: Path) -> None:

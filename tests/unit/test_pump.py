@@ -1,15 +1,15 @@
 """The pump: what it does in one turn of the loop is bounded, over all topics and all that subscribe to them."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
 from runner.base import Filter
 from runner.states import Status
 from server.bounds import FRAME_BYTES
+from server.feed import STEP, Outlet, Write
 from server.pump import Pump
-from server.topic import STEP, Topic
+from server.topic import Topic
 from tests.logs import make_commit, make_task
 
 WEIGHT = 24  # writes in a turn, at most
@@ -20,20 +20,33 @@ class Member:
 
     done = 0
 
-    def __init__(self, topic: Topic, write: Callable[[bytes], None] | None = None) -> None:
+    def __init__(self, topic: Topic, write: Write | None = None) -> None:
         self.live = False
         self.cursor = 0
-        self.write = write or self._count
-        self.frame_bytes = FRAME_BYTES
+        self.filter = Filter()
+        self.outlet = Outlet(write or _count, self, _refuse, FRAME_BYTES)
         self.retired = False
-        assert topic.join(self, Filter())
+        self._topic = topic
+        assert topic.join(self)
+        assert self.live
 
     def retire(self) -> None:
         self.retired = True
         Member.done += 1
 
-    def _count(self, wire: bytes) -> None:
-        Member.done += 1
+    def leave(self) -> int:
+        """Be lagging; the cursor with which it is."""
+        self._topic.leave(self)
+        return self.cursor
+
+
+def _count(_: Member, wire: bytes) -> int:
+    Member.done += 1
+    return len(wire)
+
+
+def _refuse(_: memoryview) -> None:
+    raise AssertionError("everything was taken")
 
 
 async def _turns() -> list[int]:
@@ -65,7 +78,7 @@ async def test_a_turn(pump: Pump, topics: int, members: int) -> None:
     turns = await _turns()
     assert sum(turns) == len(subscribed)
     assert max(turns) <= WEIGHT + STEP
-    assert {member.cursor for member in subscribed} == {1}
+    assert {member.leave() for member in subscribed} == {1}
 
 
 async def test_the_end_of_a_run(pump: Pump) -> None:
@@ -88,16 +101,16 @@ async def test_what_comes_while_a_run_ends(pump: Pump) -> None:
     while not subscribed[0].retired:  # noqa: ASYNC110, the turns are what this is about
         await asyncio.sleep(0)
     assert not subscribed[-1].retired
-    assert topic.join(subscribed[0], Filter())
+    assert topic.join(subscribed[0])
     topic.take(make_commit(ended.task, ["y"], status=Status.QUEUED))
     await _turns()
-    assert subscribed[0].cursor == 2
+    assert subscribed[0].leave() == 2
 
 
 async def test_a_flush_that_fails(pump: Pump) -> None:
     """A failure in one topic has its subscriptions read by themselves, and keeps the others from nothing."""
 
-    def fail(wire: bytes) -> None:
+    def fail(_: Member, wire: bytes) -> int:
         raise RuntimeError("broken")
 
     failures: list[object] = []
@@ -107,5 +120,5 @@ async def test_a_flush_that_fails(pump: Pump) -> None:
     for topic in (broken, whole):
         topic.take(make_commit(make_task(topic.task_id), ["x"]))
     await _turns()
-    assert (bad.retired, good.cursor) == (True, 1)
+    assert (bad.retired, good.leave()) == (True, 1)
     assert [str(failure) for failure in failures] == ["broken"]
