@@ -1,10 +1,10 @@
 """What the server may hold in memory for those who read, whatever the length of a log and however many are slow.
 
-A reader that stalls costs little, beside what the kernel holds for its socket: over WebSocket one frame, which whoever
-was at the head shares; over REST two PIECEs of a log or a file, and not even that once it has taken nothing for
-STALL_TIMEOUT. Over TLS each has two frames or PIECEs, encrypted for it alone:
-one waits for the socket, and the next one for that. So frames are smaller there, TLS_FRAME_BYTES. A page backwards is
-sent whole: a client that does not read it costs FRAME_BYTES, or a single event, and twice that over TLS.
+A reader that stalls costs little: the kernel holds UNSENT_BYTES for it, beside what its side has room for. Over
+WebSocket there is one frame more, which whoever was at the head shares; over REST two PIECEs of a log or a file, and
+not even that once it has taken nothing for STALL_TIMEOUT. Over TLS each has two frames or PIECEs, encrypted for it
+alone: one waits for the socket, and the next one for that. So frames are smaller there, TLS_FRAME_BYTES. A page
+backwards is sent whole: a client that does not read it costs FRAME_BYTES, or a single event, and twice that over TLS.
 All that readers share is bounded by RINGS_BYTES, PAGE_CACHE_BYTES, POSITION_CACHE and HELD_CHANGES; of a task that has
 changed in the list since the slowest reader read it, the id is kept beside.
 """
@@ -13,6 +13,7 @@ FRAME_EVENTS = 2048  # events of one `events` frame
 FRAME_BYTES = 512 * 1024  # bytes of one `events` frame, or a single event
 QUIET_EVENTS = 10_000  # that a filter may hold back before a reader at the head is told again how far it has come
 WRITE_BUFFER = 64 * 1024  # bytes that a connection may hold unsent before it counts as slow; of a plain WebSocket, none
+UNSENT_BYTES = 2 * WRITE_BUFFER  # of a connection that the kernel may hold, about, beside what the peer has room for
 REPLIES = 100  # replies that wait to be sent; above it no more of a WebSocket's frames are read
 ASKS = 100  # answers and messages of a WebSocket that wait until the team's process listens again
 

@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from server.bounds import HEAD_BYTES, STALL_TIMEOUT, WRITE_BUFFER
 from server.clients import Clients
 from server.gate import is_streamed
-from server.peers import Peer
+from server.peers import Peer, limit_unsent
 from server.problems import MEDIA_TYPE, problem
 
 _LINGER = 1.0  # seconds for a refused client to read why
@@ -50,6 +50,7 @@ class IntakeProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         transport.set_write_buffer_limits(high=WRITE_BUFFER)
+        limit_unsent(transport)
         self._look_later()
         address = self.client[0] if self.client else ""
         if not self._clients.is_proxy(address):
