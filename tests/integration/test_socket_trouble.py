@@ -192,6 +192,13 @@ async def _stalled(world: World) -> AsyncIterator[asyncio.StreamWriter]:
         writer.transport.abort()
 
 
+def _only_stream(world: World) -> StreamProtocol:
+    """The server's side of the only connection."""
+    (protocol,) = world.connections
+    assert isinstance(protocol, StreamProtocol)
+    return protocol
+
+
 @contextlib.asynccontextmanager
 async def _half_gone(world: World, last_frame: bytes) -> AsyncIterator[None]:
     """A peer that has stalled, and has sent a frame that ends the connection."""
@@ -363,8 +370,7 @@ async def test_a_stream_behind_an_answer(tmp_path: Path) -> None:
     async with running(World(tmp_path)) as world:
         await world.append(world.log, 300, 10, padding=20_000)
         async with _stalled(world):
-            (protocol,) = world.connections
-            assert isinstance(protocol, StreamProtocol)
+            protocol = _only_stream(world)
             protocol.writable.set()  # as of a protocol that was not there when its transport got slow
             assert DirectStream(protocol).slow
 
@@ -374,8 +380,7 @@ async def test_a_connection_that_is_slow_again(tmp_path: Path) -> None:
     async with running(World(tmp_path)) as world:
         await world.append(world.log, 300, 10, padding=20_000)
         async with _stalled(world):
-            (protocol,) = world.connections
-            assert isinstance(protocol, StreamProtocol)
+            protocol = _only_stream(world)
             waiting = asyncio.create_task(DirectStream(protocol).drained())
             await asyncio.sleep(0)
             protocol.resume_writing()
@@ -394,9 +399,7 @@ async def test_a_stream_over_a_little(tmp_path: Path) -> None:
             await until(lambda: world.connections)
             while not any(one.transport.get_write_buffer_size() for one in world.connections):
                 await world.append(world.log, 1, 10)
-            (protocol,) = world.connections
-            assert isinstance(protocol, StreamProtocol)
-            assert not DirectStream(protocol).slow
+            assert not DirectStream(_only_stream(world)).slow
 
 
 async def test_a_peer_that_reads_nothing(tmp_path: Path) -> None:
