@@ -28,8 +28,7 @@ class Case(NamedTuple):
 # nothing for the 20 s that it has to answer a ping is let go.
 CASES = (Case(100, 50, 1024, 2000, 12), Case(1000, 100, 16_384, 72, 18))
 QUICK = 3.0  # seconds, of a quick round
-# At over 1 GB/s the kernel's copies are slow for some 100 ms now and then: 30 % of the CPU instead of 1 %. So the same
-# is measured at the pace at which the targets take every latency, once the buffers of the stalled ones are full.
+# The same at the pace at which the targets take every latency, once the buffers of the stalled ones are full.
 FILLING = Case(1000, 100, 16_384, 72, 6)
 PACED = Case(1000, 100, 256, 10, 8)  # 10 000 deliveries/s
 
