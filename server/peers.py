@@ -9,6 +9,7 @@ import asyncio
 import socket
 import struct
 import sys
+from contextlib import suppress
 
 from server.bounds import TAKEN_BYTES, UNSENT_BYTES
 
@@ -24,7 +25,8 @@ def limit_unsent(transport: asyncio.Transport) -> None:
     for 100 ms at a time (measured). What is on its way is not limited, so that distance makes nothing slower.
     """
     if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+        with suppress(OSError):  # on macOS, of a peer that has left already
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
 
 
 class Peer:

@@ -113,8 +113,11 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         self._hold()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._hold()
+        # In any case: the descriptor of the socket is another connection's soon.
+        try:
+            super().connection_lost(exc)
+        finally:
+            self._hold()
 
     def send_keepalive_ping(self) -> None:
         super().send_keepalive_ping()

@@ -207,7 +207,7 @@ async def test_what_the_kernel_holds(tmp_path: Path, path: str) -> None:
             async with httpx.AsyncClient(trust_env=False) as http:  # answered when all is written that can be
                 await http.get(f"http://{server.address}/healthz")
             held = _unacknowledged(sock)
-    assert held < 2 * UNSENT_BYTES
+    assert 0 < held < 3 * UNSENT_BYTES
 
 
 def _unacknowledged(sock: socket.socket) -> int:
