@@ -12,8 +12,7 @@ from typing import Any, Protocol
 import msgspec
 
 from runner.base import Filter
-
-STEP = 8  # connections written to in one step of the pump
+from server.pump import STEP
 
 Write = Callable[[Any, bytes], int]
 
@@ -132,8 +131,9 @@ class Feed:
         return [member for member in self._ahead if member.cursor < self.position]
 
     def _spill(self, seat: int, rest: memoryview) -> None:
-        if (member := self._members[seat]) is not None:
-            member.outlet.spill(rest)
+        member = self._members[seat]
+        assert member is not None  # there is its handle
+        member.outlet.spill(rest)
 
     def _tidy(self) -> None:
         """Have no more empty seats than others, unless somebody is still to be served."""

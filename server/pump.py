@@ -10,6 +10,7 @@ from time import monotonic
 
 TURN = 0.001  # seconds of writing in one turn of the loop, about
 TURN_WEIGHT = 128  # of what is done in one turn, at most; a write weighs 1
+STEP = 8  # connections that a flush writes to before others may
 WAKING = 16  # weight of waking who then reads, and writes, by itself
 
 

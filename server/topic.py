@@ -15,9 +15,9 @@ import msgspec
 from runner.base import Commit, Filter, Page, Placed
 from runner.states import TERMINAL, Status
 from server.bounds import FRAME_EVENTS, QUIET_EVENTS, RING_BYTES
-from server.feed import STEP, Feed, Member, Write
+from server.feed import Feed, Member, Write
 from server.protocol import CaughtUp, encode, encode_events
-from server.pump import WAKING, Pump
+from server.pump import STEP, WAKING, Pump
 
 Doorbell = Callable[[], None]
 _Kind = tuple[Filter, Write, int]  # what the members of a feed have in common; the last: bytes of a frame

@@ -27,7 +27,7 @@ def measure(quick: bool) -> Report:
             "The reference of the paced rows is the limit, which stores nothing; of the child's rows the same "
             "server with a store that forgets.",
             "A bare commit: from asking aiosqlite's thread for one row in one transaction until it is done. Whoever "
-            "commits first, and does not make the event loop wait for the disk, adds as much.",
+            "commits first, and does not make the event loop wait for the disk, adds that at least.",
         ],
     )
     for connections in (1, 100, 1000):

@@ -10,8 +10,10 @@ import socket
 import sqlite3
 import ssl
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from types import MethodType
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -34,6 +36,7 @@ from server.stream import DirectStream, StreamProtocol
 from server.tokens import AccessRole, TokenFile
 from tests.children import told_supervisor
 from tests.loopback import LIMITS, LOOPBACK, loopback_gate
+from tests.scrapes import scrape
 from tests.support import DEADLINE, until
 from tests.world import SOCKET_BUFFER, World, running
 
@@ -193,9 +196,8 @@ async def _stalled(world: World) -> AsyncIterator[asyncio.StreamWriter]:
 
 
 def _only_stream(world: World) -> StreamProtocol:
-    """The server's side of the only connection."""
-    (protocol,) = world.connections
-    assert isinstance(protocol, StreamProtocol)
+    """The server's side of the only WebSocket."""
+    (protocol,) = (connection for connection in world.connections if isinstance(connection, StreamProtocol))
     return protocol
 
 
@@ -363,6 +365,45 @@ async def test_a_peer_that_stops_and_goes(tmp_path: Path) -> None:
         metrics = (await world.http.get(f"http://{world.address}/metrics")).text
     (held_back,) = re.findall(r"^metagpt_live_slow_consumers_total (\d+)", metrics, re.MULTILINE)
     assert int(held_back) > 10
+
+
+class LostProtocol(StreamProtocol):
+    """Says, when the socket of a connection is about to be closed, whether anybody may still write to it."""
+
+    fails = False
+    writable_at_last: bool | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.fails:
+            self.connections.clear()  # which uvicorn does not expect
+        try:
+            super().connection_lost(exc)
+        finally:
+            assert self.stream is not None
+            session: Any = cast(MethodType, self.stream.on_hold).__self__
+            LostProtocol.writable_at_last = any(subscription.live for subscription in session.subscriptions)
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["well", "with uvicorn failing"])
+async def test_a_connection_that_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+    """Nobody writes to a connection any more when its descriptor becomes free, for other connections to have."""
+    monkeypatch.setattr(LostProtocol, "fails", fails)
+    monkeypatch.setattr(LostProtocol, "writable_at_last", None)
+    asyncio.get_running_loop().set_exception_handler(lambda *_: None)  # of uvicorn's failure
+    async with running(World(tmp_path, LostProtocol)) as world:
+        async with connect(f"ws://{world.address}/api/tasks/{world.log.task.id}/events") as peer:
+            await world.append(world.log, 1, 10)
+            await peer.recv()
+            await peer.recv()
+            await until(partial(_live, world))
+            _only_stream(world).transport.abort()
+            assert await until(lambda: LostProtocol.writable_at_last, lambda said: said is not None) is False
+
+
+async def _live(world: World) -> float:
+    """Subscriptions to which it is written as soon as anything is committed."""
+    found = await scrape(world.http, f"http://{world.address}/metrics")
+    return found.value("metagpt_live_subscriptions", state="live")
 
 
 async def test_a_stream_behind_an_answer(tmp_path: Path) -> None:

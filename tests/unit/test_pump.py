@@ -7,8 +7,8 @@ import pytest
 from runner.base import Filter
 from runner.states import Status
 from server.bounds import FRAME_BYTES
-from server.feed import STEP, Outlet, Write
-from server.pump import Pump
+from server.feed import Outlet, Write
+from server.pump import STEP, Pump
 from server.topic import Topic
 from tests.logs import make_commit, make_task
 
