@@ -13,7 +13,7 @@ FRAME_EVENTS = 2048  # events of one `events` frame
 FRAME_BYTES = 512 * 1024  # bytes of one `events` frame, or a single event
 QUIET_EVENTS = 10_000  # that a filter may hold back before a reader at the head is told again how far it has come
 WRITE_BUFFER = 64 * 1024  # bytes that a connection may hold unsent before it counts as slow; of a plain WebSocket, none
-UNSENT_BYTES = 2 * WRITE_BUFFER  # of a connection that the kernel may hold, about, beside what the peer has room for
+UNSENT_BYTES = FRAME_BYTES  # of a connection that the kernel may hold, about, beside what the peer has room for
 REPLIES = 100  # replies that wait to be sent; above it no more of a WebSocket's frames are read
 ASKS = 100  # answers and messages of a WebSocket that wait until the team's process listens again
 

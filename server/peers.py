@@ -1,4 +1,4 @@
-"""Whether the other side of a connection takes what is sent to it, and how much waits in the kernel until it does.
+"""Whether the other side of a connection takes what is sent to it.
 
 Megabytes can lie between a write and who reads it: in our memory, in the kernel, in the buffer of the peer. A peer that
 reads slowly moves nothing that is ours for long. But it opens its window as it reads, and Linux tells how far: the byte
@@ -9,24 +9,12 @@ import asyncio
 import socket
 import struct
 import sys
-from contextlib import suppress
 
-from server.bounds import TAKEN_BYTES, UNSENT_BYTES
+from server.bounds import TAKEN_BYTES
 
 _SIZE = 232  # bytes of the kernel's `struct tcp_info` that are looked at
 _BYTES_ACKED = 120  # where they are in it: tcpi_bytes_acked,
 _WINDOW = 228  # and tcpi_snd_wnd, since Linux 5.4
-
-
-def limit_unsent(transport: asyncio.Transport) -> None:
-    """Have the kernel take no more than the peer has room for, and UNSENT_BYTES.
-
-    It would take 4 MB for each peer that reads nothing, in pages that were nobody's: with 100 of these the others wait
-    for 100 ms at a time (measured). What is on its way is not limited, so that distance makes nothing slower.
-    """
-    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
-        with suppress(OSError):  # on macOS, of a peer that has left already
-            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
 
 
 class Peer:
