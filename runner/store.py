@@ -13,11 +13,11 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import msgspec
 
-from runner import log, sql
+from runner import log, rows, sql
 from runner.base import Commit, Digest, Durability, Filter, Findings, Page, Placed, TaskPage
 from runner.database import Database, open_database
 from runner.epoch import close_epoch, open_epoch, synchronize
@@ -26,30 +26,13 @@ from runner.search import Search
 from runner.states import TERMINAL, Status
 from runner.task import Task
 from runner.wal import Wal, limit
-from runner.words import BEGIN, END, indexed, match, parts, readable
+from runner.words import BEGIN, END, indexed, match, parts
 
 _log = logging.getLogger(__name__)
 
 _NEWEST = 2**62  # above every seq
 _ENDS = 1000  # logs whose end is remembered
 _LOOKED_THROUGH = 32 * 1024 * 1024  # bytes of a database that is looked through before it is used: up to 0.1 s
-
-# The columns of GET_TASK. What else a task has is in `details`.
-_COLUMNS = (
-    "id",
-    "title",
-    "input_prompt",
-    "priority",
-    "options",
-    "created_at",
-    "status",
-    "attempt",
-    "head",
-    "completed_at",
-    "details",
-    "final_result",
-)
-_DETAILS = tuple(field for field in Task.__struct_fields__ if field not in _COLUMNS)
 
 
 class _End(NamedTuple):
@@ -156,7 +139,7 @@ class SqliteStore:
         return await self._reader.transaction(partial(_find, key, fingerprint))
 
     async def get_task(self, task_id: str) -> Task:
-        return await self._reader.transaction(partial(_get, task_id))
+        return await self._reader.transaction(partial(rows.get_task, task_id))
 
     async def list_tasks(self, *, statuses: frozenset[Status], query: str, limit: int, cursor: int | None) -> TaskPage:
         return await self._reader.transaction(partial(_list, statuses, query, limit, cursor))
@@ -284,7 +267,7 @@ def _create(task: Task, key: str | None, fingerprint: str, connection: sqlite3.C
     known = None if key is None else _find(key, fingerprint, connection)
     if known is not None:
         return known
-    connection.execute(sql.INSERT_TASK, _fixed(task))
+    connection.execute(sql.INSERT_TASK, rows.fixed(task))
     _show(task, 1, connection)
     if key is not None:
         connection.execute(sql.INSERT_KEY, {"key": key, "fingerprint": fingerprint, "id": task.id})
@@ -296,7 +279,7 @@ def _reserve(task: Task, start: Digest, connection: sqlite3.Connection) -> tuple
     digest = bytes.fromhex(start.sha256)
     connection.execute(sql.FREE_ID, (task.id,))
     try:
-        seq = connection.execute(sql.INSERT_TASK, _fixed(task)).lastrowid
+        seq = connection.execute(sql.INSERT_TASK, rows.fixed(task)).lastrowid
     except sqlite3.IntegrityError:
         raise TaskExists(task.id) from None
     connection.execute(sql.INSERT_DIGEST, (seq, start.count, digest))
@@ -305,8 +288,8 @@ def _reserve(task: Task, start: Digest, connection: sqlite3.Connection) -> tuple
 
 def _show(task: Task, first: int, connection: sqlite3.Connection) -> None:
     """Have a task be found. first: event_id of the first event that is kept."""
-    connection.execute(sql.INSERT_STATE, {"id": task.id, "first": first} | _changing(task))
-    texts = [indexed(text) for text in (task.title, task.input_prompt, _outcome(task))]
+    connection.execute(sql.INSERT_STATE, {"id": task.id, "first": first} | rows.changing(task))
+    texts = [indexed(text) for text in (task.title, task.input_prompt, rows.outcome(task))]
     connection.execute(sql.INDEX_TASK, (*texts, task.id))
 
 
@@ -316,14 +299,7 @@ def _find(key: str, fingerprint: str, connection: sqlite3.Connection) -> Task | 
         return None
     if used[0] != fingerprint:
         raise KeyReused(key)
-    return _get(used[1], connection)
-
-
-def _get(task_id: str, connection: sqlite3.Connection) -> Task:
-    row = connection.execute(sql.GET_TASK, (task_id,)).fetchone()
-    if row is None:
-        raise TaskNotFound(task_id)
-    return _task(row)
+    return rows.get_task(used[1], connection)
 
 
 def _list(
@@ -343,7 +319,8 @@ def _list(
         counts = _count(connection)
     page = found[:limit]
     snippets = {row[1]: parts(row[-1]) for row in page if row[-1] is not None}
-    return TaskPage([_task(row[1:-1]) for row in page], page[-1][0] if len(found) > limit else None, counts, snippets)
+    next_cursor = page[-1][0] if len(found) > limit else None
+    return TaskPage([rows.read(row[1:-1]) for row in page], next_cursor, counts, snippets)
 
 
 def _count(connection: sqlite3.Connection) -> Mapping[Status, int]:
@@ -394,9 +371,9 @@ def _append_one(commit: Commit, ends: _Ends, moved: dict[str, _End], connection:
     before = log.digest_at(at, commit.task.id, at.head, connection) if end is None else end.digest
     digest = log.append(at, commit.events, before, connection)
     if end is None or msgspec.structs.replace(commit.task, head=end.row.head) != end.row:
-        connection.execute(sql.UPDATE_STATE, _changing(commit.task) | {"seq": at.seq})
+        connection.execute(sql.UPDATE_STATE, rows.changing(commit.task) | {"seq": at.seq})
         if commit.task.status in TERMINAL:
-            connection.execute(sql.INDEX_RESULT, (indexed(_outcome(commit.task)), at.seq))
+            connection.execute(sql.INDEX_RESULT, (indexed(rows.outcome(commit.task)), at.seq))
         row = commit.task
     else:
         row = end.row
@@ -407,43 +384,3 @@ def _append_one(commit: Commit, ends: _Ends, moved: dict[str, _End], connection:
 def _expired(before: str, connection: sqlite3.Connection) -> list[tuple[str, int]]:
     """The tasks whose events are too old, and their heads."""
     return connection.execute(sql.GET_EXPIRED, {"before": before}).fetchall()
-
-
-def _outcome(task: Task) -> str:
-    """What came of a task, in words to be found by."""
-    result = task.final_result or {}
-    paths = [artifact.get("path") for artifact in result.get("artifacts", [])]
-    said = [message.get("content") for message in result.get("messages", [])]
-    return "\n".join(readable(text) for text in (task.reason, *paths, *said) if isinstance(text, str))
-
-
-def _fixed(task: Task) -> Mapping[str, Any]:
-    """The parameters of what never changes in a task."""
-    return {
-        "id": task.id,
-        "title": task.title,
-        "input_prompt": task.input_prompt,
-        "priority": task.priority,
-        "options": msgspec.json.encode(task.options).decode(),
-        "created_at": task.created_at,
-    }
-
-
-def _changing(task: Task) -> dict[str, Any]:
-    """The parameters of what changes in a task."""
-    return {
-        "status": task.status,
-        "attempt": task.attempt,
-        "head": task.head,
-        "completed_at": task.completed_at,
-        "details": msgspec.json.encode({name: getattr(task, name) for name in _DETAILS}).decode(),
-        "final_result": msgspec.json.encode(task.final_result).decode(),
-    }
-
-
-def _task(row: Sequence[Any]) -> Task:
-    """A task from the columns of GET_TASK, in their order."""
-    columns = dict(zip(_COLUMNS, row, strict=True))
-    columns["options"] = msgspec.json.decode(columns["options"])
-    columns["final_result"] = msgspec.json.decode(columns["final_result"])
-    return msgspec.convert(columns | msgspec.json.decode(columns.pop("details")), Task)
