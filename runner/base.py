@@ -48,6 +48,11 @@ class Commit(msgspec.Struct, frozen=True):
         """event_id of the last event before these."""
         return self.task.head - len(self.events)
 
+    @property
+    def size(self) -> int:
+        """Bytes of the events."""
+        return sum([len(event.encoded) for event in self.events])
+
 
 class Deleted(msgspec.Struct, frozen=True):
     """A task that is no more."""

@@ -6,10 +6,10 @@ between, all its reads see one state of the database, and a caller who is cancel
 """
 
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import aiosqlite
 import msgspec
@@ -18,8 +18,18 @@ from runner.errors import DatabaseDamaged
 
 _T = TypeVar("_T")
 
+Row = Sequence[Any] | Mapping[str, Any]
+"""The parameters of a statement."""
+
+Write = tuple[str, Sequence[Row]]
+"""A statement, and what it is to be run with, once for each."""
+
 _CHUNK = 64  # rows, of aiosqlite's own iteration, which is not used
 _BUSY = 5.0  # seconds to wait for a lock that another process holds
+
+BEGIN_READ = "BEGIN"
+# A transaction that reads first, and then finds that another process writes, could not wait for it.
+BEGIN_WRITE = "BEGIN IMMEDIATE"
 
 _PRIMARY = 0xFF  # the bits of an error code that are not its details
 _DAMAGE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -34,14 +44,14 @@ class Database(aiosqlite.Connection):
 
     path: Path
     on_damage: Callable[[Exception], None] | None = None
-    begin = "BEGIN"
+    begin = BEGIN_READ
 
     async def transaction(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Run `work` in a transaction of its own: committed when it returns, rolled back when it raises."""
         return await self.run(partial(_transact, self.begin, work))
 
     async def run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Run `work` outside of a transaction: for pragmas."""
+        """Run `work` outside of a transaction: for pragmas, and for what has transactions of its own."""
         execute: Callable[..., Awaitable[_T]] = self._execute
         try:
             return await execute(work, self._conn)
@@ -58,10 +68,26 @@ async def open_database(path: Path, *, writes: bool) -> Database:
     database = Database(partial(_connect, path, "rwc" if writes else "ro"), _CHUNK)
     database.path = path
     if writes:
-        # A transaction that reads first, and then finds that another process writes, could not wait for it.
-        database.begin = "BEGIN IMMEDIATE"
+        database.begin = BEGIN_WRITE
     await database
     return database
+
+
+def write(writes: Sequence[Write], connection: sqlite3.Connection) -> None:
+    """Write all of it, or nothing. To be run outside of a transaction.
+
+    A single row is one to SQLite anyway. To begin and end it as well would take as long again (measured).
+    """
+    match writes:
+        case [(statement, [row])]:
+            connection.execute(statement, row)
+        case _:
+            _transact(BEGIN_WRITE, partial(_write_all, writes), connection)
+
+
+def _write_all(writes: Sequence[Write], connection: sqlite3.Connection) -> None:
+    for statement, rows in writes:
+        connection.executemany(statement, rows)
 
 
 def _is_damage(error: Exception) -> bool:

@@ -1,9 +1,10 @@
-"""Logs in SQLite: what the store does with events, each within one transaction.
+"""Logs in SQLite: what the store does with events, each within one transaction unless said.
 
 A row holds a batch: events of one commit, their JSON joined by commas, behind an integer key that is made of the task's
 and the last event's. A burst so costs a row and not one per event, a lone event lies with others in a page, and a
 replay hands the bytes on as they are; only where a page begins or ends within a batch is the batch taken apart.
-What is asked for by type is found in an index that knows every event but the tokens.
+What is asked for by type is found in indexes that know every event but the tokens: one who is alone in its batch by its
+row, which so is all there is to write, and others in a table of their own.
 
 The running hash of a log is the SHA-256 of the hash before (32 zero bytes at first) and the event's encoded JSON. It is
 kept at every `DIGEST_STEP`th event and at the end of every gap, from where that of any other event is computed.
@@ -19,6 +20,7 @@ import msgspec
 
 from runner import sql
 from runner.base import Digest, Filter, Gap, Page, Placed
+from runner.database import Row, Write, write
 from runner.errors import CursorAhead, EventsExpired, TaskNotFound
 from runner.events import EventType, split
 
@@ -42,7 +44,6 @@ class Position(NamedTuple):
     """Where a log is. first: event_id of the first event that is kept; head + 1 if none is."""
 
     seq: int
-    attempt: int
     head: int
     first: int
 
@@ -80,24 +81,36 @@ def position(task_id: str, connection: sqlite3.Connection) -> Position:
     return Position(*row)
 
 
-def append(at: Position, events: Sequence[Placed], digest: bytes, connection: sqlite3.Connection) -> bytes:
-    """Append what follows on the head. digest: the running hash through it. Returns the new one."""
-    steps = []
+def append(seq: int, events: Sequence[Placed], digest: bytes, connection: sqlite3.Connection) -> bytes:
+    """Append what follows on the head, in a transaction of its own. digest: the running hash through it.
+
+    Returns the new one.
+    """
+    rows, digest = writes(seq, events, digest)
+    write(rows, connection)
+    return digest
+
+
+def writes(seq: int, events: Sequence[Placed], digest: bytes) -> tuple[list[Write], bytes]:
+    """What there is to write to append what follows on the head, and the new running hash: one row for one event."""
+    batches: list[Row] = []
+    types: list[Row] = []
+    digests: list[Row] = []
+    for batch in _batched(events):
+        last = batch[-1]
+        if len(batch) > 1:
+            batches.append((seq, last.event_id, len(batch), b",".join([event.encoded for event in batch]), None, None))
+            types += [_kind(seq, event) for event in batch if event.event_type is not EventType.TOKEN]
+        elif last.event_type is EventType.TOKEN:
+            batches.append((seq, last.event_id, 1, last.encoded, None, None))
+        else:
+            batches.append((seq, last.event_id, 1, last.encoded, str(last.event_type), last.agent_role))
     for event in events:
         digest = sha256(digest + event.encoded).digest()
         if event.event_id % DIGEST_STEP == 0:
-            steps.append((at.seq, event.event_id, digest))
-    connection.executemany(sql.INSERT_BATCH, [(at.seq, *msgspec.structs.astuple(batch)) for batch in _batched(events)])
-    by_type = [
-        (at.seq, event.event_type, event.event_id, event.agent_role)
-        for event in events
-        if event.event_type is not EventType.TOKEN
-    ]
-    if by_type:
-        connection.executemany(sql.INSERT_EVENT_BY_TYPE, by_type)
-    if steps:
-        connection.executemany(sql.INSERT_DIGEST, steps)
-    return digest
+            digests.append((seq, event.event_id, digest))
+    tables = (sql.INSERT_BATCH, batches), (sql.INSERT_EVENT_BY_TYPE, types), (sql.INSERT_DIGEST, digests)
+    return [(statement, rows) for statement, rows in tables if rows], digest
 
 
 def read_after(task_id: str, after: int, limit: int, size: int, filter: Filter, connection: sqlite3.Connection) -> Page:
@@ -185,18 +198,22 @@ def purge(seq: int, connection: sqlite3.Connection) -> bool:
     return True
 
 
-def _batched(events: Sequence[Placed]) -> Iterator[_Batch]:
+def _kind(seq: int, event: Placed) -> Row:
+    """Its row in events_by_type. A plain string, for which sqlite3 need not look for an adapter."""
+    return seq, str(event.event_type), event.event_id, event.agent_role
+
+
+def _batched(events: Sequence[Placed]) -> list[list[Placed]]:
     """Events as batches within the limits."""
-    bodies: list[bytes] = []
-    size = 0
+    batches: list[list[Placed]] = []
+    room = 0
     for event in events:
-        if bodies and (len(bodies) == BATCH_EVENTS or size + len(event.encoded) > BATCH_BYTES):
-            yield _Batch(event.event_id - 1, len(bodies), b",".join(bodies))
-            bodies, size = [], 0
-        bodies.append(event.encoded)
-        size += len(event.encoded)
-    if bodies:
-        yield _Batch(events[-1].event_id, len(bodies), b",".join(bodies))
+        if room < len(event.encoded) or len(batches[-1]) == BATCH_EVENTS:
+            batches.append([])
+            room = max(BATCH_BYTES, len(event.encoded))
+        batches[-1].append(event)
+        room -= len(event.encoded)
+    return batches
 
 
 def _batches(seq: int, first: int, connection: sqlite3.Connection) -> Iterator[_Batch]:

@@ -105,6 +105,12 @@ MIGRATIONS = (
         "DROP TABLE batches_by_key",
         _EVENTS_VIEW,
     ),
+    (
+        # Of an event that is alone in its batch, and no token; NULL of all others.
+        "ALTER TABLE batches ADD COLUMN event_type TEXT",
+        "ALTER TABLE batches ADD COLUMN agent_role TEXT",
+        "CREATE INDEX batches_by_type ON batches (event_type, place, agent_role) WHERE event_type IS NOT NULL",
+    ),
 )
 
 # "mgpl" in ASCII: tells our database files from others (PRAGMA application_id).
@@ -157,7 +163,7 @@ GET_TASK = f"""
 """
 
 GET_POSITION = f"""
-    SELECT t.seq, s.attempt, {_HEAD}, s.first FROM tasks t JOIN task_states s ON s.task_seq = t.seq WHERE t.id = ?
+    SELECT t.seq, {_HEAD}, s.first FROM tasks t JOIN task_states s ON s.task_seq = t.seq WHERE t.id = ?
 """
 
 # The prompt is left out: a list of long prompts is not a list.
@@ -239,7 +245,7 @@ UPDATE_STATE = """
     WHERE task_seq = :seq
 """
 
-INSERT_BATCH = "INSERT INTO batches (place, count, body) VALUES (? << 32 | ?, ?, ?)"
+INSERT_BATCH = "INSERT INTO batches (place, count, body, event_type, agent_role) VALUES (? << 32 | ?, ?, ?, ?, ?)"
 
 INSERT_EVENT_BY_TYPE = "INSERT INTO events_by_type (task_seq, event_type, event_id, agent_role) VALUES (?, ?, ?, ?)"
 
@@ -280,18 +286,25 @@ READ_BATCHES_BACK = f"""
     ORDER BY place DESC
 """
 
-_EVENT_IDS_OF_TYPE = """
+_EVENT_IDS_OF_TYPE = f"""
     SELECT event_id FROM (
         SELECT event_id FROM events_by_type
-        WHERE task_seq = :seq AND event_type = :type_{number} AND event_id > :after AND event_id < :before
+        WHERE task_seq = :seq AND event_type = :type_{{number}} AND event_id > :after AND event_id < :before
           AND (:agent_role IS NULL OR agent_role = :agent_role)
-        ORDER BY event_id {order} LIMIT :limit
+        ORDER BY event_id {{order}} LIMIT :limit
+    )
+    UNION ALL
+    SELECT head FROM (
+        SELECT place & 0xFFFFFFFF AS head FROM batches
+        WHERE event_type = :type_{{number}} AND {_within(":seq", "(:after + 1)", "(:before - 1)")}
+          AND (:agent_role IS NULL OR agent_role = :agent_role)
+        ORDER BY place {{order}} LIMIT :limit
     )
 """
 
 
 def event_ids_of_types(count: int, order: Literal["ASC", "DESC"]) -> str:
-    """The ids of events of some types, each from its own part of the table. The types are parameters: `type_0`, ..."""
+    """The ids of events of some types, each from its own part of an index. The types are parameters: `type_0`, ..."""
     ids = " UNION ALL ".join(_EVENT_IDS_OF_TYPE.format(number=number, order=order) for number in range(count))
     return f"SELECT event_id FROM ({ids}) ORDER BY event_id {order} LIMIT :limit"
 

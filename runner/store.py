@@ -1,6 +1,7 @@
 """The store on SQLite: one database file, one connection that writes and one that reads.
 
-Every method is one transaction, and one function below, or in runner/log.py, that runs it on the connection's thread.
+A method is a transaction, or a few; each is a function that runs on the connection's thread, one of those below or of
+runner/log.py or runner/ends.py.
 
 WAL lets the reader go on while the writer commits. What "durable" means is `Durability`'s to say.
 """
@@ -8,22 +9,20 @@ WAL lets the reader go on while the writer commits. What "durable" means is `Dur
 import json
 import logging
 import sqlite3
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Self
-
-import msgspec
+from typing import Self
 
 from runner import log, rows, sql
 from runner.base import Commit, Digest, Durability, Filter, Findings, Page, Placed, TaskPage
 from runner.database import Database, open_database
+from runner.ends import Ends
 from runner.epoch import close_epoch, open_epoch, synchronize
 from runner.errors import DatabaseDamaged, DatabaseUnusable, KeyReused, StorageUnavailable, TaskExists, TaskNotFound
 from runner.search import Search
-from runner.states import TERMINAL, Status
+from runner.states import Status
 from runner.task import Task
 from runner.wal import Wal, limit
 from runner.words import BEGIN, END, indexed, match, parts
@@ -31,38 +30,7 @@ from runner.words import BEGIN, END, indexed, match, parts
 _log = logging.getLogger(__name__)
 
 _NEWEST = 2**62  # above every seq
-_ENDS = 1000  # logs whose end is remembered
 _LOOKED_THROUGH = 32 * 1024 * 1024  # bytes of a database that is looked through before it is used: up to 0.1 s
-
-
-class _End(NamedTuple):
-    """The end of a log. digest: the running hash through it. row: the task as its row has it, as of head or before."""
-
-    head: int
-    digest: bytes
-    row: Task
-
-
-class _Ends:
-    """The ends of the logs that were written to last, by task, as they were committed."""
-
-    def __init__(self) -> None:
-        self._ends: OrderedDict[str, _End] = OrderedDict()
-
-    def get(self, task_id: str) -> _End | None:
-        return self._ends.get(task_id)
-
-    def take(self, moved: Mapping[str, _End]) -> None:
-        """Know the ends that a transaction has moved. Those of tasks that have ended are looked up if need be."""
-        for task_id, end in moved.items():
-            self._ends.pop(task_id, None)
-            if end.row.status not in TERMINAL:
-                self._ends[task_id] = end
-        while len(self._ends) > _ENDS:
-            self._ends.popitem(last=False)
-
-    def forget(self, task_id: str) -> None:
-        self._ends.pop(task_id, None)
 
 
 class SqliteStore:
@@ -85,7 +53,7 @@ class SqliteStore:
         self._wal = wal
         self._epoch = epoch
         self._stack = stack
-        self._ends = _Ends()
+        self._ends = Ends()
         self._importing: set[str] = set()  # tasks that are hidden only because they are not whole yet
 
     @classmethod
@@ -127,9 +95,9 @@ class SqliteStore:
         self._importing.add(task.id)
         try:
             with _writing():
-                at, digest = await self._writer.transaction(partial(_reserve, task, start))
+                seq, digest = await self._writer.transaction(partial(_reserve, task, start))
                 async for events in batches:
-                    digest = await self._writer.transaction(partial(log.append, at, events, digest))
+                    digest = await self._writer.run(partial(log.append, seq, events, digest))
                     self._wal.grown(commits=1, size=sum(len(event.encoded) for event in events))
                 await self._writer.transaction(partial(_show, task, start.count + 1))
         finally:
@@ -151,8 +119,7 @@ class SqliteStore:
         await self.get_task(task_id)  # what is no task's id names no file either
         with _writing():
             async with self._search.dropped(task_id):
-                await self._writer.transaction(partial(_hide, task_id))
-        self._ends.forget(task_id)
+                await self._writer.transaction(partial(_hide, task_id, self._ends))
 
     async def deleted(self) -> list[str]:
         return await self._reader.transaction(_deleted)
@@ -171,17 +138,8 @@ class SqliteStore:
         await self._writer.transaction(partial(_delete, seq))
 
     async def append(self, commits: Sequence[Commit]) -> list[bool]:
-        moved: dict[str, _End] = {}
-        try:
-            taken = await self._writer.transaction(partial(_append, commits, self._ends, moved))
-        except BaseException:  # it was rolled back; or we were cancelled, and do not know
-            for commit in commits:
-                self._ends.forget(commit.task.id)
-            raise
-        self._ends.take(moved)
-        self._wal.grown(
-            commits=len(commits), size=sum(len(event.encoded) for commit in commits for event in commit.events)
-        )
+        taken = await self._writer.run(partial(self._ends.append, commits))
+        self._wal.grown(commits=len(commits), size=sum([commit.size for commit in commits]))
         return taken
 
     async def read_events(self, task_id: str, *, after: int, limit: int, size: int, filter: Filter) -> Page:
@@ -274,16 +232,16 @@ def _create(task: Task, key: str | None, fingerprint: str, connection: sqlite3.C
     return task
 
 
-def _reserve(task: Task, start: Digest, connection: sqlite3.Connection) -> tuple[log.Position, bytes]:
-    """Keep a task, hidden, whose log begins after an event. Returns where it is, and its running hash."""
+def _reserve(task: Task, start: Digest, connection: sqlite3.Connection) -> tuple[int, bytes]:
+    """Keep a task, hidden, whose log begins after an event. Returns its seq, and its running hash."""
     digest = bytes.fromhex(start.sha256)
     connection.execute(sql.FREE_ID, (task.id,))
     try:
-        seq = connection.execute(sql.INSERT_TASK, rows.fixed(task)).lastrowid
+        seq = int(connection.execute(sql.INSERT_TASK, rows.fixed(task)).lastrowid or 0)
     except sqlite3.IntegrityError:
         raise TaskExists(task.id) from None
     connection.execute(sql.INSERT_DIGEST, (seq, start.count, digest))
-    return log.Position(int(seq or 0), task.attempt, start.count, start.count + 1), digest
+    return seq, digest
 
 
 def _show(task: Task, first: int, connection: sqlite3.Connection) -> None:
@@ -319,8 +277,9 @@ def _list(
         counts = _count(connection)
     page = found[:limit]
     snippets = {row[1]: parts(row[-1]) for row in page if row[-1] is not None}
-    next_cursor = page[-1][0] if len(found) > limit else None
-    return TaskPage([rows.read(row[1:-1]) for row in page], next_cursor, counts, snippets)
+    return TaskPage(
+        [rows.read(row[1:-1]) for row in page], page[-1][0] if len(found) > limit else None, counts, snippets
+    )
 
 
 def _count(connection: sqlite3.Connection) -> Mapping[Status, int]:
@@ -332,7 +291,8 @@ def _by_status(rows: Iterable[tuple[str, int]]) -> Mapping[Status, int]:
     return {status: counts.get(status, 0) for status in Status}
 
 
-def _hide(task_id: str, connection: sqlite3.Connection) -> None:
+def _hide(task_id: str, ends: Ends, connection: sqlite3.Connection) -> None:
+    ends.forget(task_id)
     row = connection.execute(sql.GET_SEQ, (task_id,)).fetchone()
     if row is None:
         raise TaskNotFound(task_id)
@@ -351,34 +311,6 @@ def _deleted(connection: sqlite3.Connection) -> list[str]:
 def _delete(seq: int, connection: sqlite3.Connection) -> None:
     if connection.execute(sql.DELETE_HIDDEN_TASK, (seq,)).rowcount:
         connection.execute(sql.UNINDEX_TASK, (seq,))
-
-
-def _append(
-    commits: Sequence[Commit], ends: _Ends, moved: dict[str, _End], connection: sqlite3.Connection
-) -> list[bool]:
-    """ends: of some logs, as before. moved: where those that were appended to end now, if it is committed."""
-    return [_append_one(commit, ends, moved, connection) for commit in commits]
-
-
-def _append_one(commit: Commit, ends: _Ends, moved: dict[str, _End], connection: sqlite3.Connection) -> bool:
-    try:
-        at = log.position(commit.task.id, connection)
-    except TaskNotFound:
-        return False
-    if commit.task.attempt < at.attempt or commit.head != at.head:
-        return False
-    end = moved.get(commit.task.id) or ends.get(commit.task.id)
-    before = log.digest_at(at, commit.task.id, at.head, connection) if end is None else end.digest
-    digest = log.append(at, commit.events, before, connection)
-    if end is None or msgspec.structs.replace(commit.task, head=end.row.head) != end.row:
-        connection.execute(sql.UPDATE_STATE, rows.changing(commit.task) | {"seq": at.seq})
-        if commit.task.status in TERMINAL:
-            connection.execute(sql.INDEX_RESULT, (indexed(rows.outcome(commit.task)), at.seq))
-        row = commit.task
-    else:
-        row = end.row
-    moved[commit.task.id] = _End(commit.task.head, digest, row)
-    return True
 
 
 def _expired(before: str, connection: sqlite3.Connection) -> list[tuple[str, int]]:

@@ -12,6 +12,7 @@ import json
 import re
 import sqlite3
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from hashlib import sha256
@@ -48,6 +49,10 @@ ON_THE_WAY = frozenset({"RUNNING", "STOPPING"})  # from a question to the end of
 NO_EVENTS = bytes(32)  # the running hash of none
 COST_TOLERANCE = 1e-6  # USD: a sum of rounded figures
 SECRET = re.compile(r"sk-[A-Za-z0-9_-]{16,}|[Bb]earer +[A-Za-z0-9._~+/=-]{16,}")
+
+
+Kind = tuple[int, str, str | None]
+"""An event_id, and what the event is found by: its type, and its role."""
 
 
 class Broken(NamedTuple):
@@ -141,14 +146,18 @@ def _digests(log: Sequence[Event], kept: dict[int, bytes]) -> Iterator[str]:
             digest = kept[event.id]
 
 
-def _indexed(row: Row, connection: sqlite3.Connection) -> set[tuple[int, str, str | None]]:
-    query = "SELECT event_id, event_type, agent_role FROM events_by_type WHERE task_seq = ?"
-    return set(connection.execute(query, (row.seq,)))
+def _indexed(row: Row, connection: sqlite3.Connection) -> Counter[Kind]:
+    query = """
+        SELECT event_id, event_type, agent_role FROM events_by_type WHERE task_seq = :seq
+        UNION ALL
+        SELECT head, event_type, agent_role FROM batches WHERE task_seq = :seq AND event_type IS NOT NULL
+    """
+    return Counter(connection.execute(query, {"seq": row.seq}))
 
 
-def _index(log: Sequence[Event], indexed: set[tuple[int, str, str | None]]) -> Iterator[str]:
-    """The index by type knows every event but the tokens."""
-    wanted = {(event.id, event.type, event.fields.get("agent_role")) for event in log if event.type != "TOKEN"}
+def _index(log: Sequence[Event], indexed: Counter[Kind]) -> Iterator[str]:
+    """The indexes by type know every event but the tokens, each once."""
+    wanted = Counter((event.id, event.type, event.fields.get("agent_role")) for event in log if event.type != "TOKEN")
     if wanted != indexed:
         yield f"missing: {sorted(wanted - indexed)[:5]}, too many: {sorted(indexed - wanted)[:5]}"
 

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from runner.attempt import Options
-from runner.base import Digest, Filter, Findings, Page, Placed, Store
+from runner.base import Digest, Filter, Findings, Gap, Page, Placed, Store
 from runner.errors import CursorAhead, KeyReused, TaskExists, TaskNotFound
 from runner.events import EventType, now
 from runner.states import Status
@@ -101,6 +101,19 @@ async def test_a_wrong_head_is_refused(store: Store, head: int) -> None:
     assert await store.append([wrong]) == [False]
     assert messages((await _read(store)).events) == ["one", "two"]
     assert await store.get_task("task") == commit.task
+
+
+async def test_appends_that_follow_on_each_other(store: Store) -> None:
+    """Of one task there may be several in a batch, each of which follows on the one before or is refused."""
+    task = await store.create_task(make_task(), key=None, fingerprint="")
+    one = make_commit(task, ["one"])
+    assert await store.append([one, make_commit(task, ["wrong"]), make_commit(one.task, ["two"])]) == [
+        True,
+        False,
+        True,
+    ]
+    assert messages((await _read(store)).events) == ["one", "two"]
+    assert (await store.digest("task", 2)).count == 2
 
 
 async def test_a_refusal_harms_nobody_else(store: Store) -> None:
@@ -481,6 +494,18 @@ async def test_a_purge_amid_an_import(store: Store) -> None:
     await store.import_task(commit.task, NOTHING_BEFORE, batches())
     await store.purge()
     assert messages((await _read(store)).events) == ["one", "two"]
+
+
+async def test_retention_of_what_came_late(store: Store) -> None:
+    """What was appended after the end of a run goes with the rest of it."""
+    task = await store.create_task(make_task(), key=None, fingerprint="")
+    ended = make_commit(task, ["one"], status=Status.SUCCEEDED, completed_at="2020-01-01T00:00:00Z")
+    late = make_commit(ended.task, ["two"])
+    await store.append([ended])
+    await store.append([late, make_commit(late.task, ["three"])])
+    assert await store.expire("2021-01-01T00:00:00Z") == ["task"]
+    page = await _read(store)
+    assert (page.events, page.head, page.gap) == ([], 3, Gap(1, 3, "retention"))
 
 
 async def test_retention_of_an_import(store: Store) -> None:

@@ -128,18 +128,21 @@ class Log:
         connection.execute(sql.UPDATE_STATE, row | {"seq": 1})
         connection.execute(sql.EXPIRE_STATE, {"seq": 1, "first": self.first})
         digest = bytes(32)
-        for batch in (self.events[:FIRST_BATCH], self.events[FIRST_BATCH:]):
+        indexed = []
+        for batch in (self.events[:FIRST_BATCH], self.events[FIRST_BATCH:-1], self.events[-1:]):
             encoded = [json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode() for event in batch]
             for event in encoded:
                 digest = sha256(digest + event).digest()
             head = batch[-1]["event_id"]
-            connection.execute(sql.INSERT_BATCH, (1, head, len(batch), b",".join(encoded)))
+            kind = (batch[0]["event_type"], batch[0].get("agent_role")) if len(batch) == 1 else (None, None)
+            connection.execute(sql.INSERT_BATCH, (1, head, len(batch), b",".join(encoded), *kind))
             connection.execute(sql.INSERT_DIGEST, (1, head, digest))
+            indexed += batch if len(batch) > 1 else []
         connection.executemany(
             sql.INSERT_EVENT_BY_TYPE,
             [
                 (1, event["event_type"], event["event_id"], event.get("agent_role"))
-                for event in self.events
+                for event in indexed
                 if event["event_type"] != "TOKEN"
             ],
         )
@@ -324,6 +327,13 @@ ROWS: list[tuple[str, str, str]] = [
     ("index", "one is missing", "DELETE FROM events_by_type WHERE event_id = 3"),
     ("index", "one too many", "INSERT INTO events_by_type VALUES (1, 'LOG', 16, NULL)"),
     ("index", "of another role", "UPDATE events_by_type SET agent_role = 'Architect' WHERE event_id = 3"),
+    ("index", "one who is alone is missing", "UPDATE batches SET event_type = NULL WHERE head = 15"),
+    ("index", "one who is alone is of another role", "UPDATE batches SET agent_role = 'Architect' WHERE head = 15"),
+    (
+        "index",
+        "one twice",
+        "INSERT INTO events_by_type SELECT 1, event_type, head, agent_role FROM batches WHERE head = 15",
+    ),
     ("readable", "half an event", "UPDATE batches SET body = substr(body, 1, 100) WHERE head = 5"),
     ("readable", "nothing", "UPDATE batches SET body = x'' WHERE head = 5"),
     ("readable", "no event", "UPDATE batches SET body = x'5b5d' WHERE head = 5"),

@@ -8,10 +8,11 @@ import pytest
 
 from runner.base import Filter
 from runner.errors import DatabaseUnusable
+from runner.events import EventType
 from runner.sql import APPLICATION_ID, MIGRATIONS
 from runner.store import SqliteStore
 from tests.damage import damaged_database
-from tests.logs import make_commit, make_task
+from tests.logs import ids, make_commit, make_task
 
 EVERYTHING = Filter()
 
@@ -39,16 +40,7 @@ async def test_an_older_version(tmp_path: Path) -> None:
     """A database of the first version is brought to ours: each log is what it was, and goes on."""
     path = tmp_path / "tasks.db"
     events = {name: [b'{"event_id":%d,"task_id":"%b"}' % (n, name.encode()) for n in (1, 2, 3)] for name in "ab"}
-    with closing(sqlite3.connect(path)) as database, database:
-        for statement in MIGRATIONS[0]:
-            database.execute(statement)
-        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        database.execute("PRAGMA user_version = 1")
-        for seq, (name, encoded) in enumerate(events.items(), 1):
-            database.execute("INSERT INTO tasks VALUES (?, ?, 'title', 'prompt', 0, '{}', '')", (seq, name))
-            database.execute("INSERT INTO task_states VALUES (?, 'RUNNING', 1, 3, 1, NULL, '{}', 'null')", (seq,))
-            for head, batch in ((2, encoded[:2]), (3, encoded[2:])):
-                database.execute("INSERT INTO batches VALUES (?, ?, ?, ?)", (seq, head, len(batch), b",".join(batch)))
+    _write_first_version(path, events)
     async with aclosing(await SqliteStore.open(path)) as store:
         more = make_commit(await store.get_task("a"), ["more"])
         assert await store.append([more]) == [True]
@@ -56,6 +48,44 @@ async def test_an_older_version(tmp_path: Path) -> None:
             name: await store.read_events(name, after=0, limit=10, size=10**6, filter=EVERYTHING) for name in events
         }
     assert {name: page.events for name, page in pages.items()} == events | {"a": [*events["a"], more.events[0].encoded]}
+
+
+async def test_a_filter_over_an_older_version(tmp_path: Path) -> None:
+    """What was appended before a database was brought to our version is found by its type like what came after it."""
+    path = tmp_path / "tasks.db"
+    _write_first_version(path, {"a": [b'{"event_id":%d}' % n for n in (1, 2, 3)]})
+    async with aclosing(await SqliteStore.open(path)) as store:
+        assert await store.append([make_commit(await store.get_task("a"), ["more"])]) == [True]
+        logs = Filter(frozenset({EventType.LOG}))
+        page = await store.read_events("a", after=0, limit=10, size=10**6, filter=logs)
+    assert ids(page.events) == [1, 2, 3, 4]
+
+
+def _write_first_version(path: Path, logs: dict[str, list[bytes]]) -> None:
+    """Tasks with three events of type LOG, in batches of two and of one."""
+    with closing(sqlite3.connect(path)) as database, database:
+        for statement in MIGRATIONS[0]:
+            database.execute(statement)
+        database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        database.execute("PRAGMA user_version = 1")
+        for seq, (name, encoded) in enumerate(logs.items(), 1):
+            database.execute("INSERT INTO tasks VALUES (?, ?, 'title', 'prompt', 0, '{}', '')", (seq, name))
+            database.execute("INSERT INTO task_states VALUES (?, 'RUNNING', 1, 3, 1, NULL, '{}', 'null')", (seq,))
+            for head, batch in ((2, encoded[:2]), (3, encoded[2:])):
+                database.execute("INSERT INTO batches VALUES (?, ?, ?, ?)", (seq, head, len(batch), b",".join(batch)))
+            by_type = [(seq, "LOG", event_id, None) for event_id in (1, 2, 3)]
+            database.executemany("INSERT INTO events_by_type VALUES (?, ?, ?, ?)", by_type)
+
+
+@pytest.mark.parametrize(("messages", "rows"), [(["one"], (1, 0)), (["one", "two"], (1, 2))], ids=["alone", "together"])
+async def test_what_a_commit_takes(tmp_path: Path, messages: list[str], rows: tuple[int, int]) -> None:
+    """An event that is committed alone is one row, which is also what it is found by."""
+    path = tmp_path / "tasks.db"
+    async with aclosing(await SqliteStore.open(path)) as store:
+        await store.append([make_commit(await store.create_task(make_task(), key=None, fingerprint=""), messages)])
+    with closing(sqlite3.connect(path)) as database:
+        counts = "SELECT (SELECT count(*) FROM batches), (SELECT count(*) FROM events_by_type)"
+        assert database.execute(counts).fetchone() == rows
 
 
 async def test_a_database_of_another_program(tmp_path: Path) -> None:
