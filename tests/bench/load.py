@@ -117,8 +117,8 @@ class Subscribers:
 
 
 @contextmanager
-def production(folder: Path, *, store: str = "normal") -> Iterator[Program]:
-    """Our server, with a producer in place of the runs."""
+def production(folder: Path, *arguments: str) -> Iterator[Program]:
+    """Our server, with a producer in place of the runs. arguments: further ones of producer_server.py."""
     folder.mkdir(parents=True, exist_ok=True)
-    with python("producer_server", folder, "--store", store) as program:
+    with python("producer_server", folder, *arguments) as program:
         yield program

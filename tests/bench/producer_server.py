@@ -1,6 +1,6 @@
 """The server under test: everything as in production, with events made here in place of a team's.
 
-    python -m tests.bench.producer_server DATA [--store memory|normal|full]
+    python -m tests.bench.producer_server DATA [--store ours|bare|memory] [--durability normal|full]
 
 Store, recorder, supervisor, hub, application and uvicorn are wired as `metagpt-live serve` does it; only the fork
 server is never started. A producer's events go the way of a child's: as lines through `Run`, into the recorder,
@@ -10,7 +10,8 @@ committed, and only then to the hub. Further commands than those of producing.py
     fill EVENTS SIZE        begin a log of so many events, written through the recorder
     grow EVENTS SIZE        write so many more
 
---store memory commits nothing, to show what the commit costs.
+--store memory commits nothing, to show what the commit costs; --store bare commits each event as a row in a table that
+has nothing else, and knows nothing of logs, to show what it costs at least.
 """
 
 import argparse
@@ -21,14 +22,16 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import uvloop
 
 from runner.attempt import Confinement, Llm
 from runner.base import Commit, Durability, Entry
 from runner.blobs import Blobs
+from runner.database import write
 from runner.events import EventType
 from runner.forkserver import Child, ForkServer
 from runner.hearing import heard
@@ -48,12 +51,33 @@ from tests.loopback import loopback_gate
 
 GROW_BATCH = 1000  # events
 
+MAKE_BARE = "CREATE TABLE bare (event_id INTEGER PRIMARY KEY, event BLOB NOT NULL)"
+INSERT_BARE = "REPLACE INTO bare VALUES (?, ?)"
+
 
 class MemoryStore(SqliteStore):
     """Takes events and forgets them."""
 
     async def append(self, commits: Sequence[Commit]) -> list[bool]:
         return [True] * len(commits)
+
+
+class BareStore(SqliteStore):
+    """Puts each event into a table of its own, and that is all."""
+
+    @classmethod
+    async def open(cls, path: Path, *, durability: Durability = "normal", boot: str | None = None) -> Self:
+        store = await super().open(path, durability=durability, boot=boot)
+        await store._writer.run(lambda connection: connection.execute(MAKE_BARE))
+        return store
+
+    async def append(self, commits: Sequence[Commit]) -> list[bool]:
+        rows = [(event.event_id, event.encoded) for commit in commits for event in commit.events]
+        await self._writer.run(partial(write, [(INSERT_BARE, rows)]))
+        return [True] * len(commits)
+
+
+STORES: dict[str, type[SqliteStore]] = {"ours": SqliteStore, "bare": BareStore, "memory": MemoryStore}
 
 
 class ProducerServer:
@@ -153,11 +177,10 @@ class ProducerServer:
 async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("data", type=Path)
-    parser.add_argument("--store", choices=("memory", "normal", "full"), default="normal")
+    parser.add_argument("--store", choices=STORES, default="ours")
+    parser.add_argument("--durability", choices=("normal", "full"), default="normal")
     arguments = parser.parse_args()
-    kind = MemoryStore if arguments.store == "memory" else SqliteStore
-    durability: Durability = "full" if arguments.store == "full" else "normal"
-    store = await kind.open(arguments.data / "bench.db", durability=durability)
+    store = await STORES[arguments.store].open(arguments.data / "bench.db", durability=arguments.durability)
     async with Recorder(store) as recorder:
         server = ProducerServer(store, recorder, arguments.data)
         with listen("127.0.0.1", 0) as listener:
