@@ -76,7 +76,7 @@ async def open_database(path: Path, *, writes: bool) -> Database:
 def write(writes: Sequence[Write], connection: sqlite3.Connection) -> None:
     """Write all of it, or nothing. To be run outside of a transaction.
 
-    A single row is one to SQLite anyway. To begin and end it as well would take as long again (measured).
+    A single row is one to SQLite anyway; to begin and end it as well takes a tenth longer (measured).
     """
     match writes:
         case [(statement, [row])]:
