@@ -5,10 +5,10 @@ import os
 import resource
 import shutil
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
 import click
 import msgspec
@@ -19,242 +19,27 @@ from runner.attempt import Options, Role
 from runner.errors import DatabaseUnusable, DataFolderBusy, RunnerError
 from runner.limits import RunLimits
 from runner.logfile import import_into
-from runner.places import WAITING_LIMIT
-from runner.queue import QUEUE_LIMIT
 from runner.redact import Redactor
 from runner.supervisor import Supervisor
-from runner.task import PROMPT_LIMIT, NewTask, Task
+from runner.task import NewTask, Task
 from runner.wiring import open_supervisor
-from server import logs, terminal
+from server import flags, logs, terminal
 from server.app import create_app
 from server.entry import NotServed, open_gate
 from server.lines import Lines
 from server.llm import Choice, LlmSettingsError, choose
 from server.prices import PricesError
 from server.serving import AddressTaken, TlsUnusable, is_loopback, listen, serve, tls, url
-from server.settings import (
-    BODY_LIMIT,
-    FRAME_LIMIT,
-    PREFIX,
-    VERSION,
-    Limits,
-    Network,
-    Settings,
-    masked,
-    without_credentials,
-)
+from server.settings import PREFIX, VERSION, Limits, Network, Settings, masked, without_credentials
 from server.token_commands import token_commands
 from server.tokens import TokensUnusable
 from server.upload import UploadFailed, chunks, upload
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-_LIMITS = RunLimits()  # unless it is said otherwise
-
-
-def _option(flag: str, **settings: Any) -> Callable[[_Command], _Command]:
-    """An option that can also be given in the environment."""
-    variable = f"{PREFIX}_{flag.removeprefix('--').replace('-', '_').upper()}"
-    return click.option(flag, envvar=variable, show_envvar=True, show_default=True, **settings)
-
-
-_DATA_OPTION = _option(
-    "--data",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("data"),
-    help="Folder for the database and the workspaces.",
-)
-
-_SHARED_OPTIONS = (
-    _DATA_OPTION,
-    _option(
-        "--stop-grace",
-        type=click.FloatRange(0, 60),
-        default=_LIMITS.grace,
-        help="Seconds that a stopped run has to end by itself before it is killed.",
-    ),
-    _option(
-        "--silence-limit",
-        type=click.FloatRange(5, 86_400),
-        default=_LIMITS.silence,
-        help="Seconds without a sign of life after which a run's process is killed. MetaGPT blocks it for some.",
-    ),
-    _option(
-        "--durability",
-        type=click.Choice(["normal", "full"]),
-        default="normal",
-        help="What an event that was shown survives: the death of the server, or a power failure too.",
-    ),
-    _option(
-        "--keep-days",
-        type=click.FloatRange(0, min_open=True),
-        help="Days after its end that a run's events are kept; for ever if not given.",
-    ),
-    _option(
-        "--task-limit",
-        type=click.IntRange(1, 10_000_000),
-        default=_LIMITS.tasks,
-        help="Tasks in all; further ones are refused until some are deleted.",
-    ),
-    _option(
-        "--event-limit",
-        type=click.IntRange(10, 1_000_000_000),
-        default=_LIMITS.events,
-        help="Events of a task; a run that writes more is ended.",
-    ),
-    _option(
-        "--event-size-limit",
-        type=click.IntRange(16_384, 16_777_216),
-        default=_LIMITS.event_size,
-        help="Bytes of an event; of a larger one the log has an excerpt, and all of it is kept as a file.",
-    ),
-    _option(
-        "--workspace-limit",
-        type=click.IntRange(1_000_000, 1_000_000_000_000),
-        default=_LIMITS.workspace,
-        help="Bytes that a task's files take on the disk, with all their versions; a run that writes more is ended.",
-    ),
-    _option(
-        "--allow-network",
-        is_flag=True,
-        help="Let the programs that runs start, which a model wrote, use the network, and install packages.",
-    ),
-    _option("--llm-base-url", help="An OpenAI-compatible endpoint, such as http://localhost:11434/v1."),
-    _option("--llm-model", help="The model's name there; `demo` for the demo model."),
-    _option(
-        "--prices",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="A TOML or JSON file with prices of models, beside and above those that MetaGPT knows.",
-    ),
-    _option(
-        "--demo-pace",
-        type=click.FloatRange(0, 100),
-        default=1.0,
-        help="How long the demo model takes: 1 for a human reading pace, 0 for no waiting.",
-    ),
-    _option(
-        "--log-level",
-        type=click.Choice(["info", "warning", "error"]),
-        default="warning",
-        help="What is logged to standard error: also that attempts begin and end, or only trouble.",
-    ),
-    _option("--log-json", is_flag=True, help="Log each record as a line of JSON, for programs."),
-)
-
-_NETWORK_OPTIONS = (
-    _option("--host", default="127.0.0.1", help="Address to listen on."),
-    _option("--port", type=click.IntRange(0, 65535), default=8000, help="Port to listen on; 0 for any free one."),
-    _option(
-        "--token-file",
-        type=click.Path(dir_okay=False, path_type=Path),
-        help="Who may come in, see `metagpt-live token`. Without it the server serves loopback only.",
-    ),
-    _option(
-        "--allow-host",
-        multiple=True,
-        help="A name of this server, as browsers see it; not needed for IP addresses and localhost.",
-    ),
-    _option(
-        "--forwarded-allow",
-        multiple=True,
-        help="The address or network of a proxy before this server, whose X-Forwarded-* headers are believed.",
-    ),
-    _option(
-        "--tls-cert",
-        type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="The certificate and its chain, PEM; serves HTTPS and WSS.",
-    ),
-    _option("--tls-key", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Its private key, PEM."),
-)
-
-_LIMIT_OPTIONS = (
-    _option(
-        "--body-limit",
-        type=click.IntRange(1000, 1_000_000_000),
-        default=BODY_LIMIT,
-        help="Bytes of a request's body.",
-    ),
-    _option(
-        "--frame-limit",
-        type=click.IntRange(1000, 100_000_000),
-        default=FRAME_LIMIT,
-        help="Bytes of a WebSocket client's frame.",
-    ),
-    _option(
-        "--prompt-limit", type=click.IntRange(1, PROMPT_LIMIT), default=PROMPT_LIMIT, help="Characters of a prompt."
-    ),
-    _option(
-        "--subscription-limit",
-        type=click.IntRange(1, 1_000_000),
-        default=1000,
-        help="Subscriptions of a WebSocket.",
-    ),
-    _option(
-        "--connection-limit",
-        type=click.IntRange(1, 1_000_000),
-        default=1000,
-        help="Connections of a client, an IP address, at the same time.",
-    ),
-    _option(
-        "--request-rate",
-        type=click.FloatRange(0, 1_000_000),
-        default=1000,
-        help="Requests of a client per second, and frames of a WebSocket; 0 for no limit.",
-    ),
-    _option(
-        "--request-timeout",
-        type=click.FloatRange(0.1, 3600),
-        default=30,
-        help="Seconds in which a request must have come as a whole; as many for a TLS handshake.",
-    ),
-)
-
-_SERVE_OPTIONS = (
-    _option(
-        "--concurrency",
-        type=click.IntRange(1, 1000),
-        default=4,
-        help="Runs at work at the same time; further ones wait in the queue.",
-    ),
-    _option(
-        "--waiting-limit",
-        type=click.IntRange(0, 1000),
-        default=WAITING_LIMIT,
-        help="Runs that may wait for a person's answer without holding one of these places; each takes memory.",
-    ),
-    _option(
-        "--queue-limit",
-        type=click.IntRange(0, 100_000),
-        default=QUEUE_LIMIT,
-        help="Tasks that may wait in the queue; further ones are refused.",
-    ),
-    *_NETWORK_OPTIONS,
-    *_LIMIT_OPTIONS,
-)
-
-_RUN_OPTIONS = (
-    _option(
-        "--review",
-        type=click.Choice(Options().team),
-        multiple=True,
-        help="A role whose work you approve before the team goes on; can be given more than once.",
-    ),
-)
 
 _STDIN, _STDERR = 0, 2
 
 # No flags: the arguments of a process can be read by everyone on the machine.
 _KEY_VARIABLE = f"{PREFIX}_LLM_API_KEY"
 _TOKEN_VARIABLE = f"{PREFIX}_TOKEN"
-
-
-def _with(options: tuple[Callable[[Any], Any], ...]) -> Callable[[_Command], _Command]:
-    def decorate(command: _Command) -> _Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -270,8 +55,8 @@ def main() -> None:
 
 
 @main.command("serve")
-@_with(_SERVE_OPTIONS)
-@_with(_SHARED_OPTIONS)
+@flags.takes(flags.SERVE)
+@flags.takes(flags.SHARED)
 def serve_command(**options: Any) -> None:
     """Serve the dashboard and the API."""
     _require_git()
@@ -285,8 +70,8 @@ def serve_command(**options: Any) -> None:
 
 @main.command("run")
 @click.argument("idea")
-@_with(_RUN_OPTIONS)
-@_with(_SHARED_OPTIONS)
+@flags.takes(flags.RUN)
+@flags.takes(flags.SHARED)
 def run_command(idea: str, review: tuple[Role, ...], **options: Any) -> None:
     """Run one IDEA without a server, and show its events here.
 
@@ -305,8 +90,8 @@ def run_command(idea: str, review: tuple[Role, ...], **options: Any) -> None:
 
 @main.command("import")
 @click.argument("file", type=click.File("rb"))
-@_DATA_OPTION
-@_option("--url", help="The server that is to take it in; without it, none may be using the data folder.")
+@flags.DATA
+@flags.option("--url", help="The server that is to take it in; without it, none may be using the data folder.")
 def import_command(file: BinaryIO, data: Path, url: str | None) -> None:
     """Show somebody else's run: take in its exported FILE (export.jsonl), or - for standard input.
 
@@ -327,8 +112,8 @@ main.add_command(token_commands)
 
 
 @main.command("config")
-@_with(_SERVE_OPTIONS)
-@_with(_SHARED_OPTIONS)
+@flags.takes(flags.SERVE)
+@flags.takes(flags.SHARED)
 @click.pass_context
 def config_command(context: click.Context, /, **options: Any) -> None:
     """Print the effective settings and where each comes from, with secrets masked."""
