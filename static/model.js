@@ -7,7 +7,8 @@
  */
 
 import { Consumption } from "./consumption.js";
-import { FeedModel } from "./feed-model.js";
+import { unescaped } from "./drafts.js";
+import { FeedModel, STRUCTURED } from "./feed-model.js";
 import { Traffic } from "./traffic.js";
 
 export const ROLES = ["ProductManager", "Architect", "ProjectManager", "Engineer", "QaEngineer"];
@@ -169,7 +170,9 @@ export class TaskModel {
   }
 }
 
-const newAgent = (role) => ({ role, state: "idle", action: null, file: null, tail: "", summary: null, turns: 0, before: "idle" });
+/** Of what a role writes: its end as it is read, an escape that has come in part, and whether it is JSON. */
+const UNWRITTEN = { tail: "", part: "", isJson: false };
+const newAgent = (role) => ({ role, state: "idle", action: null, file: null, ...UNWRITTEN, summary: null, turns: 0, before: "idle" });
 
 /** What each type of event does to a model; `news`: it is not yet in the state that the model was seeded with. */
 const FOLDS = {
@@ -210,13 +213,13 @@ const FOLDS = {
   ACTION_START(model, event) {
     if (event.agent_role) {
       const agent = model.agent(event.agent_role);
-      Object.assign(agent, { state: "working", action: event.payload.action, file: event.payload.file, tail: "" });
+      Object.assign(agent, { state: "working", action: event.payload.action, file: event.payload.file, ...UNWRITTEN });
     }
     model.feed.startStep(event);
   },
 
   ACTION_COMPLETE(model, event, news) {
-    if (event.agent_role) model.agent(event.agent_role).tail = "";
+    if (event.agent_role) Object.assign(model.agent(event.agent_role), UNWRITTEN);
     const progress = event.payload.progress ?? null;
     if (news && progress !== null) model.progress = Math.max(model.progress ?? 0, progress);
     model.feed.endStep(event);
@@ -228,10 +231,7 @@ const FOLDS = {
   },
 
   TOKEN(model, event) {
-    if (event.agent_role) {
-      const agent = model.agent(event.agent_role);
-      agent.tail = (agent.tail + event.payload.delta).slice(-TAIL_CHARS);
-    }
+    if (event.agent_role) write(model.agent(event.agent_role), event.payload.delta);
     model.feed.token(event);
   },
 
@@ -313,6 +313,15 @@ function isDone({ state, before, turns }, status) {
   return (state === "waiting" ? before : state) === "done" || (status === "SUCCEEDED" && turns > 0);
 }
 
+/** Adds to what a role writes; that it is JSON is told by its beginning. */
+function write(agent, delta) {
+  const source = agent.part + delta;
+  if (agent.tail.length < TAIL_CHARS) agent.isJson = STRUCTURED.test(agent.tail + source);
+  const { words, taken } = agent.isJson ? unescaped(source) : { words: source, taken: source.length };
+  agent.part = source.slice(taken);
+  agent.tail = (agent.tail + words).slice(-TAIL_CHARS);
+}
+
 function rest(agent, state) {
-  Object.assign(agent, { state, action: null, file: null, tail: "" });
+  Object.assign(agent, { state, action: null, file: null, ...UNWRITTEN });
 }

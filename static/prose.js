@@ -6,9 +6,10 @@
 import { Blocks } from "./blocks.js";
 import { isDiagram } from "./diagrams.js";
 import { el, printable, visible } from "./dom.js";
+import { unescaped } from "./drafts.js";
 import { STRUCTURED } from "./feed-model.js";
 import { block, markdown, plain } from "./markdown.js";
-import { structured, unescaped } from "./structured.js";
+import { structured } from "./structured.js";
 
 export class Prose {
   node = el("div", { class: "prose" });

@@ -67,8 +67,8 @@ async def _top(card: Locator) -> float:
 
 
 async def test_json_is_read_along(demo_server: Server, new_page: NewPage) -> None:
-    """While it is written, line ends and quotes in MetaGPT's JSON are such, also where an escape comes in two parts;
-    what would deceive is seen.
+    """While it is written, line ends and quotes in MetaGPT's JSON are such, in the feed and on the role's card, also
+    where an escape comes in two parts; what would deceive is seen.
     """
     parts = (r'{"Flow": "a\\b', "\\", r"nsays \"hi\"\u00", r"e9 \u202e \\", "n")
     written = [_token(number, part) for number, part in enumerate(parts, 2)]
@@ -83,6 +83,7 @@ async def test_json_is_read_along(demo_server: Server, new_page: NewPage) -> Non
         await page.evaluate("() => new Promise(requestAnimationFrame)")
     await expect(code).to_contain_text(r"\n")
     assert await code.text_content() == '{"Flow": "a\\b\nsays "hi"\u00e9 \\u202e \\n'
+    await expect(page.locator(".agent[data-role=Engineer] .agent-tail")).to_contain_text('says "hi"\u00e9')
 
 
 async def test_what_is_read_stands_still(demo_server: Server, new_page: NewPage) -> None:
