@@ -7,6 +7,7 @@ import { el } from "./dom.js";
 import { TaskForm } from "./form.js";
 import { Keyboard } from "./keyboard.js";
 import { TaskList } from "./list.js";
+import { Press } from "./press.js";
 import { text } from "./text.js";
 import { Topbar } from "./topbar.js";
 
@@ -35,6 +36,7 @@ const topbar = new Topbar({
   help: keyboard.node,
   onLogOut: () => api.logOut().finally(() => location.reload()),
 });
+const press = new Press();
 const list = new TaskList();
 const form = new TaskForm({ onStarted: (taskId) => go(addressOf(taskId)) });
 /** @type {import("./task.js").TaskView | null} */
@@ -143,6 +145,7 @@ async function show() {
   if (!loaded) return main.replaceChildren(el("p", { class: "blank" }, text.errors.network));
   view = new loaded.TaskView({
     taskId,
+    press,
     place,
     connection,
     onStarted: (started) => go(addressOf(started)),

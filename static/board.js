@@ -23,6 +23,7 @@ export class Board {
   /** In the order in which they stand. @type {Element[]} */
   nodes;
   #model;
+  #press;
   /** @type {Place} */
   #place;
   #onPlace;
@@ -36,16 +37,21 @@ export class Board {
   /** Whether what was there when the page was opened is there now. */
   #isCaughtUp = false;
   #isGone = false;
-  #redraw = perFrame(() => this.#draw());
+  #show = () => this.#draw();
+  /** For what a person has done. */
+  #redraw = perFrame(this.#show);
+  /** For what comes of itself. */
+  #update = perFrame(() => this.#press.whenReleased(this.#show));
 
   /**
-   * @param {{taskId: string, model: import("./model.js").TaskModel, newModel: () => import("./model.js").TaskModel,
+   * @param {{taskId: string, press: import("./press.js").Press, model: import("./model.js").TaskModel, newModel: () => import("./model.js").TaskModel,
    *          timeline: import("./timeline.js").Timeline, place: Place, actions: Record<"stop" | "run" | "anew" | "remove", () => Promise<string | void>>,
    *          words: Record<"question" | "composer" | "followUp", any>, onPlace: (place: Place) => void, onDraw: () => void}} options
    *   newModel: the task as it was before its first event; words: the parts in which a person writes, which outlive this;
    *   onPlace: something else is selected; onDraw: called with every drawing
    */
-  constructor({ taskId, model, newModel, timeline, place, actions, words, onPlace, onDraw }) {
+  constructor({ taskId, press, model, newModel, timeline, place, actions, words, onPlace, onDraw }) {
+    this.#press = press;
     this.#model = model;
     this.#timeline = timeline;
     this.#place = place;
@@ -63,7 +69,7 @@ export class Board {
       replay,
       graph,
       charts: new Charts(timeline),
-      feed: new Feed({ taskId, diagrams, onRole: (role) => agents.choose(role), onEdge: (edge) => graph.choose(edge), onAnswer: () => words.question.focus() }),
+      feed: new Feed({ taskId, press, diagrams, onRole: (role) => agents.choose(role), onEdge: (edge) => graph.choose(edge), onAnswer: () => words.question.focus() }),
       search: new Search({ taskId, onSelect: select }),
       files: new Files({ taskId, diagrams, onShow: (file) => this.#placed({ ...this.#place, file }) }),
       log: new Log(() => this.#redraw()),
@@ -112,13 +118,14 @@ export class Board {
     for (const part of [feed, lanes, replay, files.viewer, this.#diagrams]) part.destroy();
   }
 
-  /** The task has changed: draws it with the next frame. */
+  /** The task has changed: draws it with the next frame, or once nothing is pressed any more. */
   changed() {
-    this.#redraw();
+    this.#update();
   }
 
   /** Time has gone by. */
   tick() {
+    if (this.#press.isDown) return; // the next tick is near
     const { summary, question, lanes } = this.#parts;
     summary.renderFigures(this.#shown);
     question.renderClock();
@@ -143,7 +150,7 @@ export class Board {
   caughtUp() {
     this.#isCaughtUp = true;
     this.progress("");
-    if (this.#place.eventId === null) return this.#redraw();
+    if (this.#place.eventId === null) return this.changed();
     this.#draw();
     this.#showSelected();
   }
@@ -233,7 +240,7 @@ export class Board {
   /** Another moment is to be shown; after a jump its end is what one looks for. */
   #moved(isJump) {
     if (this.#isGone) return;
-    if (!isJump) return this.#redraw();
+    if (!isJump) return this.changed();
     this.#draw();
     const { eventId } = this.#place;
     if (eventId === this.#shown.head) this.#parts.feed.select(this.#entryOf(eventId));

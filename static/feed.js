@@ -18,6 +18,7 @@ const NEAR_END = 120;
 const OVERSCAN = 700;
 
 export class Feed {
+  #press;
   #context;
   /** The cards that are there. @type {Map<import("./feed-model.js").Entry, any>} */
   #cards = new Map();
@@ -55,12 +56,13 @@ export class Feed {
   #redraw = perFrame(() => this.#model && this.render(this.#model));
 
   /**
-   * @param {{taskId: string, diagrams: import("./diagrams.js").Diagrams, onRole: (role: string | null) => void, onEdge: (edge: null) => void,
+   * @param {{taskId: string, press: import("./press.js").Press, diagrams: import("./diagrams.js").Diagrams, onRole: (role: string | null) => void, onEdge: (edge: null) => void,
    *          onAnswer: () => void}} options
    *   onRole: the reader wants to see one role, or all when null; onEdge: no longer only what one said to the other;
    *   onAnswer: they want to answer what the team asks
    */
-  constructor({ taskId, diagrams, onRole, onEdge, onAnswer }) {
+  constructor({ taskId, press, diagrams, onRole, onEdge, onAnswer }) {
+    this.#press = press;
     this.#context = { taskId, diagrams, onAnswer, folds: new WeakMap(), turning: (inside, turn) => this.#turn(inside, turn) };
     this.#filter = new FeedFilter({ onRole, onEdge, onChange: () => this.#filtered() });
     this.node = el("section", { class: "feed" }, this.#filter.node, this.#scroller, this.#latest);
@@ -147,14 +149,14 @@ export class Feed {
     setText(this.#dropped, text.feed.dropped(feed.dropped));
     this.#isFollowing ??= this.#box() === this.#scroller;
     this.#place();
-    if (isChanged) this.#latest.hidden = this.#isFollowing;
+    if (isChanged) this.#latest.hidden = this.#isFollowing && this.#isNearEnd();
   }
 
   /** Has the cards there that the view needs, at their places. */
   #place() {
     const { from, to } = this.#view();
     const total = this.#layout.total;
-    const [start, end] = this.#isFollowing ? [total - (to - from), total] : [from, to];
+    const [start, end] = this.#goesToEnd() ? [total - (to - from), total] : [from, to];
     this.#range = this.#layout.range(start - OVERSCAN, end + OVERSCAN);
     this.#putCards();
     this.#before.style.height = `${this.#layout.top(this.#range[0])}px`;
@@ -206,10 +208,18 @@ export class Feed {
     if (isOther) this.#redraw();
   }
 
+  /** Whether the end is to be seen now: what is pressed is not taken away by the following. */
+  #goesToEnd() {
+    if (!this.#isFollowing) return false;
+    const isPressed = this.#press.isIn(this.#list);
+    if (isPressed) this.#press.whenReleased(this.#redraw);
+    return !isPressed;
+  }
+
   /** Stays at the end, or has what the reader looks at stand where it stood. */
   #hold() {
     const box = this.#box();
-    if (this.#isFollowing) box.scrollTop = box.scrollHeight;
+    if (this.#goesToEnd()) box.scrollTop = box.scrollHeight;
     else if (this.#anchor?.node.isConnected && box.scrollTop > 0) {
       const moved = this.#anchor.node.getBoundingClientRect().top - this.#anchor.top;
       if (Math.abs(moved) >= 1) box.scrollTop += moved;

@@ -8,6 +8,7 @@ import { icon } from "./icons.js";
 import { Keyboard } from "./keyboard.js";
 import { OfflineRun } from "./offline-run.js";
 import { diagramFrame } from "./offline-diagrams.js";
+import { Press } from "./press.js";
 import { TaskView } from "./task.js";
 import { text } from "./text.js";
 
@@ -32,6 +33,7 @@ document.addEventListener("click", follow);
 
 const view = new TaskView({
   taskId: run.taskId,
+  press: new Press(),
   place: parseAddress(location),
   connection: run,
   onStarted() {},

@@ -132,13 +132,25 @@ export class Replay {
     this.#where.classList.toggle("bad", this.#trouble !== null);
     setText(this.#where, words);
     this.#range.setAttribute("aria-valuetext", words);
-    this.#play.replaceChildren(icon(this.#isPlaying ? "pause" : "play"));
-    this.#play.title = this.#isPlaying ? text.replay.pause : text.replay.play;
-    this.#play.setAttribute("aria-label", this.#play.title);
+    this.#renderPlay(this.#isPlaying ? "pause" : "play");
     for (const control of [this.#play, this.#back, this.#forth, this.#range, this.#speed]) control.disabled = live.isExpired;
     this.#now.disabled = this.model === null;
     this.#now.toggleAttribute("data-active", ACTIVE.has(live.status));
     setText(this.#now.lastChild, ACTIVE.has(live.status) ? text.replay.live : text.replay.end);
+  }
+
+  #end() {
+    this.#isPlaying = false;
+    this.#playback = null;
+    this.#onChange(false);
+  }
+
+  /** @param {"pause" | "play"} symbol what a press would do */
+  #renderPlay(symbol) {
+    if (this.#play.title === text.replay[symbol]) return;
+    this.#play.replaceChildren(icon(symbol));
+    this.#play.title = text.replay[symbol];
+    this.#play.setAttribute("aria-label", text.replay[symbol]);
   }
 
   #pause() {
@@ -154,7 +166,7 @@ export class Replay {
         const goesOn = await playback.advance((now - before) * Number(this.#speed.value));
         if (!this.#isPlaying || playback !== this.#playback) return;
         // The end of the log is now.
-        if (!goesOn) return this.live();
+        if (!goesOn) return this.#end();
         this.#onChange(false);
         this.#run(now);
       } catch (error) {

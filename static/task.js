@@ -21,6 +21,7 @@ const CLOCK_MS = 1000;
 export class TaskView {
   node = el("article", { class: "task" });
   #taskId;
+  #press;
   #connection;
   #onDeleted;
   #onPlace;
@@ -42,12 +43,13 @@ export class TaskView {
   #announced = "";
 
   /**
-   * @param {{taskId: string, place: import("./board.js").Place, connection: import("./connection.js").Connection,
+   * @param {{taskId: string, press: import("./press.js").Press, place: import("./board.js").Place, connection: import("./connection.js").Connection,
    *          onStarted: (taskId: string) => void, onDeleted: () => void, onPlace: (place: import("./board.js").Place) => void}} options
    *   place: the event or file to show at first; onPlace: another one was chosen
    */
-  constructor({ taskId, place, connection, onStarted, onDeleted, onPlace }) {
+  constructor({ taskId, press, place, connection, onStarted, onDeleted, onPlace }) {
     this.#taskId = taskId;
+    this.#press = press;
     this.#place = place;
     this.#connection = connection;
     this.#onDeleted = onDeleted;
@@ -136,6 +138,7 @@ export class TaskView {
   #build(past, timeline) {
     this.#board = new Board({
       taskId: this.#taskId,
+      press: this.#press,
       model: this.#model,
       newModel: past.newModel,
       timeline,

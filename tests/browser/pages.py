@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -74,6 +75,13 @@ async def record_ids(page: Page) -> None:
     await page.evaluate(_RECORD_IDS)
 
 
+async def expect_taken(page: Page, head: int) -> None:
+    """The page has taken the event with this id, since its ids are noted, and has had the time to show it."""
+    await page.wait_for_function("(head) => taken.at(-1) >= head", arg=head)
+    for _ in range(2):
+        await page.evaluate("() => new Promise(requestAnimationFrame)")
+
+
 async def expect_every_id(page: Page) -> None:
     """The ids noted are 1, 2, 3, ... up to the head of the log of the task on the page, which has ended."""
     task_id = page.url.rsplit("/", 1)[1]
@@ -135,6 +143,8 @@ class MadeUpTask:
 
     def __init__(self, events: Sequence[Json], **task: object) -> None:
         self.events = list(events)
+        self.others: list[Json] = []
+        """The tasks of the list that are newer than this one."""
         self.files: list[Json] = []
         """What the task has written, as the list of its artifacts has it."""
         self.team: Json = {"attempt": 1, "roles": [], "exchanges": []}
@@ -177,7 +187,9 @@ class MadeUpTask:
         await page.route_web_socket(re.compile(r"/ws$"), self._socket)
 
     async def _list(self, route: Route) -> None:
-        await route.fulfill(json={"tasks": [self.task], "next_cursor": None, "counts": {self.task["status"]: 1}})
+        tasks = [*self.others, self.task]
+        counts = Counter(task["status"] for task in tasks)
+        await route.fulfill(json={"tasks": tasks, "next_cursor": None, "counts": counts})
 
     async def _one(self, route: Route) -> None:
         await route.fulfill(json=self.task)
@@ -204,8 +216,16 @@ class MadeUpTask:
     def tell(self, **changes: object) -> None:
         """Change the task, and tell the lists that are there."""
         self.task = {**self.task, **changes}
+        self._tell_of(self.task)
+
+    def add_newer(self, **task: object) -> None:
+        """Have another task in the list, and tell the lists that are there."""
+        self.others.insert(0, {**self.task, "created_at": "2026-01-02T12:00:00Z", **task})
+        self._tell_of(self.others[0])
+
+    def _tell_of(self, task: Json) -> None:
         for socket in self._sockets:
-            socket.send(json.dumps({"op": "state", "task_id": TASK_ID, "state": self.task}))
+            socket.send(json.dumps({"op": "state", "task_id": task["id"], "state": task}))
 
     def _socket(self, socket: WebSocketRoute) -> None:
         self._sockets.append(socket)
