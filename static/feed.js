@@ -38,6 +38,8 @@ export class Feed {
   #scrolledTo = 0;
   /** Unknown until the first drawing: a page that scrolls as a whole begins at its top. @type {boolean | null} */
   #isFollowing = null;
+  /** Whether something waits for words that are marked. */
+  #isHeldBack = false;
   #filter;
   #before = el("li", { class: "space", "aria-hidden": "true" });
   #after = el("li", { class: "space", "aria-hidden": "true" });
@@ -51,9 +53,11 @@ export class Feed {
   node;
   #onScroll = () => this.#scrolled();
   #onScheme = () => this.#anew();
+  #onMark = () => this.#unmarked();
   #scheme = matchMedia("(prefers-color-scheme: dark)");
   #sizes = new ResizeObserver((sizes) => this.#resized(sizes));
-  #redraw = perFrame(() => this.#model && this.render(this.#model));
+  /** While a card is pressed only the view moves, and what it needs is put there. */
+  #redraw = perFrame(() => this.#model && (this.#press.isIn(this.#list) ? this.#place() : this.render(this.#model)));
 
   /**
    * @param {{taskId: string, press: import("./press.js").Press, diagrams: import("./diagrams.js").Diagrams, onRole: (role: string | null) => void, onEdge: (edge: null) => void,
@@ -69,6 +73,7 @@ export class Feed {
     this.#scroller.addEventListener("scroll", this.#onScroll, { passive: true });
     addEventListener("scroll", this.#onScroll, { passive: true });
     this.#scheme.addEventListener("change", this.#onScheme);
+    document.addEventListener("selectionchange", this.#onMark);
     this.#sizes.observe(this.#scroller);
   }
 
@@ -76,6 +81,7 @@ export class Feed {
     this.#model = null;
     removeEventListener("scroll", this.#onScroll);
     this.#scheme.removeEventListener("change", this.#onScheme);
+    document.removeEventListener("selectionchange", this.#onMark);
     this.#sizes.disconnect();
   }
 
@@ -185,7 +191,7 @@ export class Feed {
       known = { ...card(entry, this.#context), version: -1, index };
       this.#sizes.observe(known.node);
     }
-    if (known.version !== entry.version) {
+    if (known.version !== entry.version && !this.#isKept(known)) {
       known.version = entry.version;
       known.update();
     }
@@ -194,6 +200,11 @@ export class Feed {
     known.node.ariaPosInSet = String(index + 1);
     known.node.ariaSetSize = String(this.#layout.entries.length);
     return known;
+  }
+
+  /** Whether a card stays as it is, because it is pressed, or words in it are marked. */
+  #isKept({ node, version }) {
+    return version >= 0 && (this.#press.isIn(this.#list) || this.#heldByMarking(node));
   }
 
   /** Cards, or the view, have another size: by code that was coloured, a diagram that was drawn, a text that was unfolded. */
@@ -208,12 +219,26 @@ export class Feed {
     if (isOther) this.#redraw();
   }
 
-  /** Whether the end is to be seen now: what is pressed is not taken away by the following. */
+  /** Whether the end is to be seen now: what is pressed, or marked to be copied, is not taken away by the following. */
   #goesToEnd() {
-    if (!this.#isFollowing) return false;
+    if (!this.#isFollowing || this.#heldByMarking(this.#list)) return false;
     const isPressed = this.#press.isIn(this.#list);
     if (isPressed) this.#press.whenReleased(this.#redraw);
     return !isPressed;
+  }
+
+  /** Whether words are marked in a part of the feed, to be copied. What would take that away is to wait then, until they are not. */
+  #heldByMarking(part) {
+    const marked = getSelection();
+    const isMarked = [marked.anchorNode, marked.focusNode].some((node) => this.#list.contains(node)) && marked.containsNode(part, true) && marked.toString().trim() !== "";
+    this.#isHeldBack ||= isMarked;
+    return isMarked;
+  }
+
+  #unmarked() {
+    if (!this.#isHeldBack || this.#heldByMarking(this.#list)) return;
+    this.#isHeldBack = false;
+    this.#press.whenReleased(this.#redraw);
   }
 
   /** Stays at the end, or has what the reader looks at stand where it stood. */
@@ -259,6 +284,7 @@ export class Feed {
   follow() {
     this.#isFollowing = true;
     this.#latest.hidden = true;
+    if (this.#heldByMarking(this.#list)) getSelection().empty();
     this.#place();
   }
 

@@ -1,5 +1,6 @@
 """Reading along in the feed: what grows, what stands still, what is found."""
 
+import re
 from urllib.parse import urlsplit
 
 from playwright.async_api import Locator, Route, expect
@@ -86,6 +87,17 @@ async def test_json_is_read_along(demo_server: Server, new_page: NewPage) -> Non
     await expect(page.locator(".agent[data-role=Engineer] .agent-tail")).to_contain_text('says "hi"\u00e9')
 
 
+async def test_the_end_of_long_json_is_read_along(demo_server: Server, new_page: NewPage) -> None:
+    """The end of it that a role's card shows neither begins nor ends amid an escape."""
+    line = r"\u00e9\n"
+    written = [_token(number, part) for number, part in enumerate(['{"Flow": "', *line * 40, "\\"], 2)]
+    task = MadeUpTask([event(1, "ACTION_START", "Engineer", action="WriteDesign"), *written])
+    page = await new_page()
+    await task.attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    await expect(page.locator(".agent[data-role=Engineer] .agent-tail")).to_have_text(re.compile("^(\u00e9\\s*)+$"))
+
+
 async def test_what_is_read_stands_still(demo_server: Server, new_page: NewPage) -> None:
     """Whoever has scrolled up stays there while the run goes on, until they want the latest."""
     task = MadeUpTask(busy_log(1, 1_000))
@@ -135,6 +147,65 @@ async def test_what_is_unfolded_stays_where_it_is(demo_server: Server, new_page:
     await less.click()
     await expect(fold).to_be_in_viewport()
     await expect(card.get_by_text("Paragraph 0", exact=True)).to_be_in_viewport()
+
+
+async def test_words_that_are_marked_stay_so(demo_server: Server, new_page: NewPage) -> None:
+    """Words marked at the end of a feed that goes on are not scrolled away, until the latest is wanted."""
+    task = MadeUpTask(busy_log(1, 500))
+    page = await new_page()
+    await task.attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    words = page.locator(".feed").get_by_text("file_49.py is written")
+    box = await words.bounding_box()
+    assert box
+    await page.mouse.move(box["x"] + 1, box["y"] + box["height"] / 2)
+    await page.mouse.down()
+    await page.mouse.move(box["x"] + box["width"] - 1, box["y"] + box["height"] / 2)
+    task.push(*busy_log(501, 600))
+    await page.mouse.up()
+    latest = page.get_by_role("button", name="Latest")
+    await expect(latest).to_be_visible()
+    top = await _top(words)
+    task.push(*busy_log(601, 1_000))
+    await expect(page.locator("[data-figure=events] dd")).to_have_text("1,000")
+    assert abs(await _top(words) - top) < 2
+    assert "is written" in await page.evaluate("() => getSelection().toString()")
+    await latest.click()
+    await expect(page.locator(".card.message").last).to_contain_text("file_99.py")
+    task.push(*busy_log(1_001, 1_100))
+    await expect(page.locator(".card.message").last).to_contain_text("file_109.py")
+
+
+async def test_words_that_are_marked_from_elsewhere_stay_so(demo_server: Server, new_page: NewPage) -> None:
+    """A marking that began outside of the feed is kept, too."""
+    task = MadeUpTask(busy_log(1, 500))
+    page = await new_page()
+    await task.attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    words = page.locator(".feed").get_by_text("file_49.py is written")
+    await words.evaluate("(node) => getSelection().setBaseAndExtent(document.querySelector('.side h2'), 0, node, 1)")
+    top = await _top(words)
+    task.push(*busy_log(501, 1_000))
+    await expect(page.locator("[data-figure=events] dd")).to_have_text("1,000")
+    assert abs(await _top(words) - top) < 2
+
+
+async def test_words_are_marked_in_what_is_being_written(demo_server: Server, new_page: NewPage) -> None:
+    """A marking stays when its card goes on and ends; once it is taken back, the card is as it is now."""
+    begun = event(1, "ACTION_START", "Engineer", action="WriteCode", file="main.py")
+    task = MadeUpTask([begun, _token(2, "It **starts** here")])
+    page = await new_page()
+    await task.attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    words = page.locator(".card.step .prose")
+    await expect(words).to_contain_text("here")
+    await words.evaluate("(node) => getSelection().selectAllChildren(node)")
+    task.push(_token(3, ", and ends there"), event(4, "ACTION_COMPLETE", "Engineer", action="WriteCode", duration_ms=3))
+    await expect(page.locator("[data-figure=events] dd")).to_have_text("4")
+    assert (await page.evaluate("() => getSelection().toString()")).strip() == "It **starts** here"
+    await page.locator("h1").click()
+    await expect(words.locator("strong")).to_have_text("starts")
+    await expect(words).to_contain_text("and ends there")
 
 
 async def test_the_feed_is_filtered(demo_server: Server, new_page: NewPage) -> None:
