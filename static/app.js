@@ -37,7 +37,7 @@ const topbar = new Topbar({
   onLogOut: () => api.logOut().finally(() => location.reload()),
 });
 const press = new Press();
-const list = new TaskList();
+const list = new TaskList(press);
 const form = new TaskForm({ onStarted: (taskId) => go(addressOf(taskId)) });
 /** @type {import("./task.js").TaskView | null} */
 let view = null;

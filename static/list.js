@@ -1,8 +1,9 @@
 /** The task list, live: rows change in place as the tasks do. */
 
 import { api, serverNow } from "./api.js";
-import { arrange, el, once, setText, visible } from "./dom.js";
+import { arrange, el, once, perFrame, setText, visible } from "./dom.js";
 import { age, cost, stopwatch } from "./format.js";
+import { Listing } from "./listing.js";
 import { ACTIVE } from "./model.js";
 import { snippet } from "./snippet.js";
 import { StatusFilter } from "./status-filter.js";
@@ -13,19 +14,22 @@ const TYPING_MS = 200;
 const AGES_MS = 30_000;
 const COUNTS_MS = 1_000;
 const CLOCK_MS = 1_000;
-/** Rows beyond this are folded back to the first page. */
-const ROWS_MAX = 400;
+/** When more tasks than this have come in beside the pages, the list is folded back to the first one. */
+const GROWN_MAX = 400;
 
 export class TaskList {
-  /** @type {Map<string, {task: any, heardAt: number, node: HTMLElement, update: (task: any) => void}>} */
+  #press;
+  #listing = new Listing();
+  /** @type {Map<string, ReturnType<typeof newRow>>} */
   #rows = new Map();
   #selected = null;
-  #next = null;
-  #request = 0;
-  #isLoaded = false;
   #typing = 0;
   #counting = 0;
   #countedAt = -COUNTS_MS;
+  /** Whether the first page is to be read again, and whether somebody sees to that. */
+  #isStale = false;
+  #isRefreshing = false;
+  #isFailed = false;
   #search = el("input", { type: "search", class: "input", placeholder: text.list.search, "aria-label": text.list.search, on: { input: () => this.#typed() } });
   #status = new StatusFilter(() => this.#again());
   #list = el("ul", { class: "task-list", "aria-busy": "true" });
@@ -43,11 +47,15 @@ export class TaskList {
     this.#more,
     this.#error,
   );
+  #show = () => this.#draw();
+  #update = perFrame(() => this.#press.whenReleased(this.#show));
 
-  constructor() {
+  /** @param {import("./press.js").Press} press */
+  constructor(press) {
+    this.#press = press;
     this.#blank.append(...skeleton());
-    setInterval(() => this.#rows.forEach((row) => row.update(row.task)), AGES_MS);
-    setInterval(() => this.#rows.forEach((row) => ACTIVE.has(row.task.status) && row.update(row.task)), CLOCK_MS);
+    setInterval(() => this.#tick(() => true), AGES_MS);
+    setInterval(() => this.#tick(({ status }) => ACTIVE.has(status)), CLOCK_MS);
   }
 
   /** Has the next key go into the search. */
@@ -64,19 +72,25 @@ export class TaskList {
 
   /** A task changed, or was deleted when `task` is null. */
   state(taskId, task) {
-    const known = this.#rows.get(taskId)?.task.status;
-    if (known && known !== task?.status) this.#status.move(known, task?.status);
-    if (known !== task?.status) this.#countSoon();
-    if (task === null) {
-      this.#rows.delete(taskId);
-      return this.#draw();
+    const isNew = !this.#listing.has(taskId);
+    const { counts } = this.#listing;
+    if (!this.#listing.tell(taskId, task) || this.#isFailed) this.#refreshSoon();
+    if (isNew || counts !== this.#listing.counts) this.#countSoon();
+    if (this.#listing.grown > GROWN_MAX) this.#again();
+    this.#update();
+  }
+
+  /** However many tasks change, the first page is read again only so often, and once after the last of them. */
+  async #refreshSoon() {
+    this.#isStale = true;
+    if (this.#isRefreshing) return;
+    this.#isRefreshing = true;
+    while (this.#isStale) {
+      await new Promise((done) => setTimeout(done, COUNTS_MS));
+      this.#isStale = false;
+      await this.reload().catch(() => {}); // without an answer the next change asks again
     }
-    const isFiltered = this.#search.value || this.#status.value;
-    // Whether it belongs among the found ones is for the server to say.
-    if (isFiltered && (!this.#rows.has(taskId) || (this.#status.value && task.status !== this.#status.value))) return this.#typed();
-    if (this.#rows.size >= ROWS_MAX && !this.#rows.has(taskId)) return this.#again();
-    this.#put(task);
-    this.#draw();
+    this.#isRefreshing = false;
   }
 
   /** However many tasks change, they are counted once a second at most. */
@@ -84,60 +98,46 @@ export class TaskList {
     this.#counting ||= setTimeout(async () => {
       this.#counting = 0;
       this.#countedAt = performance.now();
-      const { q } = this.#query();
-      const page = await api.tasks({ q, limit: 1 }).catch(() => null); // without an answer the next change asks again
-      if (page && q === this.#query().q) this.#status.show(page.counts);
+      const { query } = this.#listing;
+      const page = await api.tasks({ q: query.q, limit: 1 }).catch(() => null); // without an answer the next change asks again
+      if (!page || query !== this.#listing.query) return;
+      this.#listing.counts = page.counts;
+      this.#update();
     }, Math.max(0, this.#countedAt + COUNTS_MS - performance.now()));
   }
 
   /** Reads the first page again: what changed in between is unknown. */
   async reload() {
-    const asked = performance.now();
-    const request = ++this.#request;
-    let page;
+    const { query } = this.#listing;
     try {
-      page = await api.tasks({ ...this.#query(), limit: PAGE });
+      const { reading, page } = await this.#read();
+      this.#listing.take(reading, page);
     } catch (error) {
-      if (request === this.#request && !this.#isLoaded) this.#fail(error);
+      if (query === this.#listing.query && !this.#listing.isRead) this.#fail(error);
       throw error;
     }
-    if (request !== this.#request) return;
-    this.#merge(page, asked);
-    this.#status.show(page.counts);
-    this.#isLoaded = true;
-    this.#draw();
-  }
-
-  #merge(page, asked) {
-    const found = new Set(page.tasks.map((task) => task.id));
-    const oldest = page.next_cursor ? page.tasks.at(-1).created_at : "";
-    // Rows that were heard of since are newer than this page; those below it were not asked for.
-    for (const [id, row] of this.#rows)
-      if (!found.has(id) && row.heardAt < asked && row.task.created_at >= oldest) this.#rows.delete(id);
-    for (const task of page.tasks) if (!(this.#rows.get(task.id)?.heardAt >= asked)) this.#put(task);
-    if (this.#rows.size <= page.tasks.length) this.#next = page.next_cursor;
+    setText(this.#error, "");
+    this.#update();
   }
 
   async #loadMore() {
-    const request = this.#request;
     setText(this.#error, "");
-    let page;
-    try {
-      page = await api.tasks({ ...this.#query(), limit: PAGE, cursor: this.#next });
-    } catch (error) {
-      return setText(this.#error, error.message);
-    }
-    if (request !== this.#request) return;
+    const { next: cursor } = this.#listing;
+    const found = await this.#read({ cursor }).catch((error) => setText(this.#error, error.message));
+    if (!found) return;
     const readsOn = document.activeElement === this.#more;
-    const more = page.tasks.filter(({ id }) => !this.#rows.has(id));
-    for (const task of more) this.#put(task);
-    this.#next = page.next_cursor;
+    const first = this.#listing.append(found.reading, found.page);
     this.#draw();
-    if (readsOn) this.#rows.get(more[0]?.id)?.node.firstElementChild.focus();
+    if (readsOn) this.#rows.get(first)?.node.firstElementChild.focus();
   }
 
-  #query() {
-    return { q: this.#search.value.trim(), status: this.#status.value };
+  async #read(from = {}) {
+    const reading = this.#listing.open();
+    try {
+      return { reading, page: await api.tasks({ ...reading.query, limit: PAGE, ...from }) };
+    } finally {
+      this.#listing.close(reading);
+    }
   }
 
   #typed() {
@@ -145,35 +145,41 @@ export class TaskList {
     this.#typing = setTimeout(() => this.#again(), TYPING_MS);
   }
 
-  /** Another query: nothing that is shown counts any more. */
+  /** Another query: what is shown stays until it is answered. */
   #again() {
-    this.#rows.clear();
-    this.reload().catch((error) => this.#fail(error));
-  }
-
-  #put(task) {
-    let row = this.#rows.get(task.id);
-    if (!row) this.#rows.set(task.id, (row = newRow(task.id)));
-    row.task = task;
-    row.heardAt = performance.now();
-    row.update(task);
+    setText(this.#error, "");
+    this.#listing.begin({ q: this.#search.value.trim(), status: this.#status.value });
+    this.reload().catch(() => {}); // which has shown it
   }
 
   #draw() {
-    const rows = [...this.#rows.values()].sort((a, b) => (a.task.created_at < b.task.created_at ? 1 : -1));
-    arrange(this.#list, rows.map((row) => row.node));
+    if (!this.#listing.isRead) return;
+    this.#isFailed = false;
+    const { tasks, query, counts, next } = this.#listing;
+    this.#rows = new Map(tasks.map(({ id }) => [id, this.#rows.get(id) ?? newRow(id)]));
+    for (const task of tasks) this.#rows.get(task.id).show(task);
+    arrange(this.#list, [...this.#rows.values()].map((row) => row.node));
     this.select(this.#selected);
+    this.#status.show(counts);
     this.#list.setAttribute("aria-busy", "false");
-    this.#more.hidden = !this.#next;
-    this.#blank.hidden = rows.length > 0;
-    if (rows.length) return;
-    const isFiltered = this.#search.value || this.#status.value;
+    this.#more.hidden = !next;
+    this.#blank.hidden = tasks.length > 0;
+    if (tasks.length) return;
     this.#blank.replaceChildren(
-      ...(isFiltered ? [el("p", {}, text.list.noMatch)] : [el("p", {}, text.list.empty), el("p", { class: "hint" }, text.list.emptyHint)]),
+      ...(query.q || query.status ? [el("p", {}, text.list.noMatch)] : [el("p", {}, text.list.empty), el("p", { class: "hint" }, text.list.emptyHint)]),
     );
   }
 
+  /** Time has gone by. @param {(task: any) => boolean} isMeant */
+  #tick(isMeant) {
+    if (this.#press.isDown) return; // another tick follows
+    for (const row of this.#rows.values()) if (isMeant(row.task)) row.update();
+  }
+
   #fail(error) {
+    this.#isFailed = true;
+    this.#list.setAttribute("aria-busy", "false");
+    this.#more.hidden = true;
     arrange(this.#list, []);
     this.#blank.hidden = false;
     this.#blank.replaceChildren(
@@ -199,10 +205,17 @@ function newRow(taskId) {
   const line = el("span", { class: "row-line" }, status, priority, took, spent, demo, imported);
   const link = el("a", { class: "row", href: `/tasks/${taskId}`, data: { link: "" } }, head, found, line, bar);
   return {
+    /** What is shown. @type {any} */
     task: null,
-    heardAt: 0,
     node: el("li", {}, link),
-    update(task) {
+    show(task) {
+      if (task === this.task) return;
+      if (String(task.snippet) !== String(this.task?.snippet)) showFound(found, task);
+      this.task = task;
+      this.update();
+    },
+    update() {
+      const { task } = this;
       const isActive = ACTIVE.has(task.status);
       setText(title, visible(task.title || text.list.untitled));
       status.dataset.status = task.status;
@@ -219,8 +232,6 @@ function newRow(taskId) {
       bar.hidden = !isActive;
       bar.classList.toggle("unknown", isActive && task.progress === null);
       bar.style.setProperty("--share", String(task.progress ?? 0));
-      // A task that is told of live does not say where the words stand: it is known already.
-      if (task.snippet !== undefined) showFound(found, task);
     },
   };
 }

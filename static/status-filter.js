@@ -6,7 +6,6 @@ import { text } from "./text.js";
 export class StatusFilter {
   /** The status that is shown; empty: all. */
   value = "";
-  #counts = {};
   #onChange;
   #buttons = new Map();
   node = el("div", { class: "status-filter", role: "group", "aria-label": text.list.filter, hidden: true });
@@ -19,19 +18,11 @@ export class StatusFilter {
 
   /** @param {Record<string, number>} counts how many tasks there are of each status, of those that are looked for */
   show(counts) {
-    this.#counts = counts;
     const all = Object.values(counts).reduce((sum, count) => sum + count, 0);
-    for (const [status, { count }] of this.#buttons) setText(count, (counts[status] ?? all).toLocaleString(text.locale));
+    for (const [status, { count }] of this.#buttons) setText(count, (status === "" ? all : (counts[status] ?? 0)).toLocaleString(text.locale));
     const shown = [...this.#buttons].filter(([status]) => status === "" || counts[status] || status === this.value);
     arrange(this.node, shown.map(([, { node }]) => node));
     this.node.hidden = all === 0 && this.value === "";
-  }
-
-  /** A task that is counted has another status; none any more when `to` is undefined. @param {string} from @param {string} [to] */
-  move(from, to) {
-    const counts = { ...this.#counts, [from]: Math.max(0, (this.#counts[from] ?? 0) - 1) };
-    if (to) counts[to] = (counts[to] ?? 0) + 1;
-    this.show(counts);
   }
 
   #button(status) {

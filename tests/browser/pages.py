@@ -78,7 +78,12 @@ async def record_ids(page: Page) -> None:
 async def expect_taken(page: Page, head: int) -> None:
     """The page has taken the event with this id, since its ids are noted, and has had the time to show it."""
     await page.wait_for_function("(head) => taken.at(-1) >= head", arg=head)
-    for _ in range(2):
+    await next_frames(page)
+
+
+async def next_frames(page: Page) -> None:
+    """The page has drawn what it has heard so far."""
+    for _ in range(3):
         await page.evaluate("() => new Promise(requestAnimationFrame)")
 
 

@@ -1,10 +1,12 @@
 """What is pressed stays where it is until it is let go, whatever comes meanwhile."""
 
+import re
+
 import pytest
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import NewPage
-from tests.browser.pages import TASK_ID, MadeUpTask, busy_log, event, expect_taken, record_ids
+from tests.browser.pages import TASK_ID, MadeUpTask, busy_log, event, expect_taken, next_frames, record_ids
 from tests.support import Server
 
 QUESTION = {"request_id": "ask-1", "question": "Good?", "choices": ["approve", "revise"], "role": "Architect"}
@@ -61,10 +63,10 @@ async def test_a_pause_is_pressed_while_it_plays(demo_server: Server, new_page: 
     pause = page.get_by_role("button", name="Pause")
     await pause.hover()
     await page.mouse.down()
-    for _ in range(3):
-        await page.evaluate("() => new Promise(requestAnimationFrame)")
+    await next_frames(page)
     await page.mouse.up()
     await expect(pause).to_be_hidden()
+    await expect(page.locator(".task")).to_have_attribute("data-replaying", "")
 
 
 async def test_what_a_person_moves_is_followed(demo_server: Server, new_page: NewPage) -> None:
@@ -82,6 +84,22 @@ async def test_what_a_person_moves_is_followed(demo_server: Server, new_page: Ne
     at = int(await page.get_by_label("Moment of the run").input_value())
     await expect(page.locator(".card.message").last).to_contain_text(f"file_{(at - 9) // 10}.py")
     await expect(page.locator(".card.message").last).to_be_in_viewport()
+
+
+async def test_a_row_of_the_list_is_clicked(demo_server: Server, new_page: NewPage) -> None:
+    """A task that is begun while a row is pressed comes into the list after that."""
+    page = await new_page()
+    task = MadeUpTask([])
+    await task.attach(page)
+    await page.goto(demo_server.url)
+    await page.locator(f"a.row[href='/tasks/{TASK_ID}']").hover()
+    await page.mouse.down()
+    async with page.expect_request(re.compile(r"[?&]limit=1$")):  # the page has heard, and counts
+        task.add_newer(id="another")
+    await next_frames(page)
+    await page.mouse.up()
+    await expect(page).to_have_url(f"{demo_server.url}/tasks/{TASK_ID}")
+    await expect(page.locator("a.row[href='/tasks/another']")).to_be_visible()
 
 
 @pytest.mark.parametrize(
