@@ -98,9 +98,9 @@ class ActionMetrics(msgspec.Struct, frozen=True, kw_only=True):
 class RoleState(msgspec.Struct, frozen=True, kw_only=True):
     """How a role stands in an attempt.
 
-    turns: that it has begun. state: `done` when it is between turns; `before`: the state that it goes back to when a
-    person has answered. action, file: of its last action, in a turn. summary: of its last turn. begins_with: who sent
-    the message to everyone that it would begin its next turn with.
+    turns: that it has begun. state: `done` after a turn, `idle` after one that was broken off; `before`: the state that
+    it goes back to when a person has answered. action, file: of its last action, in a turn. summary: of its last turn.
+    begins_with: who sent the message to everyone that it would begin its next turn with.
     """
 
     agent_role: str

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from runner.events import Event, EventType
-from runner.measures import Exchange, RoleState, TeamState
+from runner.measures import Exchange, RoleActivity, RoleState, TeamState
 from runner.states import TERMINAL, Status
 
 PERSON = "Human"
@@ -57,7 +57,8 @@ class Team:
                 self._change(role, state="working", action=None, file=None, turns=self._role(role).turns + 1)
             case EventType.AGENT_COMPLETE if role:
                 summary = payload.get("summary") or self._role(role).summary  # a turn may have changed no files
-                self._change(role, state="done", action=None, file=None, summary=summary)
+                state: RoleActivity = "idle" if payload.get("failed") or payload.get("cancelled") else "done"
+                self._change(role, state=state, action=None, file=None, summary=summary)
             case EventType.ACTION_START if role:
                 self._change(role, state="working", action=payload.get("action"), file=payload.get("file"))
             case EventType.MESSAGE:

@@ -206,8 +206,9 @@ const FOLDS = {
 
   AGENT_COMPLETE(model, event) {
     const agent = model.agent(event.agent_role);
-    rest(agent, "done");
-    agent.summary = event.payload.summary || agent.summary;  // of a turn that changed no files there is none
+    const { failed, cancelled, summary } = event.payload;
+    rest(agent, failed || cancelled ? "idle" : "done");
+    agent.summary = summary || agent.summary;  // of a turn that changed no files there is none
   },
 
   ACTION_START(model, event) {

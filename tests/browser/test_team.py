@@ -141,7 +141,8 @@ async def test_a_new_attempt_begins_anew(demo_server: Server, new_page: NewPage)
         event(15, "AGENT_START", "Architect"),
         event(16, "AGENT_COMPLETE", "Architect", summary="The second design"),
         event(17, "AGENT_START", "Engineer"),
-        event(18, "STATUS", status="CANCELLED", attempt=2),
+        event(18, "AGENT_COMPLETE", "Engineer", summary="Was cancelled", failed=False, cancelled=True),
+        event(19, "STATUS", status="CANCELLED", attempt=2),
     )
     await expect_status(page, "CANCELLED")
     await expect(page.locator(".agent[data-state=done]")).to_contain_text(["The second design"])

@@ -267,6 +267,18 @@ async def test_how_the_team_stands(stage: Stage) -> None:
     assert {role.agent_role: role.state for role in ended.roles if role.turns} == {"Architect": "done", ROLE: "done"}
 
 
+@pytest.mark.parametrize("trouble", ["failed", "cancelled"])
+async def test_a_role_that_was_broken_off_is_not_done(stage: Stage, trouble: str) -> None:
+    """Whose turn failed, or was cancelled, has not done its work."""
+    child = await stage.child()
+    say(child, 0, EventType.AGENT_START, turn="Engineer-1")
+    failed, cancelled = trouble == "failed", trouble == "cancelled"
+    say(child, 1, EventType.AGENT_COMPLETE, turn="Engineer-1", summary="Broken off", failed=failed, cancelled=cancelled)
+    await stage.supervisor.stop_task(stage.task_id)
+    team = (await stage.supervisor.get_task_metrics(stage.task_id)).team
+    assert {role.agent_role: role.state for role in team.roles if role.turns} == {ROLE: "idle"}
+
+
 async def test_the_metrics_of_an_ended_run_are_remembered(tmp_path: Path) -> None:
     """The log of a run that has ended is read through once, and anew when retention has deleted it."""
     read: list[Filter] = []
