@@ -17,7 +17,7 @@ export const TERMINAL = new Set(["SUCCEEDED", "FAILED", "CANCELLED"]);
 
 const LOG_MAX = 200;
 const AGENTS_MAX = 12;
-const NOTHING_USED = { llm_calls: 0, prompt_tokens: 0, completion_tokens: 0, cost_usd: null, unpriced_calls: 0 };
+const NOTHING_USED = { llm_calls: 0, prompt_tokens: 0, completion_tokens: 0, cost_usd: 0, unpriced_calls: 0 };
 /** The end of what a role is writing, shown on its card. */
 const TAIL_CHARS = 60;
 

@@ -99,6 +99,16 @@ async def test_every_moment_is_what_was_folded_up_to_it(demo_server: Server, new
     assert await page.evaluate(_SEEK, kinds) == []
 
 
+async def test_what_a_run_had_cost_before_its_first_call(demo_server: Server, new_page: NewPage) -> None:
+    """Nothing, which is not unknown."""
+    page = await new_page()
+    await MadeUpTask(busy_log(1, 100)).attach(page)
+    await page.goto(f"{demo_server.url}/tasks/{TASK_ID}")
+    await scrub(page, 0.5)
+    await expect(page.locator(".task")).to_have_attribute("data-replaying", "")
+    await expect(page.locator("[data-figure=cost] dd")).to_have_text("$0.00")
+
+
 async def test_a_run_is_replayed(demo_server: Server, new_page: NewPage) -> None:
     """Everything shows the moment of the cursor, what acts on the task is away, and the end of it all is now."""
     page = await new_page()
