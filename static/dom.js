@@ -49,7 +49,7 @@ export function words(value, props = {}) {
   return el("bdi", { dir: "auto", ...props }, visible(value));
 }
 
-/** A path or the name of a file: where it is too long it breaks between its words. */
+/** A path, or words with paths in them: where one is too long it breaks between its words. */
 export function pathWords(path, props = {}) {
   const parts = visible(path).split(/(?<=[/_.-])/);
   return el("bdi", { dir: "auto", ...props }, ...parts.flatMap((part) => [part, el("wbr")]));

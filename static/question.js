@@ -2,7 +2,7 @@
 
 import { api, serverNow } from "./api.js";
 import { Chips } from "./chips.js";
-import { el, setText, words } from "./dom.js";
+import { el, pathWords, setText, words } from "./dom.js";
 import { stopwatch } from "./format.js";
 import { icon } from "./icons.js";
 import { roleName, text } from "./text.js";
@@ -76,7 +76,7 @@ export class Question {
         { class: "question-text", dir: "auto" },
         icon("question"),
         el("strong", {}, role ? text.question.from(roleName(role)) : text.question.heading, " "),
-        question,
+        pathWords(question), // it names files
       ),
       this.#until,
       this.#files.node,
