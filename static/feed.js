@@ -202,7 +202,7 @@ export class Feed {
     return known;
   }
 
-  /** Whether a card stays as it is, because it is pressed, or words in it are marked. */
+  /** Whether a card that was drawn stays as it is: while anything in the list is pressed, or words in this card are marked. */
   #isKept({ node, version }) {
     return version >= 0 && (this.#press.isIn(this.#list) || this.#heldByMarking(node));
   }

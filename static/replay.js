@@ -139,6 +139,7 @@ export class Replay {
     setText(this.#now.lastChild, ACTIVE.has(live.status) ? text.replay.live : text.replay.end);
   }
 
+  /** It has played to the end of the log, which nobody has asked to jump to. */
   #end() {
     this.#isPlaying = false;
     this.#playback = null;
